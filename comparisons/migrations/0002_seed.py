@@ -1,0 +1,48 @@
+"""Fills the tables with COPY: 1,000 customers, 100,000 invoices, the same on every machine."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+from django.db import migrations
+
+CUSTOMERS, INVOICES = 1_000, 100_000
+WORDS = [
+    "consulting",
+    "delivery",
+    "hosting",
+    "licence",
+    "maintenance",
+    "materials",
+    "rent",
+    "support",
+    "training",
+    "travel",
+]
+
+
+def seed(apps, schema_editor):
+    rng = random.Random(0)
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    notes = [" ".join(rng.choices(WORDS, k=40)) for _ in range(1_000)]
+    with schema_editor.connection.cursor() as cursor:
+        with cursor.copy("COPY comparisons_customer (name) FROM STDIN") as copy:
+            for number in range(1, CUSTOMERS + 1):
+                copy.write_row([f"Customer {number}"])
+        columns = "customer_id, created, amount_cents, note"
+        with cursor.copy(f"COPY comparisons_invoice ({columns}) FROM STDIN") as copy:
+            for number in range(INVOICES):
+                copy.write_row(
+                    [
+                        rng.randint(1, CUSTOMERS),
+                        start + timedelta(minutes=5 * number),
+                        rng.randint(100, 1_000_000),
+                        rng.choice(notes),
+                    ]
+                )
+        cursor.execute("ANALYZE comparisons_customer, comparisons_invoice")
+
+
+class Migration(migrations.Migration):
+    dependencies = [("comparisons", "0001_initial")]
+
+    operations = [migrations.RunPython(seed, migrations.RunPython.noop)]

@@ -1,0 +1,384 @@
+"""The pages for people, and the bystander.
+
+A page shows a pair as it stands in its file, and what was measured of it last. Of `loadtests` it
+knows nothing but the result file.
+"""
+
+import ast
+import inspect
+import json
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from pygments import highlight
+from pygments.formatters.html import HtmlFormatter
+from pygments.lexers.python import PythonLexer
+
+from comparisons.pairs import COMPARISONS, GROUPS
+from comparisons.registry import Comparison, Variant
+from project.deployments import DEPLOYMENTS
+
+SCHEMA = 1
+REFERENCE = "reference.json"
+NOTHING = "\N{EN DASH}"
+VERDICTS = {  # verdict: its mark, and the word for a count of them
+    "holds": ("\N{CHECK MARK}", "held"),
+    "refuted": ("\N{BALLOT X}", "refuted"),
+    "inconclusive": ("?", "inconclusive"),
+    "invalid": (NOTHING, "invalid"),
+}
+# All that reading a foreign file can raise: no file, no JSON, other types, keys or numbers in it.
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
+
+
+def bystander(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"ok": True})
+
+
+async def async_bystander(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"ok": True})
+
+
+def index(request: HttpRequest) -> HttpResponse:
+    """Every comparison, in reading order, with the verdicts of its latest result."""
+    results, notices = latest_results(COMPARISONS)
+    groups = [
+        (name, [_entry(module.comparison, results) for module in modules])
+        for name, modules in GROUPS.items()
+    ]
+    # A run may cover some comparisons only: the newest is named once, an older one where it shows.
+    newest = max((result.run for result in results.values()), key=_age, default=None)
+    return _page(request, "index", groups=groups, run=newest, notices=notices)
+
+
+def comparison(request: HttpRequest, slug: str) -> HttpResponse:
+    """One comparison: its lesson, its views side by side, its latest result."""
+    if slug not in COMPARISONS:
+        raise Http404(f"no comparison {slug}")
+    shown = COMPARISONS[slug]
+    order = [*COMPARISONS.values()]
+    place = order.index(shown)
+    results, notices = latest_results([slug])
+    return _page(
+        request,
+        "comparison",
+        **_entry(shown, results),
+        lesson=[(label, _prose(text)) for label, text in shown.lesson().items()],
+        file=_path(shown.module),
+        shared=_highlighted(_shared_source(shown)),
+        views=[_view(shown, variant) for variant in shown.variants],
+        pitfalls={variant.name for variant in shown.variants if variant.pitfall},
+        notices=notices,
+        group=next(name for name, modules in GROUPS.items() if shown.module in modules),
+        number=place + 1,
+        total=len(order),
+        previous=order[place - 1] if place else None,
+        next=order[place + 1] if place + 1 < len(order) else None,
+    )
+
+
+def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+    response = render(request, f"comparisons/{template}.html", context)
+    # Nothing inline and nothing from elsewhere: what a result file says can't become a script.
+    response["Content-Security-Policy"] = "default-src 'self'"
+    return response
+
+
+def _entry(comparison: Comparison, results: "dict[str, Result]") -> dict[str, Any]:
+    return {
+        "comparison": comparison,
+        "claim": _prose(comparison.lesson().get("Claim", "")),
+        "result": results.get(comparison.slug),
+    }
+
+
+# --- A pair's source
+
+
+@dataclass(frozen=True)
+class ShownView:
+    """A variant's view as its file has it."""
+
+    variant: Variant
+    url: str
+    place: str  # path:line, as editors and terminals understand it
+    served_by: str
+    source: SafeString
+
+
+def _view(comparison: Comparison, variant: Variant) -> ShownView:
+    _lines, line = inspect.getsourcelines(variant.view)
+    return ShownView(
+        variant=variant,
+        url=reverse(f"{comparison.slug}/{variant.name}"),
+        place=f"{_path(inspect.getmodule(variant.view))}:{line}",
+        served_by=DEPLOYMENTS[variant.deployment].about,
+        source=_highlighted(
+            (inspect.getcomments(variant.view) or "") + inspect.getsource(variant.view)
+        ),
+    )
+
+
+def _shared_source(comparison: Comparison) -> str:
+    """What the views share: all of the module but docstring, imports, views and declaration."""
+    source = inspect.getsource(comparison.module)
+    lines = source.splitlines()
+    shown_elsewhere = {"comparison", *(variant.name for variant in comparison.variants)}
+    shared: list[str] = []
+    end = 0
+    for node in ast.parse(source).body:
+        begin, end = end, node.end_lineno or end
+        match node:
+            case ast.Expr() | ast.Import() | ast.ImportFrom():
+                continue
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                if name in shown_elsewhere:
+                    continue
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                if name in shown_elsewhere:
+                    continue
+        shared += lines[begin:end]  # from the end of what is before: with the comments above it
+    return "\n".join(shared).strip("\n")
+
+
+def _highlighted(source: str) -> SafeString:
+    """The source as HTML; the lines that a comment calls the pitfall stand out."""
+    pitfalls = [n for n, line in enumerate(source.splitlines(), start=1) if "# pitfall" in line]
+    formatter: HtmlFormatter[str] = HtmlFormatter(nowrap=True, hl_lines=pitfalls)
+    return mark_safe(highlight(source, PythonLexer(), formatter))  # Pygments escapes it
+
+
+def _path(module: Any) -> str:
+    return str(Path(inspect.getfile(module)).relative_to(settings.BASE_DIR))
+
+
+def _prose(text: str) -> SafeString:
+    """A docstring's sentence as HTML: a capital at its start, `code` between backticks."""
+    parts = enumerate((text[:1].upper() + text[1:]).split("`"))
+    return format_html_join(
+        "", "{}{}{}", (_code(part) if n % 2 else ("", part, "") for n, part in parts)
+    )
+
+
+def _code(text: str) -> tuple[SafeString, str, SafeString]:
+    return mark_safe("<code>"), text, mark_safe("</code>")
+
+
+# --- Results
+
+
+@dataclass(frozen=True)
+class Run:
+    """One result file: when and where it was measured."""
+
+    file: str
+    started: datetime
+    machine: str
+    cpus: str
+    python: str
+    django: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement, in the words and digits of the table."""
+
+    variant: str
+    deployment: str
+    processes: str
+    threads: str
+    throughput: str
+    low: str
+    high: str
+    of_ceiling: str
+    p50: str
+    p99: str
+    bystander_p99: str
+    connections: str
+    invalid_because: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was measured of one expectation: a factor and its interval."""
+
+    expectation: str
+    verdict: str
+    measured: str
+    low: str
+    high: str
+    because: str
+
+    @property
+    def mark(self) -> str:
+        return VERDICTS[self.verdict][0]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run says of one comparison."""
+
+    run: Run
+    users: str
+    rounds: str
+    rows: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def counts(self) -> list[tuple[str, str, int, str]]:
+        """Verdict, mark, count and word of each verdict that occurs."""
+        given = [verdict.verdict for verdict in self.verdicts]
+        return [
+            (verdict, mark, given.count(verdict), word)
+            for verdict, (mark, word) in VERDICTS.items()
+            if verdict in given
+        ]
+
+
+def latest_results(slugs: Collection[str]) -> tuple[dict[str, Result], list[str]]:
+    """The newest result of each comparison, and a notice for each file that can't be read.
+
+    Files are read from the newest on, until every comparison has its result.
+    """
+    found: dict[str, Result] = {}
+    notices: list[str] = []
+    for path in _newest_first(settings.RESULTS_DIR):
+        try:
+            results = read_results(path)
+        except UNREADABLE as error:
+            why = f"no {error}" if isinstance(error, KeyError) else str(error)
+            notices.append(f"{path.name}: not a result file of schema {SCHEMA} ({why})")
+            continue
+        found = {slug: results[slug] for slug in slugs if slug in results} | found
+        if len(found) == len(slugs):
+            break
+    return found, notices
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    """Names are times; a name of the user's own comes after them, the reference run last."""
+    return sorted(
+        folder.glob("[!.]*.json"),
+        key=lambda path: (path.name != REFERENCE, path.name[0].isdecimal(), path.name),
+        reverse=True,
+    )
+
+
+def _age(run: Run) -> datetime:
+    return run.started
+
+
+def read_results(path: Path) -> dict[str, Result]:
+    """The results of a file by comparison. Raises one of UNREADABLE where it is not as promised."""
+    content = json.loads(path.read_bytes())
+    if content["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {content['schema']!r}")
+    environment = content["environment"]
+    run = Run(
+        file=path.name,
+        started=_time(content["started"]),
+        machine=str(environment["cpu_model"]),
+        cpus=str(environment["cpu_count"]),
+        python=str(environment["python"]),
+        django=str(environment["django"]),
+    )
+    measured = _by_comparison(content["measurements"])
+    decided = _by_comparison(content["verdicts"])
+    return {
+        slug: Result(
+            run=run,
+            users=_range(of_slug, "users"),
+            rounds=_range(of_slug, "rounds"),
+            rows=tuple(_row(measurement) for measurement in of_slug),
+            verdicts=tuple(_verdict(verdict) for verdict in decided.get(slug, [])),
+        )
+        for slug, of_slug in measured.items()
+    }
+
+
+def _by_comparison(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for item in items:
+        found.setdefault(item["comparison"], []).append(item)
+    return found
+
+
+def _row(measurement: dict[str, Any]) -> Row:
+    mean, low, high = _numbers(measurement["throughput"], "mean", "low", "high")
+    ceiling = _number(measurement["ceiling"])
+    p50, p99 = _numbers(measurement["latency_ms"], "p50", "p99")
+    (bystander_p99,) = _numbers(measurement["bystander_ms"], "p99")
+    processes, threads, connections = _numbers(
+        measurement["server"], "processes", "threads", "db_connections"
+    )
+    return Row(
+        variant=str(measurement["variant"]),
+        deployment=str(measurement["deployment"]),
+        processes=_figure(processes, 0),
+        threads="\N{INFINITY}" if threads == 0 else _figure(threads, 0),  # runserver sets no limit
+        throughput=_figure(mean),
+        low=_figure(low),
+        high=_figure(high),
+        of_ceiling=f"{100 * mean / ceiling:.0f} %" if mean is not None and ceiling else NOTHING,
+        p50=_figure(p50),
+        p99=_figure(p99),
+        bystander_p99=_figure(bystander_p99),
+        connections=_figure(connections, 0),
+        invalid_because=(
+            None if measurement["valid"] else tuple(map(str, measurement["invalid_because"]))
+        ),
+    )
+
+
+def _verdict(verdict: dict[str, Any]) -> Verdict:
+    if verdict["verdict"] not in VERDICTS:
+        raise ValueError(f"the verdict {verdict['verdict']!r}")
+    measured, low, high = _numbers(verdict, "measured", "low", "high")
+    return Verdict(
+        expectation=str(verdict["expectation"]),
+        verdict=verdict["verdict"],
+        measured=_figure(measured),
+        low=_figure(low),
+        high=_figure(high),
+        because=str(verdict["because"] or ""),
+    )
+
+
+def _numbers(of: dict[str, Any] | None, *keys: str) -> list[float | None]:
+    """The numbers under these keys; each None where nothing could be measured."""
+    return [None if of is None else _number(of[key]) for key in keys]
+
+
+def _number(value: Any) -> float | None:
+    number = math.nan if value is None else float(value)
+    return number if math.isfinite(number) else None
+
+
+def _figure(number: float | None, decimals: int | None = None) -> str:
+    """Three digits that matter, unless told how many decimals."""
+    if number is None:
+        return NOTHING
+    if decimals is None:
+        decimals = 0 if number >= 99.95 else 1 if number >= 9.995 else 2
+    return f"{number:,.{decimals}f}"
+
+
+def _range(measurements: list[dict[str, Any]], key: str) -> str:
+    """`10`, or `3 to 5` where the measurements differ."""
+    values = sorted({int(measurement[key]) for measurement in measurements})
+    return f"{values[0]} to {values[-1]}" if len(values) > 1 else str(values[0])
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

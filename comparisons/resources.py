@@ -1,0 +1,96 @@
+"""What views share: one HTTP client a process, and one of each async resource an event loop.
+
+An async client or pool belongs to the loop that opened its sockets; used from another loop it fails
+or hangs. Under ASGI a process has one loop for its life; under WSGI every async view gets a loop of
+its own, and what is opened in it must be closed before it ends.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from functools import cache
+from typing import Any, TypeVar
+
+import httpx2
+from django.conf import settings
+from django.db import connections
+from psycopg_pool import AsyncConnectionPool
+
+T = TypeVar("T")
+
+# Alike on both sides. The default (100 connections, 20 kept alive) would be a hidden limit.
+LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=1000)
+TIMEOUT = httpx2.Timeout(60)
+
+_by_loop: dict[
+    asyncio.AbstractEventLoop, dict[Callable[[], Any], tuple[Any, AsyncGenerator[None, None]]]
+] = {}
+
+
+@cache
+def upstream() -> httpx2.Client:
+    """The sync client of the upstream: one a process, shared by its threads."""
+    return httpx2.Client(base_url=settings.UPSTREAM_URL, limits=LIMITS, timeout=TIMEOUT)
+
+
+def async_upstream() -> httpx2.AsyncClient:
+    """The async client of the upstream: one an event loop."""
+    return _of_running_loop(_open_client, httpx2.AsyncClient.aclose)
+
+
+async def async_pool() -> AsyncConnectionPool:
+    """psycopg's async connection pool: one an event loop, as large as Django's own pool."""
+    pool = _of_running_loop(_new_pool, AsyncConnectionPool.close)
+    await pool.open()  # does nothing if it is open
+    return pool
+
+
+async def close() -> None:
+    """Closes what the running loop has opened, before the loop itself ends."""
+    for _resource, closer in list(_by_loop.get(asyncio.get_running_loop(), {}).values()):
+        await closer.aclose()
+
+
+def _open_client() -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url=settings.UPSTREAM_URL, limits=LIMITS, timeout=TIMEOUT)
+
+
+def _new_pool() -> AsyncConnectionPool:
+    parameters = connections["default"].get_connection_params()
+    for of_django in ("pool", "server_side_binding", "cursor_factory", "context"):
+        parameters.pop(of_django, None)
+    return AsyncConnectionPool(
+        kwargs={**parameters, "autocommit": True},
+        min_size=1,
+        max_size=settings.POOL_SIZE,
+        timeout=settings.POOL_TIMEOUT,
+        open=False,
+    )
+
+
+def _of_running_loop(make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> T:
+    """The running loop's own `make()`, closed when the loop ends.
+
+    Where no lifespan calls `close` (WSGI, tests), the loop does: before `asyncio.run` closes a
+    loop, it closes the async generators that were started in it. So a generator does the closing.
+    """
+    loop = asyncio.get_running_loop()
+    resources: dict[Any, Any] = _by_loop.setdefault(loop, {})
+    if make not in resources:
+        resource = make()
+        closer = _closed_with_loop(loop, resource, close)
+        with suppress(StopIteration):
+            closer.__anext__().send(None)  # up to its yield: from here on the loop knows it
+        resources[make] = resource, closer
+    found: T = resources[make][0]
+    return found
+
+
+async def _closed_with_loop(
+    loop: asyncio.AbstractEventLoop, resource: T, close: Callable[[T], Awaitable[None]]
+) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        _by_loop.pop(loop, None)
+        await close(resource)

@@ -1,0 +1,68 @@
+"""What the arguments of `compare` and `serve` share: parsing, bounds, refusals in one line."""
+
+import argparse
+import difflib
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from django.core.management.base import CommandError
+
+from project.deployments import DATABASE_MODES, Deployment
+
+BAD_ARGUMENTS, INTERRUPTED = 2, 130  # exit statuses
+MOST_WORKERS, MOST_THREADS = 64, 1_000
+
+T = TypeVar("T", int, float)
+
+
+def add_shape(parser: argparse.ArgumentParser) -> None:
+    """The options that give a deployment another shape."""
+    parser.add_argument("--workers", type=within(int, 1, MOST_WORKERS), metavar="N")
+    parser.add_argument("--threads", type=within(int, 1, MOST_THREADS), metavar="N")
+    parser.add_argument("--database", choices=DATABASE_MODES)
+
+
+def reshape(deployments: Iterable[Deployment], options: dict[str, Any]) -> dict[str, Deployment]:
+    """By name, with the shape that `add_shape` read, where they can have it.
+
+    CommandError if none of them can.
+    """
+    shaped = {deployment.name: deployment for deployment in deployments}
+    for name in ("workers", "threads", "database"):
+        value = options[name]
+        refusals = []
+        for deployment in list(shaped.values()):
+            try:
+                shaped[deployment.name] = deployment.shaped(**{name: value})
+            except ValueError as error:
+                refusals.append(str(error))
+        if value is not None and len(refusals) == len(shaped):
+            raise bad("; ".join(sorted(refusals)))
+    return shaped
+
+
+def known(name: str, names: Iterable[str], kind: str) -> str:
+    """The name, if there is one like it; CommandError, with the nearest, if there is not."""
+    if name in names:
+        return name
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0)
+    raise bad(f"there is no {kind} {name!r}; did you mean {nearest[0]!r}? (--list shows all)")
+
+
+def within(kind: Callable[[str], T], low: T, high: T) -> Callable[[str], T]:
+    """An argparse type: a number from low to high."""
+
+    def parse(text: str) -> T:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = high + 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {low} to {high}")
+        return value
+
+    return parse
+
+
+def bad(message: str) -> CommandError:
+    return CommandError(message, returncode=BAD_ARGUMENTS)

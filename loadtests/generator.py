@@ -1,0 +1,86 @@
+"""The load generator: a locust process that `compare` starts once and gives round after round.
+
+`python -m loadtests.generator` reads orders (a JSON object a line) from stdin and writes events (a
+JSON object a line) to stdout: `ready` once, and for each order `open` and `close` when the measured
+window opens and closes, then `round` with the samples. It ends when stdin does.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.log import setup_logging
+
+from loadtests.locustfile import USERS, Bystander, VariantUser, digest
+
+LONGEST_WARM_UP = 20  # seconds
+LONGEST_DRAIN = 60  # seconds
+
+
+def run_round(order: dict[str, Any]) -> dict[str, Any]:
+    """One round: warm up, measure for `window` seconds, and wait until every request is answered.
+
+    order: {"comparison", "variant", "host", "server", "users", "window"}.
+    Returns {"opened", "closed": time.time(), "cpu": 0..1 of a core, "samples", "bystander"}; a
+    sample is [start (time.time()), latency in ms, status, CRC-32 of the body, error or null].
+    """
+    user_class = USERS[order["comparison"], order["variant"]]
+    user_class.started = 0
+    user_class.server = Bystander.server = order["server"]
+    samples: dict[type, list[list[Any]]] = {user_class: [], Bystander: []}
+    answered: set[VariantUser] = set()
+
+    def record(
+        response_time: float,
+        response: Any,
+        start_time: float,
+        exception: Any,
+        context: Any,
+        **_: Any,
+    ) -> None:
+        start = context["due"] or start_time
+        latency = response_time + 1000 * (start_time - start)
+        error = str(exception) if exception else None
+        row = [start, latency, response.status_code, digest(response), error]
+        samples[type(context["user"])].append(row)
+        answered.add(context["user"])
+
+    environment = Environment(
+        user_classes=[user_class, Bystander], host=order["host"], stop_timeout=LONGEST_DRAIN
+    )
+    environment.events.request.add_listener(record)
+    runner = environment.create_local_runner()
+    runner.start(order["users"] + Bystander.fixed_count, spawn_rate=100_000)
+    # Steady state: every user has been answered once.
+    patience = time.monotonic() + LONGEST_WARM_UP
+    while len(answered) < order["users"] + 1 and time.monotonic() < patience:
+        gevent.sleep(0.005)
+    emit("open")
+    opened, cpu = time.time(), time.process_time()
+    gevent.sleep(order["window"])
+    closed, cpu = time.time(), time.process_time() - cpu
+    emit("close")
+    runner.quit()
+    return {
+        **{"opened": opened, "closed": closed, "cpu": cpu / (closed - opened)},
+        **{"samples": samples[user_class], "bystander": samples[Bystander]},
+    }
+
+
+def emit(event: str, **data: Any) -> None:
+    sys.stdout.write(json.dumps({"event": event, **data}) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    setup_logging("ERROR")
+    emit("ready")
+    for line in sys.stdin:
+        emit("round", **run_round(json.loads(line)))
+
+
+if __name__ == "__main__":
+    main()

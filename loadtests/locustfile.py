@@ -1,0 +1,136 @@
+"""Locust users, made from the registry: a class per variant, and the bystander.
+
+By hand, against a deployment started by `manage.py serve`:
+
+    locust -f loadtests/locustfile.py --host http://127.0.0.1:8000 --tags blocking-call
+    locust -f loadtests/locustfile.py --host ... BlockingCallSync Bystander
+
+`manage.py compare` runs the same users through `loadtests.generator`.
+"""
+
+import os
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust import FastHttpUser, constant, events, tag, task
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+
+import django
+
+django.setup()
+
+from comparisons.pairs import COMPARISONS  # noqa: E402
+from comparisons.registry import Variant  # noqa: E402
+from project.middleware import HEADER  # noqa: E402
+
+BYSTANDER_PACE = 0.025  # seconds between two calls of the bystander
+
+
+class CheckingUser(FastHttpUser):
+    """A user who checks every answer: its status, and the server's name where one is expected."""
+
+    abstract = True
+    # What X-Deployment must say; None by hand, where any server will do.
+    server: str | None = None
+
+    def call(self, path: str, name: str, due: float | None = None) -> None:
+        """One checked GET. `due`: when it should have started, by time.time(); None is now."""
+        context = {"due": due, "user": self}
+        with self.client.get(path, name=name, context=context, catch_response=True) as response:
+            served_by = response.headers.get(HEADER) if response.headers else None
+            if response.status_code != 200:
+                response.failure(f"status {response.status_code}")
+            elif self.server is not None and served_by != self.server:
+                response.failure(f"answered by {served_by!r} instead of {self.server!r}")
+        if response.status_code == 0:
+            gevent.sleep(0.1)  # nobody listens: do not spin
+
+
+class VariantUser(CheckingUser):
+    """The closed loop: the next request is sent when the last is answered."""
+
+    abstract = True
+    wait_time = constant(0)
+    # Users come spread over this many seconds, or they would move in lockstep.
+    spread: float = 0
+    started = 0
+    slug: str
+    variant: Variant
+
+    def on_start(self) -> None:
+        cls = type(self)
+        cls.started += 1
+        # The golden ratio's multiples spread evenly however many users there are.
+        gevent.sleep(self.spread * (cls.started * 0.618034 % 1))
+
+    def call_variant(self) -> None:
+        self.call(f"/{self.slug}/{self.variant.name}/", name=f"{self.slug}/{self.variant.name}")
+
+
+class Bystander(CheckingUser):
+    """An open loop of one trivial request every 25 ms, whether or not the last is answered."""
+
+    fixed_count = 1
+    wait_time = constant(0)
+    concurrency = 1000
+
+    def on_start(self) -> None:
+        self.due = time.time()
+        self.under_way = gevent.pool.Group()
+
+    def on_stop(self) -> None:
+        self.under_way.join()
+
+    @tag(*COMPARISONS)
+    @task
+    def call_bystander(self) -> None:
+        self.due = max(self.due + BYSTANDER_PACE, time.time() - 1)  # no burst after a long pause
+        gevent.sleep(max(0, self.due - time.time()))
+        self.under_way.spawn(self.call, "/bystander/", "bystander", self.due)
+
+
+def class_name(slug: str, variant: str) -> str:
+    """`blocking-call`, `async_native` -> `BlockingCallAsyncNative`."""
+    return f"{slug}_{variant}".replace("-", "_").title().replace("_", "")
+
+
+def _user_class(slug: str, variant: Variant) -> type[VariantUser]:
+    decorated = tag(slug, variant.name)(task(lambda user: user.call_variant()))
+    members = {
+        **{"slug": slug, "variant": variant, "spread": variant.wait or 0},
+        **{"call_it": decorated, "__module__": __name__},
+    }
+    return type(class_name(slug, variant.name), (VariantUser,), members)
+
+
+USERS: dict[tuple[str, str], type[VariantUser]] = {
+    (slug, variant.name): _user_class(slug, variant)
+    for slug, comparison in COMPARISONS.items()
+    for variant in comparison.variants
+}
+# Locust finds user classes among a locustfile's globals.
+globals().update({cls.__name__: cls for cls in USERS.values()})
+
+
+@events.init.add_listener
+def _only_tagged_classes(environment: Any, **_: Any) -> None:
+    """With --tags, locust empties the other classes but still starts users of them, which fail."""
+    options = environment.parsed_options
+    wanted, unwanted = set(options.tags or ()), set(options.exclude_tags or ())
+
+    def stays(cls: Any) -> bool:
+        tags = {name for task in cls.tasks for name in getattr(task, "locust_tag_set", ())}
+        return (not wanted or bool(tags & wanted)) and not tags & unwanted
+
+    environment.user_classes[:] = [cls for cls in environment.user_classes if stays(cls)]
+
+
+def digest(response: Any) -> int:
+    """A checksum of the body, to compare with the other variants'."""
+    return zlib.crc32(response.content or b"")

@@ -1,0 +1,57 @@
+"""`manage.py serve DEPLOYMENT`: one deployment in the foreground, its services included."""
+
+import argparse
+import socket
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from loadtests import servers
+from loadtests.arguments import BAD_ARGUMENTS, INTERRUPTED, add_shape, bad, known, reshape, within
+from project import schema, services
+from project.deployments import DEPLOYMENTS
+
+
+class Command(BaseCommand):
+    help = "Serves one deployment, with its services, until Ctrl-C."
+    requires_system_checks: list[str] = []  # the server checks itself
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("deployment", metavar="DEPLOYMENT", help=", ".join(DEPLOYMENTS))
+        parser.add_argument("--port", type=within(int, 1, 65_535), default=8000, metavar="N")
+        add_shape(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        name = known(options["deployment"], DEPLOYMENTS, "deployment")
+        deployment = reshape([DEPLOYMENTS[name]], options)[name]
+        refuse_taken(options["port"])
+        server = None
+        try:
+            with services.running():
+                schema.ensure()
+                server = servers.start(deployment, port=options["port"])
+                try:
+                    servers.wait_until_ready(server)
+                    print(
+                        f"{name}: {deployment.about}, at {server.url} (Ctrl-C ends it)", flush=True
+                    )
+                    server.process.wait()
+                finally:
+                    servers.stop([server])
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except (services.ServiceError, servers.ServerError) as error:
+            print(f"{sys.argv[0]} serve: {error}", file=sys.stderr)
+            sys.exit(BAD_ARGUMENTS)
+        raise bad(f"{server.death()}")
+
+
+def refuse_taken(port: int) -> None:
+    """CommandError if something listens there, or if we may not."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise bad(f"can't listen on port {port}: {error.strerror}") from None

@@ -1,0 +1,216 @@
+"""Measures a comparison: every variant on a server of its own, in interleaved rounds.
+
+A server of its own, so that neither the memory nor the queue that one variant leaves behind shows
+in another's round; all of them up for the whole comparison, each idle but in its own rounds.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import psycopg
+
+from comparisons.registry import Comparison, Variant, ceiling
+from loadtests import rounds, schedule, servers
+from loadtests.rounds import Round, Sample
+from project import services
+from project.deployments import CORES, Deployment
+from project.distance import at_distance
+from project.processes import die_with_parent
+
+ADDRESSES = ("DATABASE_URL", "REDIS_URL", "UPSTREAM_URL")
+SAMPLING = 0.1  # seconds between two looks at what a server uses
+
+
+@dataclass(frozen=True)
+class Row:
+    """What gets rounds: a variant on a deployment."""
+
+    variant: Variant
+    deployment: Deployment
+
+
+@contextmanager
+def load_generator() -> Iterator[subprocess.Popen[str]]:
+    """The locust process. It has a session of its own, so that Ctrl-C reaches `compare` alone."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loadtests.generator"],
+        cwd=servers.BASE_DIR,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def measure(
+    comparison: Comparison,
+    rows: list[Row],
+    plan: schedule.Plan,
+    seed: int,
+    generator: subprocess.Popen[str],
+    decided: Callable[[], bool],
+    keep: Callable[[Round], None],
+) -> None:
+    """Gives each round to `keep` as it ends, until at one of the plan's looks all is `decided`.
+
+    Raises ServerError if a server does not start, ServiceError if a service goes away.
+    """
+    addresses = {name: os.environ[name] for name in ADDRESSES}
+    with (
+        at_distance(comparison.round_trip, addresses) as seen,
+        psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as database,
+        servers.serving([row.deployment for row in rows], os.environ | seen) as running,
+    ):
+        idle = [servers.usage(server).memory_mb for server in running]
+        for row, server in zip(rows, running, strict=True):
+            _order(generator, comparison, row, server, schedule.WARMING)
+            _expect(generator, "round")
+        for number in range(1, plan.looks[-1] + 1):
+            for index in schedule.block(range(len(rows)), seed, number):
+                server = running[index]
+                round_ = _round(
+                    *(comparison, rows[index], number, plan.window),
+                    *(server, idle[index], generator, database),
+                )
+                services.check()
+                keep(round_)
+                if server.death():
+                    servers.restart(running, index, os.environ | seen)
+            if number in plan.looks and decided():
+                break
+
+
+def _round(
+    comparison: Comparison,
+    row: Row,
+    block: int,
+    window: float,
+    server: servers.Running,
+    idle_mb: float,
+    generator: subprocess.Popen[str],
+    database: psycopg.Connection,
+) -> Round:
+    work = _timed(comparison.work) if comparison.work else None
+    _order(generator, comparison, row, server, window)
+    _expect(generator, "open")
+    assert generator.stdout
+    before, cpu_before = servers.usage(server), psutil.cpu_times()
+    seen = [before]
+    connections = [0]
+    while not select.select([generator.stdout], [], [], SAMPLING)[0]:
+        seen.append(servers.usage(server))
+        connections.append(_connections(database, server))
+    _expect(generator, "close")
+    after, cpu_after = servers.usage(server), psutil.cpu_times()
+    seen.append(after)
+    connections.append(_connections(database, server))
+    result = _expect(generator, "round")
+    death = server.death()
+    return Round(
+        comparison=comparison.slug,
+        variant=row.variant.name,
+        deployment=row.deployment.name,
+        block=block,
+        users=comparison.users,
+        opened=result["opened"],
+        closed=result["closed"],
+        samples=[Sample(*sample) for sample in result["samples"]],
+        bystander=[Sample(*sample) for sample in result["bystander"]],
+        server=rounds.Server(
+            processes=max(use.processes for use in seen),
+            threads=max(use.threads for use in seen),
+            cpu_seconds=max(0.0, after.cpu_seconds - before.cpu_seconds),
+            rss_mb=max(use.memory_mb for use in seen),
+            idle_mb=idle_mb,
+            db_connections=max(connections),
+        ),
+        generator_cpu=result["cpu"],
+        steal=_steal(cpu_before, cpu_after),
+        ceiling=ceiling(
+            row.variant,
+            row.deployment.interface,
+            users=comparison.users,
+            processes=row.deployment.workers,
+            threads=row.deployment.threads,
+            cores=CORES,
+            work=work,
+        ),
+        wait=row.variant.wait,
+        work=work,
+        broken=[death] if death else [],
+    )
+
+
+def _order(
+    generator: subprocess.Popen[str],
+    comparison: Comparison,
+    row: Row,
+    server: servers.Running,
+    window: float,
+) -> None:
+    assert generator.stdin
+    order = {
+        "comparison": comparison.slug,
+        "variant": row.variant.name,
+        "host": server.url,
+        "server": server.name,
+        "users": comparison.users,
+        "window": window,
+    }
+    try:
+        generator.stdin.write(json.dumps(order) + "\n")
+        generator.stdin.flush()
+    except BrokenPipeError:
+        raise servers.ServerError("the load generator died") from None
+
+
+def _expect(generator: subprocess.Popen[str], event: str) -> dict[str, Any]:
+    """The next event of that name. ServerError if the generator dies first."""
+    assert generator.stdout
+    while line := generator.stdout.readline():
+        message: dict[str, Any] = json.loads(line)
+        if message["event"] == event:
+            return message
+    raise servers.ServerError("the load generator died")
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    """CPU seconds of the work, the least of three: what is above it is disturbance."""
+
+    def once() -> float:
+        start = time.thread_time()
+        work()
+        return time.thread_time() - start
+
+    return min(once() for _ in range(3))
+
+
+def _connections(database: psycopg.Connection, server: servers.Running) -> int:
+    """The server's backends in Postgres, by the application name that its settings give it."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+    try:
+        row = database.execute(query, [server.name]).fetchone()
+    except psycopg.OperationalError as error:
+        raise services.ServiceError(f"PostgreSQL went away: {error}".splitlines()[0]) from None
+    return int(row[0]) if row else 0
+
+
+def _steal(before: Any, after: Any) -> float:
+    """The share of all CPU time that the hypervisor gave to others; 0 where it does not tell."""
+    total = sum(after) - sum(before)
+    return float((getattr(after, "steal", 0) - getattr(before, "steal", 0)) / total) if total else 0

@@ -1,0 +1,131 @@
+"""One measured round: what was recorded, what follows from it, and whether it counts."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from comparisons.registry import Metric
+from loadtests.intervals import percentile
+
+BUSIEST_GENERATOR = 0.8  # of one core: above it, the generator's own queue is in the latency
+FEWEST_ANSWERS = 3
+# Above its ceiling a throughput is impossible; a tenth is left for what the window's edges cost.
+ABOVE_CEILING = 1.1
+
+
+class Sample(NamedTuple):
+    start: float  # time.time()
+    latency: float  # ms
+    status: int  # 0: no answer
+    digest: int  # CRC-32 of the body
+    error: str | None
+
+    @property
+    def end(self) -> float:
+        return self.start + self.latency / 1000
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a server used during a round, over its whole process tree."""
+
+    processes: int
+    threads: int  # at most
+    cpu_seconds: float
+    rss_mb: float  # at most; shared pages counted once where the kernel tells (PSS)
+    idle_mb: float  # the same before the first request
+    db_connections: int  # at most
+
+
+@dataclass(frozen=True)
+class Round:
+    """One window of one variant on one deployment. Samples are those of the whole round."""
+
+    comparison: str
+    variant: str
+    deployment: str
+    block: int
+    users: int
+    opened: float
+    closed: float
+    samples: list[Sample]
+    bystander: list[Sample]
+    server: Server
+    generator_cpu: float  # 0..1 of one core
+    steal: float  # 0..1 of all cores, taken by the hypervisor
+    ceiling: float | None  # requests/s
+    wait: float | None  # seconds
+    work: float | None  # seconds of CPU, timed just before the round
+    broken: list[str] = field(default_factory=list)  # what went wrong around it
+
+    @property
+    def row(self) -> tuple[str, str]:
+        return self.variant, self.deployment
+
+    def answers(self) -> list[Sample]:
+        return [sample for sample in self.samples if self.opened <= sample.end <= self.closed]
+
+    def bystander_answers(self) -> list[Sample]:
+        """Those whose call fell due in the window: the ones that waited longest end after it."""
+        return [sample for sample in self.bystander if self.opened <= sample.start <= self.closed]
+
+
+def throughput(round_: Round) -> float:
+    """Answers a second: those in the window, over the time from the last answer before it.
+
+    Both ends are answers, so that a view that gives ten a second is not counted as nine or eleven.
+    """
+    answers = round_.answers()
+    if not answers:
+        return 0
+    before = [sample.end for sample in round_.samples if sample.end < round_.opened]
+    span = max(sample.end for sample in answers) - max(before, default=round_.opened)
+    return len(answers) / span if span > 0 else 0
+
+
+def latencies(round_: Round) -> list[float]:
+    return [sample.latency for sample in round_.answers()]
+
+
+def bystander_latencies(round_: Round) -> list[float]:
+    return [sample.latency for sample in round_.bystander_answers()]
+
+
+METRICS: dict[Metric, Callable[[Round], float]] = {
+    "throughput": throughput,
+    "latency": lambda round_: percentile(latencies(round_), 50),
+    "latency_p99": lambda round_: percentile(latencies(round_), 99),
+    "bystander": lambda round_: percentile(bystander_latencies(round_), 50),
+    "bystander_p99": lambda round_: percentile(bystander_latencies(round_), 99),
+    "cpu_per_request": lambda round_: (
+        1000 * round_.server.cpu_seconds / max(1, len(round_.answers()))
+    ),
+    "memory": lambda round_: max(round_.server.rss_mb - round_.server.idle_mb, 0.1),
+}
+
+
+def failures(round_: Round) -> list[Sample]:
+    return [sample for sample in round_.answers() if sample.error]
+
+
+def invalid_because(round_: Round, digest: int | None) -> list[str]:
+    """Why the round does not count; nothing when it does.
+
+    digest: of the body that the comparison's variants agree on.
+    """
+    reasons = list(round_.broken)
+    answers = round_.answers()
+    calls = answers + round_.bystander_answers()
+    for error, count in Counter(sample.error for sample in calls if sample.error).most_common(2):
+        reasons.append(f"{count} of {len(calls)} answers failed: {error}")
+    if len(answers) < FEWEST_ANSWERS:
+        reasons.append(f"only {len(answers)} answers in the window")
+    bodies = {sample.digest for sample in answers if not sample.error}
+    if digest is not None and bodies - {digest}:
+        reasons.append("another body than the other variants'")
+    if round_.generator_cpu > BUSIEST_GENERATOR:
+        reasons.append(f"the load generator used {round_.generator_cpu:.0%} of its core")
+    if round_.ceiling and throughput(round_) > ABOVE_CEILING * round_.ceiling:
+        reasons.append(f"{throughput(round_):.0f} answers/s is above the ceiling")
+    return reasons

@@ -1,0 +1,36 @@
+"""How many rounds, of which length, in which order."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """window: seconds that a round measures. looks: after how many blocks to look at the verdicts.
+
+    The number of looks is fixed beforehand, and each uses its equal share of the 5 % (Bonferroni):
+    looking again does not make a false verdict more likely than 5 % in all.
+    """
+
+    window: float
+    looks: tuple[int, ...]
+
+    @property
+    def confidence(self) -> float:
+        """Of the interval at each look, so that all of them are right together 95 times in 100."""
+        return 1 - 0.05 / len(self.looks)
+
+
+# A cold server imports, connects and fills its caches: a first round, this short, does not count.
+WARMING = 0.1
+FULL = Plan(window=1.0, looks=(4, 8))
+QUICK = Plan(window=0.5, looks=(3,))
+
+
+def block(rows: Sequence[T], seed: int, number: int) -> list[T]:
+    """The rows in the order of this block: every row once, shuffled, the same for the same seed."""
+    return random.Random(f"{seed} {number}").sample(rows, len(rows))

@@ -1,0 +1,187 @@
+"""Real servers: start a deployment, wait until it answers, see what it uses, stop all of it."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+
+from project.deployments import Deployment
+from project.middleware import HEADER
+from project.processes import die_with_parent
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+LONGEST_START = 30  # seconds
+LONGEST_STOP = 10  # seconds
+
+
+class ServerError(Exception):
+    """A server that does not start; str() is one line for the terminal."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A deployment that runs. name: what its responses say in X-Deployment."""
+
+    deployment: Deployment
+    port: int
+    nonce: str
+    process: subprocess.Popen[bytes]
+    log: Path | None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.deployment.name} {self.nonce}"
+
+    def death(self) -> str | None:
+        """How it died, or None while it lives."""
+        status = self.process.poll()
+        if status is None:
+            return None
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        return f"{self.deployment.name} died ({how})"
+
+
+@contextmanager
+def serving(
+    deployments: Sequence[Deployment], environ: Mapping[str, str] = os.environ
+) -> Iterator[list[Running]]:
+    """These deployments, up and answering on free ports; all gone after the block."""
+    started: list[Running] = []
+    with TemporaryDirectory(prefix="servers-") as logs:
+        try:
+            for number, deployment in enumerate(deployments):
+                started.append(start(deployment, environ, log=Path(logs, f"{number}.log")))
+            for server in started:
+                wait_until_ready(server)
+            yield started
+        finally:
+            stop(started)
+
+
+def restart(servers: list[Running], index: int, environ: Mapping[str, str]) -> Running:
+    """Another start of the server at this index, which died; what is left of it is ended first."""
+    dead = servers[index]
+    stop([dead])
+    servers[index] = start(dead.deployment, environ, log=dead.log)
+    wait_until_ready(servers[index])
+    return servers[index]
+
+
+def start(
+    deployment: Deployment,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    port: int | None = None,
+    log: Path | None = None,
+) -> Running:
+    """A server process in a session and process group of its own; its output in `log` or here."""
+    port, nonce = port or free_port(), secrets.token_hex(4)
+    output = open(log, "wb") if log else None  # noqa: SIM115  closed below
+    process = subprocess.Popen(
+        deployment.argv(port),
+        cwd=BASE_DIR,
+        env={
+            **environ,
+            "DEPLOYMENT": deployment.name,
+            "DEPLOYMENT_NONCE": nonce,
+            "DATABASE_MODE": deployment.database,
+            "PYTHONUNBUFFERED": "1",
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT if output else None,
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
+    if output:
+        output.close()
+    return Running(deployment, port, nonce, process, log)
+
+
+def wait_until_ready(server: Running) -> None:
+    """Returns when the server itself, and no other at its port, answers."""
+    patience = time.monotonic() + LONGEST_START
+    while time.monotonic() < patience:
+        if death := server.death():
+            raise ServerError(f"{death} at its start: {_last_line(server.log)}")
+        with (
+            suppress(OSError),  # not yet listening, or an HTTP error of somebody else's
+            urllib.request.urlopen(f"{server.url}/bystander/", timeout=5) as response,
+        ):
+            if response.headers[HEADER] == server.name:
+                return
+        time.sleep(0.02)
+    said = _last_line(server.log)
+    raise ServerError(f"{server.deployment.name} does not answer in {LONGEST_START} s: {said}")
+
+
+def stop(servers: Sequence[Running]) -> None:
+    """Ends the process groups: SIGTERM to all of them at once, SIGKILL to what is left of any."""
+    for server in servers:
+        _signal_group(server, signal.SIGTERM)
+    patience = time.monotonic() + LONGEST_STOP
+    for server in servers:
+        with suppress(subprocess.TimeoutExpired):
+            server.process.wait(max(0.1, patience - time.monotonic()))
+        _signal_group(server, signal.SIGKILL)
+        server.process.wait()
+
+
+def _signal_group(server: Running, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(server.process.pid, number)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _last_line(log: Path | None) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log and log.exists() else []
+    return lines[-1] if lines else "it said nothing"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of a process tree, now. memory_mb: PSS where the kernel tells it, else RSS."""
+
+    processes: int
+    threads: int
+    cpu_seconds: float
+    memory_mb: float
+
+
+def usage(server: Running) -> Usage:
+    """What the server's process tree uses; zeros once it is dead."""
+    processes, threads, cpu, memory = 0, 0, 0.0, 0.0
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(server.process.pid)
+        for process in (root, *root.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess), process.oneshot():
+                times = process.cpu_times()
+                cpu += times.user + times.system
+                threads += process.num_threads()
+                memory += _memory(process)
+                processes += 1
+    return Usage(processes, threads, cpu, memory / 1e6)
+
+
+def _memory(process: psutil.Process) -> float:
+    full = process.memory_full_info()
+    return float(getattr(full, "pss", 0) or full.rss)

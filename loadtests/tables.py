@@ -1,0 +1,71 @@
+"""Measurements and verdicts for the terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from loadtests.verdicts import SIGNS, Verdict
+from project.deployments import Deployment
+
+COLOURS = {"holds": "green", "refuted": "red", "inconclusive": "yellow", "invalid": "magenta"}
+
+
+def measurement_table(
+    title: str, rows: Sequence[Mapping[str, Any]], deployments: Mapping[str, Deployment]
+) -> Table:
+    """rows: of the result file. Latencies in ms."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for heading in ("variant", "deployment"):
+        table.add_column(heading, no_wrap=True)
+    for heading in (
+        "processes\n× threads",
+        "req/s",
+        "% of\nceiling",
+        "p50",
+        "p99",
+        "bystander\np99",
+        "db\nconns",
+    ):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        rate, deployment = row["throughput"], deployments[row["deployment"]]
+        share = rate["mean"] / row["ceiling"] if row["ceiling"] and rate["mean"] else None
+        name = row["variant"] if row["valid"] else f"{row['variant']} (invalid)"
+        table.add_row(
+            *(name, row["deployment"], f"{deployment.workers} × {deployment.threads or '∞'}"),
+            f"{figure(rate['mean'])} ({figure(rate['low'])}–{figure(rate['high'])})",
+            "" if share is None else f"{share:.0%}",
+            *(figure(row["latency_ms"][q]) for q in ("p50", "p99")),
+            figure(row["bystander_ms"]["p99"]),
+            str(row["server"]["db_connections"]),
+            style=None if row["valid"] else COLOURS["invalid"],
+        )
+    return table
+
+
+def verdict_line(verdict: Verdict) -> Text:
+    """For instance `✓ async_native throughput of async_blocking at least 5: 9.48 (9.3–9.6)`."""
+    line = Text(f"{SIGNS[verdict.verdict]} {verdict.expectation}: ", COLOURS[verdict.verdict])
+    if verdict.verdict == "invalid":
+        return line.append(verdict.because)
+    bounds = f"{figure(verdict.low)}–{figure(verdict.high)}"
+    return line.append(f"{figure(verdict.measured)} ({bounds}; {verdict.because})")
+
+
+def count_line(found: Sequence[Verdict]) -> str:
+    """The last line of a run: `8 held, 1 refuted, 0 inconclusive, 0 invalid`."""
+    words = {"holds": "held"} | {word: word for word in ("refuted", "inconclusive", "invalid")}
+    counts = {word: sum(verdict.verdict == word for verdict in found) for word in words}
+    return ", ".join(f"{count} {words[word]}" for word, count in counts.items())
+
+
+def figure(value: float | None) -> str:
+    """Three significant digits, without an exponent; `∞` for a bound that is not known."""
+    if value is None:
+        return "∞"
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}"

@@ -1,0 +1,135 @@
+"""From rounds to verdicts: does the measurement agree with an expectation, and how surely?"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Literal
+
+from comparisons.registry import Comparison, Expectation
+from loadtests import rounds
+from loadtests.intervals import Interval, geometric, paired_ratio
+from loadtests.rounds import METRICS, Round
+
+Word = Literal["holds", "refuted", "inconclusive", "invalid"]
+SIGNS: dict[Word, str] = {"holds": "✓", "refuted": "✗", "inconclusive": "?", "invalid": "–"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    comparison: str
+    expectation: str
+    verdict: Word
+    measured: float | None
+    low: float | None
+    high: float | None
+    because: str
+
+
+def judge(interval: Interval, low: float | None, high: float | None) -> Word:
+    """holds: the whole interval is within the bounds; refuted: all of it is outside."""
+    if (low is not None and interval.high < low) or (high is not None and interval.low > high):
+        return "refuted"
+    if (low is None or interval.low >= low) and (high is None or interval.high <= high):
+        return "holds"
+    return "inconclusive"
+
+
+def agreed_digest(measured: Sequence[Round]) -> int | None:
+    """The body that most variants answer with; a variant has one voice, not one an answer."""
+    voices = {
+        (*round_.row, sample.digest)
+        for round_ in measured
+        for sample in round_.answers()
+        if not sample.error
+    }
+    most = Counter(digest for *_, digest in voices).most_common(1)
+    return most[0][0] if most else None
+
+
+def valid_rounds(measured: Sequence[Round]) -> list[Round]:
+    digest = agreed_digest(measured)
+    return [round_ for round_ in measured if not rounds.invalid_because(round_, digest)]
+
+
+def why_invalid(of_row: Sequence[Round], digest: int | None) -> list[str]:
+    """Why a variant's rounds do not suffice: less than half of them, or fewer than two, count."""
+    reasons = {round_.block: rounds.invalid_because(round_, digest) for round_ in of_row}
+    good = sum(not because for because in reasons.values())
+    if of_row and good >= 2 and 2 * good >= len(of_row):
+        return []
+    found = list(dict.fromkeys(reason for because in reasons.values() for reason in because))
+    return found or [f"{good} rounds only"]
+
+
+def verdict(
+    comparison: Comparison, expectation: Expectation, measured: Sequence[Round], confidence: float
+) -> Verdict | None:
+    """The verdict of one expectation; None if one of its sides was not to be measured.
+
+    measured: the comparison's rounds, with one deployment for each variant.
+    """
+    view = expectation.view.__name__
+    of = expectation.of if isinstance(expectation.of, str) else expectation.of.__name__
+    mine = [round_ for round_ in measured if round_.variant == view]
+    theirs = [round_ for round_ in measured if round_.variant == of]
+    if not mine or (not theirs and not isinstance(expectation.of, str)):
+        return None
+    low, high = expectation.bounds(mine[0].users)
+    name = expectation.text(mine[0].users)
+    digest = agreed_digest(measured)
+    reasons = [
+        f"{side[0].variant}: {reason}"
+        for side in (mine, theirs)
+        if side
+        for reason in why_invalid(side, digest)
+    ]
+    if reasons:
+        return Verdict(comparison.slug, name, "invalid", None, None, None, "; ".join(reasons))
+
+    metric = METRICS[expectation.metric]
+    good = {(r.variant, r.block): r for r in valid_rounds(measured)}
+    my_rounds = {block: r for (variant, block), r in good.items() if variant == view}
+    if isinstance(expectation.of, str):
+        interval = geometric(
+            [metric(r) / theory(r, expectation.of) for r in my_rounds.values()], confidence
+        )
+        because = f"{len(my_rounds)} rounds"
+    else:
+        blocks = [block for block in my_rounds if (of, block) in good]
+        interval = (
+            paired_ratio(
+                [metric(good[view, block]) for block in blocks],
+                [metric(good[of, block]) for block in blocks],
+                confidence,
+            )
+            if blocks
+            else Interval(nan, 0, nan)
+        )
+        because = f"{len(blocks)} paired rounds"
+    return Verdict(
+        comparison.slug,
+        name,
+        judge(interval, low, high),
+        _number(interval.mean),
+        _number(interval.low),
+        _number(interval.high),
+        because,
+    )
+
+
+def theory(round_: Round, of: str) -> float:
+    """What theory gives, in the metric's unit: ms for wait and work, requests/s for the ceiling."""
+    if of == "ceiling":
+        value = round_.ceiling
+    else:
+        seconds = round_.wait if of == "wait" else round_.work
+        value = None if seconds is None else 1000 * seconds
+    if not value:
+        raise ValueError(f"{round_.comparison}/{round_.variant} declares no {of}")
+    return value
+
+
+def _number(value: float) -> float | None:
+    """JSON has no infinity and no NaN."""
+    return value if isfinite(value) else None

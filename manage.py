@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""Django's command line, with the services that a command needs started around it."""
+
+import os
+import signal
+import sys
+from contextlib import nullcontext
+
+from django.core.management import execute_from_command_line
+
+from project import schema, services
+
+# These need no database, or (compare, serve) start the services once their arguments are known to
+# be good.
+WITHOUT_SERVICES = {"check", "compare", "help", "makemessages", "serve", "startapp", "version"}
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "help")
+    needs_services = command not in WITHOUT_SERVICES and not {"-h", "--help"} & set(sys.argv)
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        with services.running() if needs_services else nullcontext():
+            if needs_services and command != "migrate":
+                schema.ensure()
+            execute_from_command_line(sys.argv)
+    except services.ServiceError as error:
+        sys.exit(f"{sys.argv[0]}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The database's tables and rows: made once, by Django's migrations."""
+
+import os
+import subprocess
+import sys
+
+import psycopg
+
+from project.services import BASE_DIR, ServiceError
+
+MIGRATIONS = BASE_DIR / "comparisons" / "migrations"
+
+
+def ensure() -> None:
+    """The database at DATABASE_URL has our tables and rows. ServiceError if it can't have them.
+
+    A query tells whether anything is left to do; `manage.py migrate` would take a second to say so.
+    """
+    wanted = {path.stem for path in MIGRATIONS.glob("0*.py")}
+    if wanted <= _applied():
+        return
+    command = [sys.executable, str(BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
+        raise ServiceError(f"manage.py migrate failed: {said[-1]}")
+
+
+def _applied() -> set[str]:
+    query = "SELECT name FROM django_migrations WHERE app = 'comparisons'"
+    try:
+        with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+            return {name for (name,) in connection.execute(query)}
+    except psycopg.errors.UndefinedTable:
+        return set()
+    except psycopg.Error as error:
+        raise ServiceError(f"PostgreSQL: {error}".splitlines()[0]) from None

@@ -1,0 +1,98 @@
+"""Settings: what the environment says, then what follows from it.
+
+Safe with nothing set: no DEBUG, loopback hosts only, a secret key made once per checkout.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from environs import env, validate
+
+from project.deployments import DATABASE_MODES
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def _key_of_checkout() -> str:
+    """A secret key made at first use, in an ignored file that only its owner may read."""
+    path = BASE_DIR / ".secret-key"
+    if not path.exists():
+        draft = path.with_name(f".secret-key.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(50))
+        try:
+            os.link(draft, path)  # atomic: of two first starts, one wins
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text()
+
+
+DEBUG = env.bool("DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY", "") or _key_of_checkout()
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+# Who serves: the deployment's name and the nonce of this start, both told in every response.
+DEPLOYMENT = env.str("DEPLOYMENT", "")
+DEPLOYMENT_NONCE = env.str("DEPLOYMENT_NONCE", "")
+DATABASE_MODE = env.str("DATABASE_MODE", "none", validate=validate.OneOf(DATABASE_MODES))
+POOL_SIZE = env.int("POOL_SIZE", 20, validate=validate.Range(min=1, max=100))
+POOL_TIMEOUT = 10  # seconds that a request waits for a connection of the pool
+# The addresses of the services; `project.services` sets them where the user does not.
+DATABASE: dict[str, Any] = env.dj_db_url("DATABASE_URL", "postgres://not-started/comparisons")
+REDIS_URL = env.str("REDIS_URL", "redis://not-started")
+UPSTREAM_URL = env.str("UPSTREAM_URL", "http://not-started")
+
+INSTALLED_APPS = ["comparisons", "loadtests"]
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+# Where a deployment is measured, one middleware in both colours and no more: under ASGI, Django's
+# own (MiddlewareMixin) run their sync hooks in a thread, which costs every async view two hops.
+MIDDLEWARE = ["project.middleware.deployment_header"]
+if not DEPLOYMENT:
+    MIDDLEWARE += [
+        "django.middleware.security.SecurityMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    ]
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+RESULTS_DIR = BASE_DIR / "loadtests" / "results"
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "comparisons" / "static"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+DATABASES = {"default": DATABASE}
+DATABASE.setdefault("OPTIONS", {})["application_name"] = (
+    f"{DEPLOYMENT} {DEPLOYMENT_NONCE}".strip() or "comparisons"
+)
+if DATABASE_MODE == "persistent":
+    DATABASE["CONN_MAX_AGE"] = None
+if DATABASE_MODE == "pool":
+    DATABASE["OPTIONS"]["pool"] = {
+        "min_size": 1,
+        "max_size": POOL_SIZE,
+        "timeout": POOL_TIMEOUT,
+    }
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+}
+
+# With a host and a key of its own it is deployed: behind TLS, as `check --deploy` asks.
+if env.list("ALLOWED_HOSTS", []) and env.str("SECRET_KEY", ""):
+    SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+
+# To stderr without DEBUG too; errors only where it is measured: no line for each request.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["stderr"], "level": "ERROR" if DEPLOYMENT else "WARNING"},
+    "loggers": {"django.server": {"level": "ERROR" if DEPLOYMENT else "INFO"}},
+}

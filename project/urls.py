@@ -1,0 +1,28 @@
+"""The pages, and every variant at /<slug>/<variant>/: all made from the registry."""
+
+from django.conf import settings
+from django.urls import path
+from django.views.static import serve
+
+from comparisons import pages
+from comparisons.pairs import COMPARISONS
+from project.deployments import DEPLOYMENTS
+
+# Of the server's own colour: the other one costs a thread or an event loop a request.
+on_event_loop = settings.DEPLOYMENT and DEPLOYMENTS[settings.DEPLOYMENT].interface == "asgi"
+bystander = pages.async_bystander if on_event_loop else pages.bystander
+
+urlpatterns = [
+    path("", pages.index, name="index"),
+    path("bystander/", bystander, name="bystander"),
+    # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
+    path("static/<path:path>", serve, {"document_root": settings.STATIC_ROOT}),
+]
+for slug, comparison in COMPARISONS.items():
+    urlpatterns += [
+        path(f"{slug}/", pages.comparison, {"slug": slug}, name=slug),
+        *(
+            path(f"{slug}/{variant.name}/", variant.view, name=f"{slug}/{variant.name}")
+            for variant in comparison.variants
+        ),
+    ]

@@ -1,0 +1,9 @@
+"""The WSGI application, for gunicorn's sync and gthread workers and for runserver."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+
+application = get_wsgi_application()

@@ -1,0 +1,362 @@
+"""The services, real ones in a folder of the test's own, used by processes that live and die."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import redis
+
+from project import services
+from project.services import SERVICES, ServiceError
+
+PATIENCE = 60  # seconds; only what is broken takes so long
+NAMES = [service.name for service in SERVICES]
+VARIABLES = [service.variable for service in SERVICES]
+# Says the addresses once the services are up, leaves when told to.
+USE = """
+import os, sys
+from project import services
+try:
+    with services.running():
+        print(*(os.environ[service.variable] for service in services.SERVICES), flush=True)
+        sys.stdin.readline()
+except services.ServiceError as error:
+    sys.exit(f"ServiceError: {error}")
+"""
+
+
+@dataclass(frozen=True)
+class User:
+    """A process that uses the services."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+
+    def addresses(self) -> list[str]:
+        """Of Postgres, Valkey and the upstream, once they are up."""
+        assert self.process.stdout
+        return self.process.stdout.readline().split()
+
+    def leave(self) -> None:
+        """Let it end in good order, and wait for that."""
+        self.process.communicate("\n", timeout=PATIENCE)
+
+    def refused(self) -> str:
+        """The one line with which it ends instead; nothing is left running."""
+        _, message = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == 1
+        assert message.startswith("ServiceError: ")
+        assert message.count("\n") == 1
+        assert keepers(self.folder) == {}
+        return message
+
+
+def keepers(folder: Path) -> dict[str, psutil.Process]:
+    """The keepers that live, by the name of their service."""
+    found = {}
+    for process in psutil.process_iter(["cmdline"]):
+        cmdline = process.info["cmdline"] or [""]
+        if "project.services" in cmdline and Path(cmdline[-1]).parent == folder:
+            found[Path(cmdline[-1]).name] = process
+    return found
+
+
+@contextmanager
+def everything_ends(folder: Path) -> Iterator[None]:
+    """After the block no process is left of those that kept and were the services before it."""
+    before = [p for k in keepers(folder).values() for p in (k, *k.children(recursive=True))]
+    assert len(before) > 2 * len(NAMES)
+    yield
+    _, alive = psutil.wait_procs(before, PATIENCE)
+    # One whose parent was killed may wait for process 1 to collect it.
+    assert [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def query(url: str, sql: str) -> list[str]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        return [str(column) for column in connection.execute(sql).fetchone() or ()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "services"
+
+
+@pytest.fixture
+def start_user(folder: Path) -> Iterator[Callable[..., User]]:
+    """Start processes that use the services in `folder`; none outlives the test."""
+    with ExitStack() as stack:
+
+        def start(code: str = USE, **variables: str) -> User:
+            environment = {k: v for k, v in os.environ.items() if k not in VARIABLES}
+            environment.pop(services.CHECKED, None)
+            process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                cwd=services.BASE_DIR,
+                env=environment | {"SERVICES_DIR": str(folder)} | variables,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return User(process, folder)
+
+        yield start
+    psutil.wait_procs(list(keepers(folder).values()), PATIENCE)
+
+
+StartUser = Callable[..., User]
+
+
+def test_every_service_answers(start_user: StartUser) -> None:
+    postgres, valkey, upstream = start_user().addresses()
+    assert query(postgres, "SELECT current_database()") == ["comparisons"]
+    with redis.Redis.from_url(valkey) as client:
+        assert client.ping()
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(f"{upstream}/wait/0") as response:
+        assert response.status == 200
+
+
+def test_postgres_is_durable_roomy_and_local(start_user: StartUser) -> None:
+    postgres = start_user().addresses()[0]
+    names = ["fsync", "synchronous_commit", "max_connections", "listen_addresses"]
+    settings = ", ".join(f"current_setting('{name}')" for name in names)
+    assert query(postgres, f"SELECT {settings}") == ["on", "on", "300", "127.0.0.1"]
+
+
+def test_postgres_asks_for_the_password(start_user: StartUser) -> None:
+    postgres = start_user().addresses()[0]
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        query(postgres.replace("@", "x@"), "SELECT 1")
+
+
+def test_only_the_owner_may_look_into_the_folder(start_user: StartUser, folder: Path) -> None:
+    start_user().addresses()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_nothing_is_left_when_the_last_user_has_left(start_user: StartUser, folder: Path) -> None:
+    user = start_user()
+    user.addresses()
+    with everything_ends(folder):
+        user.leave()
+        assert keepers(folder) == {}  # already when it returns, not some time after
+
+
+def test_data_outlive_the_services(start_user: StartUser) -> None:
+    user = start_user()
+    query(user.addresses()[0], "CREATE TABLE kept AS SELECT 7 AS number; SELECT 1")
+    user.leave()
+    assert query(start_user().addresses()[0], "SELECT number FROM kept") == ["7"]
+
+
+def test_users_share_until_the_last_leaves(start_user: StartUser, folder: Path) -> None:
+    first, second = start_user(), start_user()  # both at once: one starts, the other joins
+    addresses = first.addresses()
+    assert second.addresses() == addresses
+    first.leave()
+    assert query(addresses[0], "SELECT 1") == ["1"]
+    with everything_ends(folder):
+        second.leave()
+
+
+def test_a_newcomer_during_the_stop_gets_services_that_stay(start_user: StartUser) -> None:
+    user = start_user()
+    user.addresses()
+    for _ in range(3):
+        newcomer = start_user()
+        user.leave()
+        assert query(newcomer.addresses()[0], "SELECT 1") == ["1"]
+        user = newcomer
+
+
+def test_an_exception_stops_the_services_and_restores_the_environment(
+    start_user: StartUser, folder: Path
+) -> None:
+    user = start_user(
+        """
+import os
+from project import services
+before = dict(os.environ)
+try:
+    with services.running():
+        raise LookupError
+except LookupError:
+    print(dict(os.environ) == before)
+"""
+    )
+    assert user.addresses() == ["True"]
+    assert keepers(folder) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_user_that_is_killed_leaves_nothing(
+    number: signal.Signals, start_user: StartUser, folder: Path
+) -> None:
+    user = start_user()
+    user.addresses()
+    with everything_ends(folder):
+        user.process.send_signal(number)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_killed_service_is_started_afresh_beside_its_present_users(
+    name: str, start_user: StartUser, folder: Path
+) -> None:
+    user = start_user()
+    before = user.addresses()
+    (server,) = keepers(folder)[name].children()
+    server.kill()
+    after = start_user().addresses()
+    changed = [name for name, old, new in zip(NAMES, before, after, strict=True) if old != new]
+    assert changed == [name]
+
+
+def test_killed_keepers_take_the_services_with_them(start_user: StartUser, folder: Path) -> None:
+    start_user().addresses()
+    with everything_ends(folder):
+        for keeper in keepers(folder).values():
+            keeper.kill()
+
+
+def test_services_whose_keepers_were_killed_are_started_afresh(
+    start_user: StartUser, folder: Path
+) -> None:
+    before = start_user().addresses()
+    for keeper in keepers(folder).values():
+        keeper.kill()
+    after = start_user().addresses()
+    assert not set(before) & set(after)
+    assert query(after[0], "SELECT 1") == ["1"]
+
+
+def test_keepers_stop_on_sigterm(start_user: StartUser, folder: Path) -> None:
+    start_user().addresses()
+    with everything_ends(folder):
+        for keeper in keepers(folder).values():
+            keeper.terminate()
+
+
+@pytest.mark.parametrize("content", [f"{os.getpid()}\n", ""])
+def test_a_stale_pid_file_is_no_obstacle(content: str, start_user: StartUser, folder: Path) -> None:
+    user = start_user()
+    user.addresses()
+    user.leave()
+    (folder / "postgres/cluster/data/postmaster.pid").write_text(content)
+    assert query(start_user().addresses()[0], "SELECT 1") == ["1"]
+
+
+def test_a_data_folder_made_by_half_is_no_obstacle(start_user: StartUser, folder: Path) -> None:
+    half = folder / "postgres/cluster-half/data"
+    half.mkdir(parents=True)
+    folder.chmod(0o700)
+    assert query(start_user().addresses()[0], "SELECT 1") == ["1"]
+    assert not half.exists()
+
+
+def test_data_of_another_postgres_are_named(start_user: StartUser, folder: Path) -> None:
+    user = start_user()
+    user.addresses()
+    user.leave()
+    cluster = folder / "postgres/cluster"
+    (cluster / "data/PG_VERSION").write_text("9\n")
+    message = start_user().refused()
+    assert f"{cluster} is of PostgreSQL 9" in message
+    assert "delete that folder" in message
+
+
+def test_a_service_that_does_not_start_says_why(start_user: StartUser, folder: Path) -> None:
+    user = start_user()
+    user.addresses()
+    user.leave()
+    with open(folder / "postgres/cluster/data/postgresql.conf", "a") as configuration:
+        configuration.write("no_such_setting = 1\n")
+    message = start_user().refused()
+    assert "no_such_setting" in message or "errors" in message
+    assert str(folder / "postgres/server.log") in message
+
+
+def test_a_folder_of_another_user_is_refused(start_user: StartUser, folder: Path) -> None:
+    folder.mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, 65534)
+        elsewhere = folder
+    else:
+        elsewhere = Path("/usr")  # root's
+    assert "belongs to another user" in start_user(SERVICES_DIR=str(elsewhere)).refused()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(start_user: StartUser, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = start_user(SERVICES_DIR=str(tmp_path / "file" / "below")).refused()
+    assert "Not a directory" in message
+
+
+def test_only_what_has_no_address_is_started(start_user: StartUser, folder: Path) -> None:
+    first = start_user()
+    _, valkey, upstream = first.addresses()
+    other = folder.with_name("other")
+    second = start_user(SERVICES_DIR=str(other), REDIS_URL=valkey, UPSTREAM_URL=upstream)
+    assert second.addresses()[1:] == [valkey, upstream]
+    assert list(keepers(other)) == ["postgres"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "problem"),
+    [
+        ("DATABASE_URL", "postgres://me:secret@127.0.0.1:1/db", "Connection refused"),
+        ("DATABASE_URL", "postgres://me:secret@127.0.0.1:99999/db", "malformed"),
+        ("DATABASE_URL", "postgres://me:secret/secret@127.0.0.1:5432/db", "malformed"),
+        ("DATABASE_URL", "postgres://me:secret@127.0.0.1:1", "names no database"),
+        ("DATABASE_URL", "mysql://me:secret@127.0.0.1/db", "does not begin with postgres://"),
+        ("DATABASE_URL", "me:secret@127.0.0.1", "does not begin with postgres://"),
+        ("REDIS_URL", "redis://:secret@127.0.0.1:1/0", "refused"),
+        ("REDIS_URL", "memcached://127.0.0.1", "does not begin with redis://"),
+        ("UPSTREAM_URL", "http://127.0.0.1:1", "Connection refused"),
+    ],
+)
+def test_an_address_of_the_user_is_checked(
+    variable: str, url: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in VARIABLES:
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(variable, url)
+    with pytest.raises(ServiceError) as refusal, services.running():
+        pass
+    message = str(refusal.value)
+    assert message.startswith(f"{variable} ")
+    assert problem in message
+    assert "secret" not in message
+    assert "\n" not in message
+
+
+def test_an_address_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("DATABASE_URL", f"postgres://127.0.0.1:{port}/db")
+        with pytest.raises(ServiceError, match="DATABASE_URL"), services.running():
+            pass
+
+
+def test_addresses_that_a_parent_has_checked_are_not_checked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    urls = ["postgres://127.0.0.1:1/db", "redis://127.0.0.1:1/0", "http://127.0.0.1:1"]
+    for variable, url in zip(VARIABLES, urls, strict=True):
+        monkeypatch.setenv(variable, url)
+    monkeypatch.setenv(services.CHECKED, " ".join(urls))
+    with services.running():
+        assert [os.environ[variable] for variable in VARIABLES] == urls

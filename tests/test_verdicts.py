@@ -1,0 +1,146 @@
+"""Verdicts from made-up rounds: which interval against which bounds, and which rounds count."""
+
+import pytest
+
+from comparisons.pairs import blocking_call
+from comparisons.registry import Expectation
+from loadtests.intervals import Interval
+from loadtests.rounds import METRICS, Round, Sample, Server, invalid_because, throughput
+from loadtests.verdicts import agreed_digest, judge, valid_rounds, verdict
+
+BODY = 1234
+
+
+def made_round(variant="async_native", block=1, rate=100.0, **changes):
+    """A round of one second at t=100..101 with evenly spaced answers of 50 ms, a little before too."""
+    every = 1 / rate
+    ends = [100 + place * every for place in range(-5, int(rate) + 1)]
+    fields = {
+        "comparison": "blocking-call",
+        "variant": variant,
+        "deployment": "asgi-uvicorn",
+        "block": block,
+        "users": 10,
+        "opened": 100.0,
+        "closed": 101.0,
+        "samples": [Sample(end - 0.05, 50.0, 200, BODY, None) for end in ends],
+        "bystander": [Sample(100.5, 3.0, 200, BODY, None)],
+        "server": Server(1, 2, 0.5, 60.0, 50.0, 0),
+        "generator_cpu": 0.1,
+        "steal": 0.0,
+        "ceiling": None,
+        "wait": 0.05,
+        "work": None,
+    }
+    return Round(**(fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("interval", "bounds", "word"),
+    [
+        ((5, 6), (5, None), "holds"),
+        ((4, 6), (5, None), "inconclusive"),
+        ((3, 4.9), (5, None), "refuted"),
+        ((0.1, 0.2), (None, 0.2), "holds"),
+        ((0.3, 0.4), (None, 0.2), "refuted"),
+        ((0.95, 1.05), (0.9, 1.1), "holds"),
+        ((0.85, 1.05), (0.9, 1.1), "inconclusive"),
+        ((0.5, 2.0), (0.9, 1.1), "inconclusive"),
+        ((1.2, 1.3), (0.9, 1.1), "refuted"),
+    ],
+)
+def test_an_interval_holds_inside_the_bounds_and_is_refuted_outside(interval, bounds, word):
+    assert judge(Interval(1, *interval), *bounds) == word
+
+
+def test_throughput_is_exact_for_evenly_spaced_answers():
+    assert throughput(made_round(rate=7.0)) == pytest.approx(7)
+
+
+def test_memory_is_what_the_server_grew_by():
+    assert METRICS["memory"](made_round()) == 10
+
+
+AT_LEAST_5 = Expectation(
+    blocking_call.async_native, "throughput", of=blocking_call.async_blocking, at_least=5
+)
+
+
+def judged(native, blocking, expectation=AT_LEAST_5):
+    rounds = [made_round("async_native", b, rate) for b, rate in enumerate(native)]
+    rounds += [made_round("async_blocking", b, rate) for b, rate in enumerate(blocking)]
+    return verdict(blocking_call.comparison, expectation, rounds, 0.95)
+
+
+def test_a_factor_well_above_the_threshold_holds():
+    found = judged([95, 96, 97], [10, 10, 10])
+    assert found.verdict == "holds"
+    assert found.low < found.measured < found.high
+
+
+def test_a_factor_well_below_the_threshold_is_refuted():
+    assert judged([30, 31, 30], [10, 10, 10]).verdict == "refuted"
+
+
+def test_a_remedy_that_is_the_pitfall_is_refuted():
+    assert judged([10, 10, 11], [10, 10, 10]).verdict == "refuted"
+
+
+def test_scattered_rounds_are_inconclusive():
+    assert judged([20, 90, 55], [10, 10, 10]).verdict == "inconclusive"
+
+
+def test_an_expectation_of_a_variant_that_was_not_measured_has_no_verdict():
+    rounds = [made_round(block=1), made_round(block=2)]
+    assert verdict(blocking_call.comparison, AT_LEAST_5, rounds, 0.95) is None
+
+
+def test_the_wait_is_compared_in_milliseconds():
+    expectation = Expectation(blocking_call.async_native, "latency", of="wait", between=(0.9, 1.1))
+    found = verdict(
+        blocking_call.comparison, expectation, [made_round(block=b) for b in (1, 2, 3)], 0.95
+    )
+    assert (found.verdict, found.measured) == ("holds", pytest.approx(1))
+
+
+def failed(samples, error):
+    return [sample._replace(error=error) for sample in samples]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"samples": failed(made_round().samples, "status 500")}, "failed: status 500"),
+        ({"bystander": failed(made_round().bystander, "status 503")}, "failed: status 503"),
+        ({"samples": made_round().samples[:7]}, "only 2 answers"),
+        ({"generator_cpu": 0.95}, "load generator used 95%"),
+        ({"ceiling": 50.0}, "above the ceiling"),
+        ({"broken": ["asgi-uvicorn died (signal 9)"]}, "died"),
+        (
+            {"samples": [s._replace(digest=99) for s in made_round().samples]},
+            "another body",
+        ),
+    ],
+)
+def test_a_round_that_can_not_be_trusted_says_why(changes, reason):
+    (because,) = invalid_because(made_round(**changes), BODY)
+    assert reason in because
+
+
+def test_a_sound_round_counts():
+    assert invalid_because(made_round(), BODY) == []
+
+
+def test_the_variant_that_answers_otherwise_is_the_one_in_the_wrong():
+    other = [s._replace(digest=99) for s in made_round(rate=500.0).samples]
+    rounds = [made_round("sync"), made_round("async_native"), made_round("liar", samples=other)]
+    assert agreed_digest(rounds) == BODY
+    assert [round_.variant for round_ in valid_rounds(rounds)] == ["sync", "async_native"]
+
+
+def test_a_side_without_enough_valid_rounds_makes_the_verdict_invalid():
+    rounds = [made_round("async_native", b, 95) for b in (1, 2, 3)]
+    rounds += [made_round("async_blocking", b, 10, generator_cpu=1.0) for b in (1, 2, 3)]
+    found = verdict(blocking_call.comparison, AT_LEAST_5, rounds, 0.95)
+    assert found.verdict == "invalid"
+    assert "async_blocking: the load generator" in found.because
