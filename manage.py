@@ -7,6 +7,7 @@ import sys
 from contextlib import nullcontext
 
 from django.core.management import execute_from_command_line
+from environs import EnvError
 
 from project import schema, services
 
@@ -21,12 +22,14 @@ def main() -> None:
     needs_services = command not in WITHOUT_SERVICES and not {"-h", "--help"} & set(sys.argv)
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
+        services.check_form()
         with services.running() if needs_services else nullcontext():
             if needs_services and command != "migrate":
                 schema.ensure()
             execute_from_command_line(sys.argv)
-    except services.ServiceError as error:
-        sys.exit(f"{sys.argv[0]}: {error}")
+    except (services.ServiceError, EnvError) as error:
+        print(f"{sys.argv[0]}: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

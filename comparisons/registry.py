@@ -2,8 +2,8 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from django.http import HttpResponseBase
@@ -19,10 +19,13 @@ Metric = Literal[
     "bystander_p99",  # ms
     "cpu_per_request",  # CPU ms of the whole server
     "memory",  # MB that the server grew to above its idle size
+    "threads",  # of the whole server, at most
+    "connections",  # to Postgres, of the whole server, at most
+    "failures",  # the share of answers that failed, 0 to 1
 ]
 # What theory alone gives, as the other side of a ratio: the variant's own wait (for metrics in ms),
 # its ceiling (for throughput), or the measured duration of the comparison's CPU work (for ms).
-Theory = Literal["wait", "ceiling", "work"]
+THEORY = ("wait", "ceiling", "work")
 # A bound may depend on the load: a function of the number of users.
 Bound = float | Callable[[int], float]
 
@@ -35,6 +38,10 @@ class Variant:
     slots: how many requests can wait at once in one process, where that is not what the interface
         says: the threads under WSGI, no limit on an event loop. A view that blocks its loop has 1.
     cpu: whether the comparison's CPU work limits the throughput (one core a process: the GIL).
+    may_fail: whether failing is the lesson; otherwise a failed answer makes a round invalid.
+    name: where one view is measured in several ways; otherwise the view's own.
+    workers, threads, database: another shape than the deployment's own.
+    environ: what else the server finds in its environment.
     """
 
     view: View
@@ -43,10 +50,15 @@ class Variant:
     slots: int | None = None
     cpu: bool = False
     pitfall: bool = False
+    may_fail: bool = False
+    name: str = ""
+    workers: int | None = None
+    threads: int | None = None
+    database: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def name(self) -> str:
-        return self.view.__name__
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.view.__name__)
 
     @property
     def is_async(self) -> bool:
@@ -55,17 +67,22 @@ class Variant:
 
 @dataclass(frozen=True)
 class Expectation:
-    """A claim made checkable: a metric of one view divided by that of another, or by theory.
+    """A claim made checkable: a metric of one variant divided by that of another, or by theory.
 
-    Exactly one of at_least, at_most and between is given: a ratio, or a function users -> ratio.
+    variant: a view, or the name of a variant. of: likewise, or a word of THEORY; None expects a
+    value and no ratio. Exactly one of at_least, at_most and between is given: a number, or a
+    function users -> number. users, round_trip: the case it speaks of, where a comparison has more
+    than one.
     """
 
-    view: View
+    variant: Any  # a view or a name; kept as the name
     metric: Metric
-    of: View | Theory
+    of: Any = None  # likewise
     at_least: Bound | None = None
     at_most: Bound | None = None
     between: tuple[Bound, Bound] | None = None
+    users: int | None = None
+    round_trip: float | None = None
 
     def __post_init__(self) -> None:
         given = [
@@ -73,21 +90,29 @@ class Expectation:
         ]
         if len(given) != 1:
             raise ValueError("an expectation has one of at_least, at_most and between")
+        for side in ("variant", "of"):
+            object.__setattr__(self, side, _name(getattr(self, side)))
 
     def bounds(self, users: int) -> tuple[float | None, float | None]:
-        """The lowest and the highest ratio that agree with the claim; None is no limit."""
+        """The lowest and the highest value that agree with the claim; None is no limit."""
         low, high = self.between or (self.at_least, self.at_most)
         return _at(low, users), _at(high, users)
 
     def text(self, users: int) -> str:
         """For instance `async_native throughput of async_blocking at least 5`."""
-        of = self.of if isinstance(self.of, str) else self.of.__name__
         low, high = self.bounds(users)
         if low is not None and high is not None:
-            bound = f"between {low:g} and {high:.4g}"
+            bound = f"between {low:.4g} and {high:.4g}"
         else:
-            bound = f"at least {low:g}" if low is not None else f"at most {high:g}"
-        return f"{self.view.__name__} {self.metric} of {of} {bound}"
+            bound = f"at least {low:.4g}" if low is not None else f"at most {high:.4g}"
+        of = f" of {self.of}" if self.of else ""
+        case = f" with {self.users} users" if self.users is not None else ""
+        case += f" at {self.round_trip:g} ms" if self.round_trip is not None else ""
+        return f"{self.variant} {self.metric}{of} {bound}{case}"
+
+
+def _name(side: Any) -> Any:
+    return getattr(side, "__name__", side)
 
 
 def _at(bound: Bound | None, users: int) -> float | None:
@@ -101,13 +126,14 @@ class Comparison:
     users: concurrent users, each of whom sends the next request as soon as the last is answered.
     work: the CPU-bound part of a request alone; timed in every round where given.
     round_trip: ms to Postgres, Valkey and the upstream; 0 is this machine.
+    Of users and round_trip there may be several; every variant is measured in each case.
     """
 
-    users: int
+    users: int | tuple[int, ...]
     variants: Sequence[Variant]
     expectations: Sequence[Expectation]
     work: Callable[[], Any] | None = None
-    round_trip: float = 0
+    round_trip: float | tuple[float, ...] = 0
 
     @property
     def module(self) -> Any:
@@ -121,8 +147,20 @@ class Comparison:
     def title(self) -> str:
         return str(self.module.__doc__).partition("\n")[0].rstrip(".")
 
-    def variant(self, view: View) -> Variant:
-        return next(variant for variant in self.variants if variant.view is view)
+    @property
+    def cases(self) -> list[tuple[int, float]]:
+        """Every (users, round_trip)."""
+        users = self.users if isinstance(self.users, tuple) else (self.users,)
+        trips = self.round_trip if isinstance(self.round_trip, tuple) else (self.round_trip,)
+        return [(count, trip) for count in users for trip in trips]
+
+    def case(self, expectation: Expectation) -> tuple[int, float]:
+        """The case that the expectation speaks of; the first where it does not say."""
+        return next(
+            (users, trip)
+            for users, trip in self.cases
+            if expectation.users in (None, users) and expectation.round_trip in (None, trip)
+        )
 
     def lesson(self) -> dict[str, str]:
         """The labelled paragraphs of the module's docstring: Claim, Blocks, Instead."""

@@ -1,14 +1,24 @@
 """The simulated external service: a plain ASGI app in a process of its own.
 
-GET /wait/<ms>  answers after that many milliseconds (0 to 60,000)
+GET /wait/MS                answers after that many milliseconds (0 to 60,000)
+GET /limited/CAPACITY/MS    the same, but 503 at once while CAPACITY (to 1,000) others are answered
+GET /freeze/MS              answers at once; from now on nothing else is answered for so long
+GET /counts                 {"most_at_once": N, "requests": N} since the last GET of /counts
 """
 
 import asyncio
 import json
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 LONGEST_WAIT_MS = 60_000
+MOST_CAPACITY = 1_000
+
+under_way: Counter[str] = Counter()  # by path
+seen = Counter(requests=0, most_at_once=0)
+frozen_until = 0.0  # time.monotonic()
 
 
 async def app(
@@ -21,13 +31,47 @@ async def app(
             await receive()
             await send({"type": f"lifespan.{event}.complete"})
         return
-    match scope["path"].split("/"):
-        case ["", "wait", ms] if ms.isdecimal() and int(ms) <= LONGEST_WAIT_MS:
-            await asyncio.sleep(int(ms) / 1000)
-            status, answer = 200, json.dumps({"waited_ms": int(ms)})
-        case _:
-            status, answer = 404, json.dumps({"error": f"no such path: {scope['path']}"})
-    body = answer.encode()
+    status, answer = await answer_to(scope["path"])
+    body = json.dumps(answer).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def answer_to(path: str) -> tuple[int, dict[str, Any]]:
+    """The status and the JSON object that answer a GET of this path."""
+    global frozen_until
+    match path.split("/"):
+        case ["", "wait", ms] if _within(ms, LONGEST_WAIT_MS):
+            await waited(path, int(ms))
+            return 200, {"waited_ms": int(ms)}
+        case ["", "limited", capacity, ms] if _within(capacity, MOST_CAPACITY) and _within(
+            ms, LONGEST_WAIT_MS
+        ):
+            if under_way[path] >= int(capacity):
+                return 503, {"error": f"{capacity} requests are under way"}
+            await waited(path, int(ms))
+            return 200, {"waited_ms": int(ms)}
+        case ["", "freeze", ms] if _within(ms, LONGEST_WAIT_MS):
+            frozen_until = time.monotonic() + int(ms) / 1000
+            return 200, {"frozen_ms": int(ms)}
+        case ["", "counts"]:
+            counts = dict(seen)
+            seen.update(requests=-counts["requests"], most_at_once=-counts["most_at_once"])
+            return 200, counts
+    return 404, {"error": f"no such path: {path}"}
+
+
+async def waited(path: str, ms: int) -> None:
+    """Waits, and for the end of a freeze if there is one, counting who waits at the same time."""
+    under_way[path] += 1
+    seen["requests"] += 1
+    seen["most_at_once"] = max(seen["most_at_once"], under_way.total())
+    try:
+        await asyncio.sleep(max(ms / 1000, frozen_until - time.monotonic()))
+    finally:
+        under_way[path] -= 1
+
+
+def _within(text: str, most: int) -> bool:
+    return text.isdecimal() and int(text) <= most

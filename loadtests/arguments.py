@@ -22,22 +22,23 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--database", choices=DATABASE_MODES)
 
 
-def reshape(deployments: Iterable[Deployment], options: dict[str, Any]) -> dict[str, Deployment]:
-    """By name, with the shape that `add_shape` read, where they can have it.
+def reshape(
+    deployments: Iterable[Deployment], options: dict[str, Any]
+) -> dict[Deployment, Deployment]:
+    """Each deployment in the shape that `add_shape` read, as far as it can have it.
 
     CommandError if none of them can.
     """
-    shaped = {deployment.name: deployment for deployment in deployments}
+    shaped = {deployment: deployment for deployment in deployments}
     for name in ("workers", "threads", "database"):
-        value = options[name]
         refusals = []
-        for deployment in list(shaped.values()):
+        for before, after in shaped.items():
             try:
-                shaped[deployment.name] = deployment.shaped(**{name: value})
+                shaped[before] = after.shaped(**{name: options[name]})
             except ValueError as error:
                 refusals.append(str(error))
-        if value is not None and len(refusals) == len(shaped):
-            raise bad("; ".join(sorted(refusals)))
+        if options[name] is not None and len(refusals) == len(shaped):
+            raise bad("; ".join(sorted(set(refusals))))
     return shaped
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,12 @@ SAMPLING = 0.1  # seconds between two looks at what a server uses
 
 @dataclass(frozen=True)
 class Row:
-    """What gets rounds: a variant on a deployment."""
+    """What gets rounds: a variant on a deployment, in one case of load and distance."""
 
     variant: Variant
     deployment: Deployment
+    users: int
+    round_trip: float = 0  # ms
 
 
 @contextmanager
@@ -71,26 +73,32 @@ def measure(
     Raises ServerError if a server does not start, ServiceError if a service goes away.
     """
     addresses = {name: os.environ[name] for name in ADDRESSES}
-    with (
-        at_distance(comparison.round_trip, addresses) as seen,
-        psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as database,
-        servers.serving([row.deployment for row in rows], os.environ | seen) as running,
-    ):
+    with ExitStack() as stack:
+        seen = {
+            ms: stack.enter_context(at_distance(ms, addresses))
+            for ms in sorted({row.round_trip for row in rows})
+        }
+        environs = [os.environ | seen[row.round_trip] | dict(row.variant.environ) for row in rows]
+        database = stack.enter_context(psycopg.connect(os.environ["DATABASE_URL"], autocommit=True))
+        deployments = [row.deployment for row in rows]
+        running = stack.enter_context(servers.serving(deployments, environs))
         idle = [servers.usage(server).memory_mb for server in running]
         for row, server in zip(rows, running, strict=True):
             _order(generator, comparison, row, server, schedule.WARMING)
             _expect(generator, "round")
+        work: float | None = None
         for number in range(1, plan.looks[-1] + 1):
             for index in schedule.block(range(len(rows)), seed, number):
                 server = running[index]
+                work = _timed(comparison.work, work) if comparison.work else None
                 round_ = _round(
-                    *(comparison, rows[index], number, plan.window),
+                    *(comparison, rows[index], number, plan.window, work),
                     *(server, idle[index], generator, database),
                 )
                 services.check()
                 keep(round_)
                 if server.death():
-                    servers.restart(running, index, os.environ | seen)
+                    servers.restart(running, index, environs[index])
             if number in plan.looks and decided():
                 break
 
@@ -100,12 +108,12 @@ def _round(
     row: Row,
     block: int,
     window: float,
+    work: float | None,
     server: servers.Running,
     idle_mb: float,
     generator: subprocess.Popen[str],
     database: psycopg.Connection,
 ) -> Round:
-    work = _timed(comparison.work) if comparison.work else None
     _order(generator, comparison, row, server, window)
     _expect(generator, "open")
     assert generator.stdout
@@ -125,8 +133,11 @@ def _round(
         comparison=comparison.slug,
         variant=row.variant.name,
         deployment=row.deployment.name,
+        workers=row.deployment.workers,
+        worker_threads=row.deployment.threads,
         block=block,
-        users=comparison.users,
+        users=row.users,
+        round_trip=row.round_trip,
         opened=result["opened"],
         closed=result["closed"],
         samples=[Sample(*sample) for sample in result["samples"]],
@@ -144,7 +155,7 @@ def _round(
         ceiling=ceiling(
             row.variant,
             row.deployment.interface,
-            users=comparison.users,
+            users=row.users,
             processes=row.deployment.workers,
             threads=row.deployment.threads,
             cores=CORES,
@@ -152,6 +163,7 @@ def _round(
         ),
         wait=row.variant.wait,
         work=work,
+        may_fail=row.variant.may_fail,
         broken=[death] if death else [],
     )
 
@@ -169,7 +181,7 @@ def _order(
         "variant": row.variant.name,
         "host": server.url,
         "server": server.name,
-        "users": comparison.users,
+        "users": row.users,
         "window": window,
     }
     try:
@@ -189,15 +201,15 @@ def _expect(generator: subprocess.Popen[str], event: str) -> dict[str, Any]:
     raise servers.ServerError("the load generator died")
 
 
-def _timed(work: Callable[[], Any]) -> float:
-    """CPU seconds of the work, the least of three: what is above it is disturbance."""
+def _timed(work: Callable[[], Any], least: float | None) -> float:
+    """CPU seconds of the work, the least so far: what is above it is disturbance."""
 
     def once() -> float:
         start = time.thread_time()
         work()
         return time.thread_time() - start
 
-    return min(once() for _ in range(3))
+    return min(once(), once(), once() if least is None else least)
 
 
 def _connections(database: psycopg.Connection, server: servers.Running) -> int:

@@ -68,7 +68,7 @@ def save_samples(path: Path, measured: Iterable[Round]) -> None:
 
 
 def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) -> dict[str, Any]:
-    """One row of the result file, from the rounds of one variant on one deployment.
+    """One row of the result file, from the rounds of one variant on one deployment in one case.
 
     Figures are those of the rounds that count; if too few do, of all, and the row is invalid.
     """
@@ -84,7 +84,10 @@ def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) 
         "comparison": first.comparison,
         "variant": first.variant,
         "deployment": first.deployment,
+        "workers": first.workers,
+        "worker_threads": first.worker_threads,
         "users": first.users,
+        "round_trip": first.round_trip,
         "rounds": len(good),
         "requests": sum(len(round_.answers()) for round_ in used),
         "failures": sum(len(rounds.failures(round_)) for round_ in used),

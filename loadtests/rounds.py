@@ -45,8 +45,11 @@ class Round:
     comparison: str
     variant: str
     deployment: str
+    workers: int  # processes that serve
+    worker_threads: int  # of each, to serve requests; 0 is no limit
     block: int
     users: int
+    round_trip: float  # ms
     opened: float
     closed: float
     samples: list[Sample]
@@ -57,11 +60,12 @@ class Round:
     ceiling: float | None  # requests/s
     wait: float | None  # seconds
     work: float | None  # seconds of CPU, timed just before the round
+    may_fail: bool = False  # failing is the lesson
     broken: list[str] = field(default_factory=list)  # what went wrong around it
 
     @property
-    def row(self) -> tuple[str, str]:
-        return self.variant, self.deployment
+    def row(self) -> tuple[str, str, int, float]:
+        return self.variant, self.deployment, self.users, self.round_trip
 
     def answers(self) -> list[Sample]:
         return [sample for sample in self.samples if self.opened <= sample.end <= self.closed]
@@ -102,6 +106,9 @@ METRICS: dict[Metric, Callable[[Round], float]] = {
         1000 * round_.server.cpu_seconds / max(1, len(round_.answers()))
     ),
     "memory": lambda round_: max(round_.server.rss_mb - round_.server.idle_mb, 0.1),
+    "threads": lambda round_: round_.server.threads,
+    "connections": lambda round_: round_.server.db_connections,
+    "failures": lambda round_: len(failures(round_)) / max(1, len(round_.answers())),
 }
 
 
@@ -116,7 +123,7 @@ def invalid_because(round_: Round, digest: int | None) -> list[str]:
     """
     reasons = list(round_.broken)
     answers = round_.answers()
-    calls = answers + round_.bystander_answers()
+    calls = ([] if round_.may_fail else answers) + round_.bystander_answers()
     for error, count in Counter(sample.error for sample in calls if sample.error).most_common(2):
         reasons.append(f"{count} of {len(calls)} answers failed: {error}")
     if len(answers) < FEWEST_ANSWERS:

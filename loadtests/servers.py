@@ -57,13 +57,17 @@ class Running:
 
 @contextmanager
 def serving(
-    deployments: Sequence[Deployment], environ: Mapping[str, str] = os.environ
+    deployments: Sequence[Deployment], environs: Sequence[Mapping[str, str]] | None = None
 ) -> Iterator[list[Running]]:
-    """These deployments, up and answering on free ports; all gone after the block."""
+    """These deployments, up and answering on free ports; all gone after the block.
+
+    environs: the environment of each; by default, this process's.
+    """
     started: list[Running] = []
     with TemporaryDirectory(prefix="servers-") as logs:
         try:
             for number, deployment in enumerate(deployments):
+                environ = environs[number] if environs else os.environ
                 started.append(start(deployment, environ, log=Path(logs, f"{number}.log")))
             for server in started:
                 wait_until_ready(server)

@@ -8,14 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtests.verdicts import SIGNS, Verdict
-from project.deployments import Deployment
 
 COLOURS = {"holds": "green", "refuted": "red", "inconclusive": "yellow", "invalid": "magenta"}
 
 
-def measurement_table(
-    title: str, rows: Sequence[Mapping[str, Any]], deployments: Mapping[str, Deployment]
-) -> Table:
+def measurement_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """rows: of the result file. Latencies in ms."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for heading in ("variant", "deployment"):
@@ -31,11 +28,11 @@ def measurement_table(
     ):
         table.add_column(heading, justify="right")
     for row in rows:
-        rate, deployment = row["throughput"], deployments[row["deployment"]]
+        rate = row["throughput"]
         share = rate["mean"] / row["ceiling"] if row["ceiling"] and rate["mean"] else None
         name = row["variant"] if row["valid"] else f"{row['variant']} (invalid)"
         table.add_row(
-            *(name, row["deployment"], f"{deployment.workers} × {deployment.threads or '∞'}"),
+            *(name, row["deployment"], f"{row['workers']} × {row['worker_threads'] or '∞'}"),
             f"{figure(rate['mean'])} ({figure(rate['low'])}–{figure(rate['high'])})",
             "" if share is None else f"{share:.0%}",
             *(figure(row["latency_ms"][q]) for q in ("p50", "p99")),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Literal
 
-from comparisons.registry import Comparison, Expectation
+from comparisons.registry import THEORY, Comparison, Expectation
 from loadtests import rounds
-from loadtests.intervals import Interval, geometric, paired_ratio
+from loadtests.intervals import Interval, geometric, paired_ratio, trimmed_mean
 from loadtests.rounds import METRICS, Round
 
 Word = Literal["holds", "refuted", "inconclusive", "invalid"]
@@ -47,11 +47,6 @@ def agreed_digest(measured: Sequence[Round]) -> int | None:
     return most[0][0] if most else None
 
 
-def valid_rounds(measured: Sequence[Round]) -> list[Round]:
-    digest = agreed_digest(measured)
-    return [round_ for round_ in measured if not rounds.invalid_because(round_, digest)]
-
-
 def why_invalid(of_row: Sequence[Round], digest: int | None) -> list[str]:
     """Why a variant's rounds do not suffice: less than half of them, or fewer than two, count."""
     reasons = {round_.block: rounds.invalid_because(round_, digest) for round_ in of_row}
@@ -69,14 +64,16 @@ def verdict(
 
     measured: the comparison's rounds, with one deployment for each variant.
     """
-    view = expectation.view.__name__
-    of = expectation.of if isinstance(expectation.of, str) else expectation.of.__name__
-    mine = [round_ for round_ in measured if round_.variant == view]
-    theirs = [round_ for round_ in measured if round_.variant == of]
-    if not mine or (not theirs and not isinstance(expectation.of, str)):
+    view, of = expectation.variant, expectation.of
+    case = comparison.case(expectation)
+    of_case = [round_ for round_ in measured if (round_.users, round_.round_trip) == case]
+    mine = [round_ for round_ in of_case if round_.variant == view]
+    theirs = [round_ for round_ in of_case if round_.variant == of]
+    ratio_of_variants = of is not None and of not in THEORY
+    if not mine or (not theirs and ratio_of_variants):
         return None
-    low, high = expectation.bounds(mine[0].users)
-    name = expectation.text(mine[0].users)
+    low, high = expectation.bounds(case[0])
+    name = expectation.text(case[0])
     digest = agreed_digest(measured)
     reasons = [
         f"{side[0].variant}: {reason}"
@@ -88,12 +85,13 @@ def verdict(
         return Verdict(comparison.slug, name, "invalid", None, None, None, "; ".join(reasons))
 
     metric = METRICS[expectation.metric]
-    good = {(r.variant, r.block): r for r in valid_rounds(measured)}
+    good = {(r.variant, r.block): r for r in of_case if not rounds.invalid_because(r, digest)}
     my_rounds = {block: r for (variant, block), r in good.items() if variant == view}
-    if isinstance(expectation.of, str):
-        interval = geometric(
-            [metric(r) / theory(r, expectation.of) for r in my_rounds.values()], confidence
-        )
+    if of is None:
+        interval = trimmed_mean([metric(r) for r in my_rounds.values()], confidence)
+        because = f"{len(my_rounds)} rounds"
+    elif not ratio_of_variants:
+        interval = geometric([metric(r) / theory(r, of) for r in my_rounds.values()], confidence)
         because = f"{len(my_rounds)} rounds"
     else:
         blocks = [block for block in my_rounds if (of, block) in good]

@@ -1,4 +1,4 @@
-"""Puts services at a distance: a TCP proxy that delays whatever passes by half a round trip each way.
+"""Puts services at a distance: a TCP proxy that delays whatever passes by half a round trip.
 
 It delays and nothing else: order is kept, a connection has as many bytes under way as it likes (up
 to WINDOW), and half closes and resets travel like data. A new connection costs a round trip before
@@ -49,7 +49,7 @@ class DistanceError(Exception):
 
 @contextlib.contextmanager
 def at_distance(round_trip_ms: float, urls: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The same URLs as seen from `round_trip_ms` away: name -> URL whose host and port are the proxy's.
+    """The same URLs as seen from `round_trip_ms` away: name -> URL with the proxy's host and port.
 
     One proxy process for all of them; it ends with the block. At 0 ms there is none and the URLs
     stay as they are. Raises DistanceError: at the start for a round trip or URL that makes no sense
@@ -61,13 +61,16 @@ def at_distance(round_trip_ms: float, urls: Mapping[str, str]) -> Iterator[dict[
     if not targets:
         yield dict(urls)
         return
-    proxy = subprocess.Popen(
-        [sys.executable, "-m", "project.distance", str(round_trip_ms), *targets],
-        cwd=BASE_DIR,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for the command, which then ends the block
-    )
+    try:
+        proxy = subprocess.Popen(
+            [sys.executable, "-m", "project.distance", str(round_trip_ms), *targets],
+            cwd=BASE_DIR,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the command, which then ends the block
+        )
+    except OSError as error:
+        raise DistanceError(f"the proxy did not start: {error.strerror}") from error
     with proxy:
         try:
             assert proxy.stdout
@@ -135,8 +138,208 @@ class Link:
             self.loop.call_later(max(0, due - time.monotonic_ns()) / 1e9, self.deliver)
 
     def deliver(self) -> None:
+        if sys.platform == "linux":
+            os.read(self.timer, 8)
         now = time.monotonic_ns()
         while self.under_way and self.under_way[0][0] <= now:
             _, call, args = self.under_way.popleft()
             call(*args)
-        ...
+        if self.under_way:
+            self.wake_up_for_first()
+
+
+class Endpoint(asyncio.Protocol):
+    """One of the proxy's two sockets of a connection; what it reads, `other` writes later."""
+
+    transport: asyncio.Transport  # from connection_made on
+    other: "Endpoint"
+
+    def __init__(self, link: Link, on_connected: Callable[[], object]) -> None:
+        self.link = link
+        self.on_connected = on_connected  # called one delay later, at the other side
+        self.in_flight = 0  # bytes read here and still on the link
+        self.read_all = self.wrote_all = False  # to the end of the stream
+        # What was read before the other side was connected; None from then on.
+        self.early: list[tuple[Callable[..., object], tuple[Any, ...]]] | None = []
+
+    # What the socket tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # event loops set TCP_NODELAY
+        self.transport.set_write_buffer_limits(high=WINDOW // 2, low=WINDOW // 4)
+        self.link.send(self.on_connected)
+
+    def data_received(self, data: bytes) -> None:
+        self.in_flight += len(data)
+        self.send(self.other.write, data)
+        self.control_flow()
+
+    def eof_received(self) -> bool:
+        self.read_all = True
+        self.send(self.other.write_eof)
+        return not self.wrote_all  # False closes it
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if error:  # not closed by the proxy
+            self.send(self.other.reset)
+
+    def resume_writing(self) -> None:
+        self.other.control_flow()
+
+    # What arrives over the link
+
+    def established(self) -> None:
+        early, self.early = self.early or [], None
+        for call, args in early:
+            self.link.send(call, *args)
+
+    def write(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
+        self.other.in_flight -= len(data)
+        self.other.control_flow()
+
+    def write_eof(self) -> None:
+        self.wrote_all = True
+        if self.read_all:
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self.transport.write_eof()
+
+    def reset(self) -> None:
+        if not self.transport.is_closing():
+            connection = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            self.transport.abort()
+
+    def send(self, call: Callable[..., object], *args: Any) -> None:
+        if self.early is None:
+            self.link.send(call, *args)
+        else:
+            self.early.append((call, args))
+
+    def control_flow(self) -> None:
+        """Read while the window has room for what is on the link and in the other's buffer."""
+        unsent = self.in_flight
+        if self.early is None:
+            unsent += self.other.transport.get_write_buffer_size()
+        if unsent >= WINDOW:
+            self.transport.pause_reading()
+        elif not self.read_all:  # it would read the end once more
+            self.transport.resume_reading()
+
+
+def _accept(link: Link, host: str, port: int) -> Endpoint:
+    """The client's endpoint of a new connection: SYN and SYN-ACK take a delay each."""
+
+    async def dial() -> None:
+        try:
+            await link.loop.create_connection(lambda: server, host, port)
+        except OSError:
+            link.send(client.reset)
+
+    dialling: list[asyncio.Task[None]] = []  # the loop itself keeps no reference
+    client = Endpoint(link, lambda: dialling.append(link.loop.create_task(dial())))
+    server = Endpoint(link, client.established)
+    client.other, server.other = server, client
+    server.early = None
+    return client
+
+
+async def proxy(round_trip_ms: float, targets: list[tuple[str, int]]) -> None:
+    """Listen for each target, print the ports as JSON; ends when stdin does."""
+    die_with_parent()  # and where the kernel does not know how, stdin ends with the parent
+    with contextlib.suppress(OSError, ValueError):  # a connection takes two descriptors
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    loop = asyncio.get_running_loop()
+    link = Link(round(round_trip_ms / 2 * 1e6))
+    servers = []
+    for target in targets:
+    XX.append(await loop.create_server(accept, "127.0.0.1", 0, backlog=4096))
+    print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
+    ended = asyncio.Event()
+    with contextlib.suppress(PermissionError):  # epoll refuses a file, /dev/null too
+        loop.add_reader(sys.stdin.fileno(), ended.set)
+    await ended.wait()
+
+
+# --- Its own precision ----------------------------------------------------------------------------
+
+
+def measure() -> None:
+    """Print how exact the delays are, what goes through one connection, and the proxy's CPU time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        threading.Thread(target=_answer, args=[listener], daemon=True).start()
+        print("round trip ms     p50     p99   error    CPU us     MB/s  CPU us/MB")
+        for round_trip in (0, 1, 5, 20, 100):
+            with at_distance(round_trip, {"url": url}) as seen:
+                address = ("127.0.0.1", urlsplit(seen["url"]).port or 0)
+                with socket.create_connection(address) as client:
+                    print(f"{round_trip:13}{_figures(client, round_trip)}")
+
+
+def _answer(listener: socket.socket) -> None:
+    """Answers each request, a number in 8 bytes, with that many bytes."""
+    block = bytes(2**20)
+    while True:
+        client, _ = listener.accept()
+        with client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while request := client.recv(8):
+                left = int.from_bytes(request, "big")
+                while left:
+                    left -= client.send(block[:left])
+
+
+def _ask(client: socket.socket, size: int) -> tuple[float, float]:
+    """Seconds to the first byte of an answer of that size, and from there to its last."""
+    buffer = bytearray(2**20)
+    start = time.perf_counter()
+    client.sendall(size.to_bytes(8, "big"))
+    left = size - client.recv_into(buffer)
+    first = time.perf_counter()
+    while left:
+        left -= client.recv_into(buffer)
+    return first - start, time.perf_counter() - first
+
+
+def _figures(client: socket.socket, round_trip_ms: float) -> str:
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    count = round(min(5000, max(200, 10_000 / (round_trip_ms or 1))))
+    _ask(client, 1)
+    started = _cpu_of_proxy()
+    times = sorted(_ask(client, 1)[0] * 1000 for _ in range(count))
+    p50, p99 = times[count // 2], times[count * 99 // 100]
+    cpu = (_cpu_of_proxy() - started) / count * 1e6
+    megabytes = 2000
+    started = _cpu_of_proxy()
+    _, seconds = _ask(client, megabytes * 10**6)
+    cpu_per_mb = (_cpu_of_proxy() - started) / megabytes * 1e6
+    exact = f"{p50:8.3f}{p99:8.3f}{p50 - round_trip_ms:8.3f}"
+    return f"{exact}{cpu:10.0f}{megabytes / seconds:9.0f}{cpu_per_mb:11.0f}"
+
+
+def _cpu_of_proxy() -> float:
+    times = [process.cpu_times() for process in psutil.Process().children()]
+    return sum(each.user + each.system for each in times)
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case ["measure"]:
+            measure()
+        case [round_trip_ms, *targets] if targets:
+            try:
+                addresses = [_address(target) for target in targets]
+                with contextlib.suppress(KeyboardInterrupt):
+                    uvloop.run(proxy(float(round_trip_ms), addresses))
+            except ValueError as error:
+                sys.exit(str(error))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()

@@ -89,6 +89,7 @@ def running() -> Iterator[None]:
     for the others the services are started, or shared with the commands that use them now. Whoever
     leaves last returns when they have stopped. Raises ServiceError.
     """
+    check_form()
     given = {s: os.environ[s.variable] for s in SERVICES if os.environ.get(s.variable)}
     missing = [service for service in SERVICES if service not in given]
     for service, url in given.items():
@@ -132,18 +133,26 @@ def check() -> None:
             raise ServiceError(f"{service.name} went away: {error.strerror or error}") from None
 
 
+def check_form() -> None:
+    """Raise ServiceError if an address that the user set is none; settings could not read it."""
+    for service in SERVICES:
+        if not (url := os.environ.get(service.variable)):
+            continue
+        shown = f"{service.variable} {_masked(url)}"
+        if not url.startswith(tuple(f"{scheme}://" for scheme in service.schemes)):
+            wanted = " or ".join(f"{scheme}://" for scheme in service.schemes)
+            raise ServiceError(f"{shown}: does not begin with {wanted}")
+        try:
+            _ = urlsplit(url).port
+        except ValueError:  # its text may quote a part of the password
+            raise ServiceError(f"{shown}: malformed") from None
+
+
 def _check_given(service: Service, url: str) -> None:
     """Raise ServiceError unless the address that the user set answers, in CHECK_LIMIT at most."""
     if url in os.environ.get(CHECKED, "").split():
         return
     shown = f"{service.variable} {_masked(url)}"
-    if not url.startswith(tuple(f"{scheme}://" for scheme in service.schemes)):
-        wanted = " or ".join(f"{scheme}://" for scheme in service.schemes)
-        raise ServiceError(f"{shown}: does not begin with {wanted}")
-    try:
-        _ = urlsplit(url).port
-    except ValueError:  # its text may quote a part of the password
-        raise ServiceError(f"{shown}: malformed") from None
     outcome: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -324,7 +333,8 @@ def _keep(service: Service, unwanted: Callable[[], bool]) -> None:
     """Start the service and stop it when it is unwanted. Raises ServiceError if it fails."""
     address = service.folder / "address"
     log = service.folder / "server.log"
-    for _attempt in range(3):  # another process may take the port before the service does
+    for attempt in range(3):  # another process may take the port before the service does
+        time.sleep(0.3 * attempt)  # backends of a killed Postgres may need a moment to end
         port = _free_port()
         command, url = service.prepare(service.folder, port)
         server = _popen(service, command, log)
@@ -345,7 +355,6 @@ def _keep(service: Service, unwanted: Callable[[], bool]) -> None:
         finally:
             address.unlink(missing_ok=True)
             _stop(service, server)
-        time.sleep(0.5)  # backends of a killed Postgres may need a moment to end
     raise ServiceError(f"{service.name} does not start: {_reason(log)}")
 
 

@@ -62,6 +62,7 @@ TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP
 RESULTS_DIR = BASE_DIR / "loadtests" / "results"
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "comparisons" / "static"
+TIME_ZONE = "UTC"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

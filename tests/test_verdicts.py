@@ -6,13 +6,13 @@ from comparisons.pairs import blocking_call
 from comparisons.registry import Expectation
 from loadtests.intervals import Interval
 from loadtests.rounds import METRICS, Round, Sample, Server, invalid_because, throughput
-from loadtests.verdicts import agreed_digest, judge, valid_rounds, verdict
+from loadtests.verdicts import agreed_digest, judge, verdict
 
 BODY = 1234
 
 
 def made_round(variant="async_native", block=1, rate=100.0, **changes):
-    """A round of one second at t=100..101 with evenly spaced answers of 50 ms, a little before too."""
+    """One second, from t=100 on, of evenly spaced answers of 50 ms, and a little before."""
     every = 1 / rate
     ends = [100 + place * every for place in range(-5, int(rate) + 1)]
     fields = {
@@ -21,6 +21,9 @@ def made_round(variant="async_native", block=1, rate=100.0, **changes):
         "deployment": "asgi-uvicorn",
         "block": block,
         "users": 10,
+        "round_trip": 0,
+        "workers": 1,
+        "worker_threads": 1,
         "opened": 100.0,
         "closed": 101.0,
         "samples": [Sample(end - 0.05, 50.0, 200, BODY, None) for end in ends],
@@ -127,6 +130,17 @@ def test_a_round_that_can_not_be_trusted_says_why(changes, reason):
     assert reason in because
 
 
+def test_failures_that_are_the_lesson_leave_a_round_valid():
+    samples = failed(made_round().samples, "status 503")
+    assert invalid_because(made_round(samples=samples, may_fail=True), BODY) == []
+
+
+def test_an_expectation_without_another_side_is_of_the_value_itself():
+    none_fail = Expectation(blocking_call.async_native, "failures", at_most=0)
+    rounds = [made_round(block=block) for block in (1, 2, 3)]
+    assert verdict(blocking_call.comparison, none_fail, rounds, 0.95).verdict == "holds"
+
+
 def test_a_sound_round_counts():
     assert invalid_because(made_round(), BODY) == []
 
@@ -135,7 +149,7 @@ def test_the_variant_that_answers_otherwise_is_the_one_in_the_wrong():
     other = [s._replace(digest=99) for s in made_round(rate=500.0).samples]
     rounds = [made_round("sync"), made_round("async_native"), made_round("liar", samples=other)]
     assert agreed_digest(rounds) == BODY
-    assert [round_.variant for round_ in valid_rounds(rounds)] == ["sync", "async_native"]
+    assert [bool(invalid_because(round_, BODY)) for round_ in rounds] == [False, False, True]
 
 
 def test_a_side_without_enough_valid_rounds_makes_the_verdict_invalid():

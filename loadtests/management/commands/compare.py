@@ -26,7 +26,7 @@ from loadtests.rounds import Round
 from loadtests.servers import ServerError
 from loadtests.verdicts import Verdict
 from project import schema, services
-from project.deployments import DEPLOYMENTS, Deployment
+from project.deployments import DEPLOYMENTS
 
 REFUTED, UNDECIDED = 1, 3  # with --check
 MOST_USERS, LONGEST_ROUND_TRIP = 10_000, 1_000
@@ -103,6 +103,9 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             status = INTERRUPTED
             console.print("interrupted")
+        except SystemExit as stop:  # SIGTERM, see manage.py
+            status = int(stop.code or 0)
+            console.print("terminated")
         except (services.ServiceError, ServerError) as error:
             status = BAD_ARGUMENTS
             print(f"{sys.argv[0]} compare: {error}", file=sys.stderr)
@@ -126,7 +129,6 @@ def measure_all(
     console: Console,
 ) -> None:
     """Comparison after comparison; each is saved and printed, also one that is cut short."""
-    deployments = {row.deployment.name: row.deployment for _, rows in chosen for row in rows}
     with Progress(
         *(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} rounds")),
         TimeElapsedColumn(),
@@ -156,7 +158,7 @@ def measure_all(
             finally:
                 if measured:
                     found = judged(comparison, measured, plan.confidence)
-                    report(comparison, measured, found, plan, run, progress.console, deployments)
+                    report(comparison, measured, found, plan, run, progress.console)
 
 
 def report(
@@ -166,7 +168,6 @@ def report(
     plan: schedule.Plan,
     run: Run,
     console: Console,
-    deployments: dict[str, Deployment],
 ) -> None:
     """Writes and prints what one comparison gave."""
     digest = verdicts.agreed_digest(measured)
@@ -175,7 +176,7 @@ def report(
     order = {variant.name: place for place, variant in enumerate(comparison.variants)}
     rows = [
         results.measurement(of_row[row], digest, plan.confidence)
-        for row in sorted(of_row, key=lambda row: (order[row[0]], row[1]))
+        for row in sorted(of_row, key=lambda row: (*row[2:], order[row[0]], row[1]))
     ]
     run.found += found
     run.result["measurements"] += rows
@@ -183,8 +184,8 @@ def report(
     run.result["finished"] = results.now()
     results.save_samples(run.path, measured)
     results.save(run.path, run.result)
-    title = f"\n{comparison.slug}: {comparison.title} ({measured[0].users} users)"
-    console.print(tables.measurement_table(title, rows, deployments))
+    title = heading(comparison)
+    console.print(tables.measurement_table(title, rows))
     for verdict in found:
         console.print(tables.verdict_line(verdict), soft_wrap=True, highlight=False)
 
@@ -193,16 +194,16 @@ def judged(comparison: Comparison, measured: Sequence[Round], confidence: float)
     """Each expectation's verdict, on each deployment that its view was measured on."""
     found = []
     for expectation in comparison.expectations:
-        of = getattr(expectation.of, "__name__", None)
-        places = deployments_of(measured, expectation.view.__name__)
+        variant, of = expectation.variant, expectation.of
+        places = deployments_of(measured, variant)
         other_places = deployments_of(measured, of)
         for place in places:
             other = place if place in other_places else next(iter(other_places), None)
             pair = [
                 round_
                 for round_ in measured
-                if round_.row not in ((expectation.view.__name__, p) for p in places if p != place)
-                and round_.row not in ((of, p) for p in other_places if p != other)
+                if (round_.variant != variant or round_.deployment == place)
+                and (round_.variant != of or round_.deployment == other)
             ]
             verdict = verdicts.verdict(comparison, expectation, pair, confidence)
             if verdict:
@@ -212,7 +213,7 @@ def judged(comparison: Comparison, measured: Sequence[Round], confidence: float)
 
 
 def deployments_of(measured: Sequence[Round], variant: str | None) -> list[str]:
-    return list(dict.fromkeys(r.deployment for r in measured if r.variant == variant))
+    return sorted({r.deployment for r in measured if r.variant == variant})
 
 
 def choose(options: dict[str, Any]) -> list[tuple[Comparison, list[Row]]]:
@@ -220,31 +221,50 @@ def choose(options: dict[str, Any]) -> list[tuple[Comparison, list[Row]]]:
     slugs = [known(slug, COMPARISONS, "comparison") for slug in options["slugs"]]
     names = [known(name, DEPLOYMENTS, "deployment") for name in options["deployment"]]
     wanted = list(dict.fromkeys(slugs)) or list(COMPARISONS)
-    chosen = []
-    for comparison in (COMPARISONS[slug] for slug in wanted):
-        rows = [
-            Row(variant, DEPLOYMENTS[name])
-            for variant in comparison.variants
-            for name in dict.fromkeys(names or [variant.deployment])
-            if DEPLOYMENTS[name].interface == DEPLOYMENTS[variant.deployment].interface
-        ]
-        chosen.append(
-            (
-                replace(
-                    comparison,
-                    users=options["users"] or comparison.users,
-                    round_trip=comparison.round_trip
-                    if options["round_trip"] is None
-                    else options["round_trip"],
-                ),
-                rows,
-            )
-        )
-    shaped = reshape({row.deployment for _, rows in chosen for row in rows}, options)
+    chosen = [(with_load(COMPARISONS[slug], options), names) for slug in wanted]
+    found = [(comparison, rows_of(comparison, names)) for comparison, names in chosen]
+    shaped = reshape({row.deployment for _, rows in found for row in rows}, options)
     return [
-        (comparison, [replace(row, deployment=shaped[row.deployment.name]) for row in rows])
-        for comparison, rows in chosen
+        (comparison, [replace(row, deployment=shaped[row.deployment]) for row in rows])
+        for comparison, rows in found
         if rows
+    ]
+
+
+def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
+    """The comparison under the load of the options. Its expectations speak of the new one then."""
+    users, trip = options["users"], options["round_trip"]
+    if users is None and trip is None:
+        return comparison
+    expectations = [
+        replace(
+            expectation,
+            users=expectation.users if users is None else None,
+            round_trip=expectation.round_trip if trip is None else None,
+        )
+        for expectation in comparison.expectations
+    ]
+    return replace(
+        comparison,
+        users=comparison.users if users is None else users,
+        round_trip=comparison.round_trip if trip is None else trip,
+        expectations=list(dict.fromkeys(expectations)),
+    )
+
+
+def rows_of(comparison: Comparison, names: list[str]) -> list[Row]:
+    """A row per case, variant and deployment: the variant's own, or those of its interface."""
+    return [
+        Row(
+            variant,
+            DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database),
+            users,
+            round_trip,
+        )
+        for users, round_trip in comparison.cases
+        for variant in comparison.variants
+        for name in dict.fromkeys(names or [variant.deployment])
+        if DEPLOYMENTS[name].interface == DEPLOYMENTS[variant.deployment].interface
     ]
 
 
@@ -256,15 +276,24 @@ def postgres_version() -> str:
         raise services.ServiceError(f"PostgreSQL: {error}".splitlines()[0]) from None
 
 
+def heading(comparison: Comparison) -> str:
+    """For instance `cache: A cache call (10 users, 0 and 5 ms away)`."""
+    users = " and ".join(str(count) for count in dict.fromkeys(c[0] for c in comparison.cases))
+    trips = " and ".join(f"{trip:g}" for trip in dict.fromkeys(c[1] for c in comparison.cases))
+    away = "" if trips == "0" else f", {trips} ms away"
+    return f"\n{comparison.slug}: {comparison.title} ({users} users{away})"
+
+
 def listing(comparison: Comparison, rows: list[Row]) -> Table:
     """A comparison's slug, variants with their deployments, and expectations."""
-    title = f"\n{comparison.slug}: {comparison.title} ({comparison.users} users)"
+    title = heading(comparison)
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
-    for row in rows:
-        pitfall = "pitfall" if row.variant.pitfall else ""
-        table.add_row(row.variant.name, row.deployment.name, pitfall)
+    for name, deployment, pitfall in dict.fromkeys(
+        (row.variant.name, row.deployment.name, row.variant.pitfall) for row in rows
+    ):
+        table.add_row(name, deployment, "pitfall" if pitfall else "")
     for place, expectation in enumerate(comparison.expectations):
         if place == 0:
             table.add_section()
-        table.add_row("expected", expectation.text(comparison.users), "")
+        table.add_row("expected", expectation.text(comparison.case(expectation)[0]), "")
     return table

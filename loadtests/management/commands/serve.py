@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = known(options["deployment"], DEPLOYMENTS, "deployment")
-        deployment = reshape([DEPLOYMENTS[name]], options)[name]
+        deployment = reshape([DEPLOYMENTS[name]], options)[DEPLOYMENTS[name]]
         refuse_taken(options["port"])
         server = None
         try:

@@ -1,0 +1,226 @@
+"""`manage.py compare`, end to end: real servers, real locust load, its files and exit statuses."""
+
+import gzip
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from loadtests.servers import BASE_DIR
+
+COMPARE = [sys.executable, "manage.py", "compare"]
+
+
+def compare(*arguments, env=None):
+    return subprocess.run(
+        [*COMPARE, *arguments],
+        cwd=BASE_DIR,
+        env=os.environ | (env or {}),
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+
+
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "result.json"
+    return compare("cpu-bound", "--quick", "--output", str(path), "--seed", "7"), path
+
+
+def test_a_run_ends_with_the_count_of_its_verdicts(quick_run):
+    done, path = quick_run
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    counts = re.fullmatch(r"(\d+) held, (\d+) refuted, (\d+) inconclusive, (\d+) invalid", last)
+    assert sum(map(int, counts.groups())) == len(json.loads(path.read_text())["verdicts"]) == 4
+
+
+def test_the_result_file_keeps_its_promised_keys(quick_run):
+    result = json.loads(quick_run[1].read_text())
+    assert result["schema"] == 1
+    assert {"python", "django", "asgiref", "psycopg", "postgres", "locust", "uvicorn"} <= set(
+        result["environment"]
+    )
+    assert {"gunicorn", "platform", "cpu_model", "cpu_count", "commit"} <= set(
+        result["environment"]
+    )
+    assert [row["variant"] for row in result["measurements"]] == [
+        "sync",
+        "async_blocking",
+        "async_threaded",
+    ]
+    for row in result["measurements"]:
+        assert row["valid"] == (row["invalid_because"] == [])
+        assert row["rounds"] <= 3
+        assert row["failures"] == 0
+        assert row["requests"] > 0
+        assert row["throughput"]["low"] <= row["throughput"]["mean"] <= row["throughput"]["high"]
+        assert row["latency_ms"]["p50"] <= row["latency_ms"]["p95"] <= row["latency_ms"]["p99"]
+        assert (
+            row["bystander_ms"]["p50"] <= row["bystander_ms"]["p99"] <= row["bystander_ms"]["max"]
+        )
+        assert row["server"]["processes"] >= 1
+        assert row["server"]["rss_mb"] > row["server"]["idle_mb"] > 10
+        assert row["ceiling"] > 0
+        assert 0 < row["load_generator_cpu"] < 1
+    for verdict in result["verdicts"]:
+        assert {"comparison", "expectation", "verdict", "measured", "low", "high"} <= set(verdict)
+
+
+def test_every_round_is_kept_with_its_raw_samples(quick_run):
+    path = quick_run[1]
+    with gzip.open(path.with_name("result.samples.jsonl.gz"), "rt") as file:
+        rounds = [json.loads(line) for line in file]
+    assert len(rounds) == 3 * 3
+    assert all(len(round_["samples"][0]) == 5 for round_ in rounds)
+
+
+def test_every_block_has_every_variant_once(quick_run):
+    with gzip.open(quick_run[1].with_name("result.samples.jsonl.gz"), "rt") as file:
+        order = [json.loads(line)["variant"] for line in file]
+    blocks = [order[place : place + 3] for place in range(0, len(order), 3)]
+    assert [sorted(block) for block in blocks] == [["async_blocking", "async_threaded", "sync"]] * 3
+
+
+def test_a_result_file_is_never_overwritten(quick_run):
+    path = quick_run[1]
+    before = path.read_bytes()
+    done = compare("cpu-bound", "--output", str(path))
+    assert (done.returncode, path.read_bytes()) == (2, before)
+    assert "never overwritten" in done.stderr
+
+
+def test_list_names_every_comparison_and_measures_nothing(tmp_path):
+    done = compare("--list", "--output", str(tmp_path / "none.json"))
+    assert done.returncode == 0
+    assert "blocking-call" in done.stdout
+    assert "async_native throughput of async_blocking at least 5" in re.sub(
+        r"\s+", " ", done.stdout
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["blocking-cal"], "did you mean 'blocking-call'?"),
+        (["--deployment", "uvicorn"], "did you mean 'asgi-uvicorn'?"),
+        (["--users", "0"], "'0' is no number from 1 to"),
+        (["--users", "x"], "'x' is no number from 1 to"),
+        (["--round-trip", "-1"], "'-1' is no number from 0 to"),
+        (["--database", "sqlite"], "invalid choice: 'sqlite'"),
+        (["blocking-call", "--deployment", "asgi-uvicorn", "--threads", "3"], "no threads to set"),
+        (["--output", "/proc/none/result.json"], "can't write /proc/none/result.json"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(arguments, said):
+    done = compare(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("postgres://127.0.0.1:1/none", "refused"), ("mysql://localhost/none", "postgres://")],
+)
+def test_a_database_that_can_not_be_used_is_refused_in_one_line(url, said, tmp_path):
+    done = compare(
+        *("cpu-bound", "--output", str(tmp_path / "none.json")), env={"DATABASE_URL": url}
+    )
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+    (line,) = done.stderr.splitlines()
+    assert "DATABASE_URL" in line
+    assert said in line
+
+
+def await_(what, process):
+    """Waits for a thing that the run will do; fails if the run ends before."""
+    patience = time.monotonic() + 60
+    while time.monotonic() < patience:
+        if found := what():
+            return found
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    raise TimeoutError
+
+
+def generator_rounds(process):
+    """Whether the load generator has been at work: a connection of it to a server is open."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if "loadtests.generator" in child.cmdline() and child.net_connections("tcp"):
+                return True
+        except psutil.NoSuchProcess:
+            continue
+    return False
+
+
+def server_of(process):
+    """A gunicorn master or uvicorn below the run."""
+    for child in psutil.Process(process.pid).children():
+        try:
+            if {"uvicorn", "gunicorn"} & set(child.cmdline()):
+                return child
+        except psutil.NoSuchProcess:
+            continue
+    return None
+
+
+@pytest.fixture
+def run(tmp_path):
+    path = tmp_path / "result.json"
+    process = subprocess.Popen(
+        [*COMPARE, "cpu-bound", "blocking-call", "--quick", "--output", str(path)],
+        cwd=BASE_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield process, path
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_keeps_what_it_has_measured_and_leaves_nothing(run, number, status):
+    process, path = run
+    await_(lambda: path.exists() and path.stat().st_size, process)  # the first comparison is saved
+    await_(lambda: generator_rounds(process), process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
+    assert "Traceback" not in err
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert {row["comparison"] for row in json.loads(path.read_text())["measurements"]} >= {
+        "cpu-bound"
+    }
+    assert out.splitlines()[-1].endswith("invalid")
+
+
+def test_a_run_that_is_killed_leaves_nothing(run):
+    process, _path = run
+    await_(lambda: generator_rounds(process), process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+
+
+def test_a_server_that_dies_costs_its_round_and_no_more(run):
+    process, path = run
+    await_(lambda: generator_rounds(process), process)
+    server_of(process).kill()
+    _out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    with gzip.open(path.with_name("result.samples.jsonl.gz"), "rt") as file:
+        broken = [round_["broken"] for round_ in map(json.loads, file) if round_["broken"]]
+    assert len(broken) <= 1  # none if it died between its rounds
+    assert json.loads(path.read_text())["verdicts"]

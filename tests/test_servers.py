@@ -1,0 +1,172 @@
+"""Deployments as real processes: started, known by their nonce, stopped whole."""
+
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from loadtests import servers
+from loadtests.servers import BASE_DIR, ServerError
+from project.deployments import DEPLOYMENTS
+from project.middleware import HEADER
+
+
+def header_of(url):
+    with urllib.request.urlopen(f"{url}/bystander/", timeout=10) as response:
+        return response.headers[HEADER]
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=DEPLOYMENTS)
+def test_a_deployment_names_itself_and_is_gone_after_the_block(deployment):
+    with servers.serving([deployment]) as (server,):
+        assert header_of(server.url) == f"{deployment.name} {server.nonce}"
+        family = psutil.Process(server.process.pid).children(recursive=True)
+        assert servers.usage(server).processes == 1 + len(family)
+    assert not psutil.pid_exists(server.process.pid)
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_two_starts_of_a_deployment_are_told_apart():
+    deployment = DEPLOYMENTS["asgi-uvicorn"]
+    with servers.serving([deployment, deployment]) as (one, other):
+        assert header_of(one.url) != header_of(other.url)
+
+
+def test_more_workers_are_more_processes():
+    with servers.serving([DEPLOYMENTS["wsgi-threads"].shaped(workers=3)]) as (server,):
+        # gunicorn's arbiter, and three workers
+        assert servers.usage(server).processes == 4
+
+
+def test_a_server_that_does_not_start_says_why():
+    deployment = DEPLOYMENTS["asgi-uvicorn"]
+    broken = replace(deployment, command=(*deployment.command[:-1], "project.nothing:application"))
+    with pytest.raises(ServerError, match=r"project\.nothing"), servers.serving([broken]):
+        raise AssertionError("it started")
+
+
+def test_a_server_that_was_killed_tells_its_signal():
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+        assert server.death() is None
+        server.process.kill()
+        server.process.wait()
+        assert server.death() == "asgi-uvicorn died (signal 9)"
+
+
+def test_a_server_dies_with_the_process_that_started_it():
+    code = (
+        "import os, signal; from loadtests import servers; from project.deployments import *;"
+        "server = servers.start(DEPLOYMENTS['asgi-uvicorn']); servers.wait_until_ready(server);"
+        "print(server.process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=BASE_DIR, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    orphan = int(done.stdout.split()[0])
+    patience = time.monotonic() + 30
+    while psutil.pid_exists(orphan) and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(orphan)
+
+
+@pytest.fixture
+def serve():
+    port = servers.free_port()
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "serve", "asgi-uvicorn", "--port", str(port)],
+        cwd=BASE_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    line = process.stdout.readline()
+    yield process, port, line
+    process.kill()
+    process.communicate()
+
+
+def test_serve_runs_in_the_foreground_until_it_is_interrupted(serve):
+    process, port, line = serve
+    assert f"http://127.0.0.1:{port}" in line
+    assert header_of(f"http://127.0.0.1:{port}").startswith("asgi-uvicorn ")
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_serve_refuses_a_port_that_is_taken(serve):
+    _process, port, _line = serve
+    done = subprocess.run(
+        [sys.executable, "manage.py", "serve", "wsgi-threads", "--port", str(port)],
+        cwd=BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert f"can't listen on port {port}" in done.stderr
+
+
+def test_locust_runs_by_hand_against_a_deployment(serve):
+    _process, port, _line = serve
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"),
+            *(
+                "--host",
+                f"http://127.0.0.1:{port}",
+                "-u",
+                "6",
+                "-r",
+                "6",
+                "-t",
+                "3s",
+                "--only-summary",
+            ),
+            *("--tags", "cpu-bound"),
+        ],
+        cwd=BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("cpu-bound/sync", "cpu-bound/async_blocking", "bystander"):
+        assert f"{name} " in done.stderr
+    assert "blocking-call" not in done.stderr
+    assert "no tasks" not in done.stderr
+
+
+def test_locust_takes_class_names(serve):
+    _process, port, _line = serve
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"),
+            *(
+                "--host",
+                f"http://127.0.0.1:{port}",
+                "-u",
+                "3",
+                "-r",
+                "3",
+                "-t",
+                "2s",
+                "--only-summary",
+            ),
+            *("CpuBoundAsyncBlocking", "Bystander"),
+        ],
+        cwd=BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "cpu-bound/async_blocking " in done.stderr
+    assert "cpu-bound/sync" not in done.stderr
