@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 from project.deployments import DATABASE_MODES, Deployment
 
 BAD_ARGUMENTS, INTERRUPTED = 2, 130  # exit statuses
+SHAPE = ("workers", "threads", "database")  # options that change a deployment
 MOST_WORKERS, MOST_THREADS = 64, 1_000
 
 T = TypeVar("T", int, float)
@@ -30,7 +31,7 @@ def reshape(
     CommandError if none of them can.
     """
     shaped = {deployment: deployment for deployment in deployments}
-    for name in ("workers", "threads", "database"):
+    for name in SHAPE:
         refusals = []
         for before, after in shaped.items():
             try:

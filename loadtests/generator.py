@@ -14,7 +14,7 @@ import gevent
 from locust.env import Environment
 from locust.log import setup_logging
 
-from loadtests.locustfile import USERS, Bystander, VariantUser, digest
+from loadtests.locustfile import USERS, Bystander, CheckingUser, digest, open_loop
 
 LONGEST_WARM_UP = 20  # seconds
 LONGEST_DRAIN = 60  # seconds
@@ -23,15 +23,24 @@ LONGEST_DRAIN = 60  # seconds
 def run_round(order: dict[str, Any]) -> dict[str, Any]:
     """One round: warm up, measure for `window` seconds, and wait until every request is answered.
 
-    order: {"comparison", "variant", "host", "server", "users", "window"}.
-    Returns {"opened", "closed": time.time(), "cpu": 0..1 of a core, "samples", "bystander"}; a
-    sample is [start (time.time()), latency in ms, status, CRC-32 of the body, error or null].
+    order: {"comparison", "variant", "host", "server", "users", "window", "rate"}; a rate
+    (requests/s) makes it an open loop, null the closed loop of that many users.
+    Returns {"opened", "closed": time.time(), "cpu": 0..1 of a core, "samples", "bystander",
+    "send_delay": ms, p99 of an open loop}; a sample is [start (time.time()), latency in ms, status,
+    CRC-32 of the body, error or null].
     """
-    user_class = USERS[order["comparison"], order["variant"]]
-    user_class.started = 0
+    user_class: type[CheckingUser]
+    if order["rate"] is None:
+        users = order["users"]
+        user_class = USERS[order["comparison"], order["variant"]]
+        user_class.started = 0
+    else:
+        users = 1
+        user_class = open_loop(order["comparison"], order["variant"], order["rate"])
     user_class.server = Bystander.server = order["server"]
     samples: dict[type, list[list[Any]]] = {user_class: [], Bystander: []}
-    answered: set[VariantUser] = set()
+    delays: list[float] = []
+    answered: set[CheckingUser] = set()
 
     def record(
         response_time: float,
@@ -46,6 +55,8 @@ def run_round(order: dict[str, Any]) -> dict[str, Any]:
         error = str(exception) if exception else None
         row = [start, latency, response.status_code, digest(response), error]
         samples[type(context["user"])].append(row)
+        if type(context["user"]) is user_class:
+            delays.append(1000 * (start_time - start))
         answered.add(context["user"])
 
     environment = Environment(
@@ -53,10 +64,10 @@ def run_round(order: dict[str, Any]) -> dict[str, Any]:
     )
     environment.events.request.add_listener(record)
     runner = environment.create_local_runner()
-    runner.start(order["users"] + Bystander.fixed_count, spawn_rate=100_000)
+    runner.start(users + Bystander.fixed_count, spawn_rate=100_000)
     # Steady state: every user has been answered once.
     patience = time.monotonic() + LONGEST_WARM_UP
-    while len(answered) < order["users"] + 1 and time.monotonic() < patience:
+    while len(answered) < users + 1 and time.monotonic() < patience:
         gevent.sleep(0.005)
     emit("open")
     opened, cpu = time.time(), time.process_time()
@@ -67,6 +78,7 @@ def run_round(order: dict[str, Any]) -> dict[str, Any]:
     return {
         **{"opened": opened, "closed": closed, "cpu": cpu / (closed - opened)},
         **{"samples": samples[user_class], "bystander": samples[Bystander]},
+        "send_delay": sorted(delays)[int(0.99 * len(delays))] if delays else 0,
     }
 
 

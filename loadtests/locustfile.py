@@ -73,12 +73,19 @@ class VariantUser(CheckingUser):
         self.call(f"/{self.slug}/{self.variant.name}/", name=f"{self.slug}/{self.variant.name}")
 
 
-class Bystander(CheckingUser):
-    """An open loop of one trivial request every 25 ms, whether or not the last is answered."""
+class OpenLoopUser(CheckingUser):
+    """A request every `pace` seconds, whether or not the last is answered.
 
-    fixed_count = 1
+    Its latency counts from when it was due, so that a server (or a generator) that stands still
+    can't hide it: coordinated omission, see https://github.com/giltene/wrk2.
+    """
+
+    abstract = True
     wait_time = constant(0)
-    concurrency = 1000
+    concurrency = 10_000
+    pace: float
+    path: str
+    request_name: str
 
     def on_start(self) -> None:
         self.due = time.time()
@@ -87,12 +94,32 @@ class Bystander(CheckingUser):
     def on_stop(self) -> None:
         self.under_way.join()
 
+    def call_when_due(self) -> None:
+        self.due += self.pace
+        gevent.sleep(max(0, self.due - time.time()))
+        self.under_way.spawn(self.call, self.path, self.request_name, self.due)
+
+
+class Bystander(OpenLoopUser):
+    """A trivial request every 25 ms."""
+
+    fixed_count = 1
+    pace = BYSTANDER_PACE
+    path, request_name = "/bystander/", "bystander"
+
     @tag(*COMPARISONS)
     @task
     def call_bystander(self) -> None:
-        self.due = max(self.due + BYSTANDER_PACE, time.time() - 1)  # no burst after a long pause
-        gevent.sleep(max(0, self.due - time.time()))
-        self.under_way.spawn(self.call, "/bystander/", "bystander", self.due)
+        self.call_when_due()
+
+
+def open_loop(slug: str, variant: str, rate: float) -> type[OpenLoopUser]:
+    """One user who calls a variant `rate` times a second."""
+    members = {
+        **{"pace": 1 / rate, "path": f"/{slug}/{variant}/", "request_name": f"{slug}/{variant}"},
+        **{"call_it": task(lambda user: user.call_when_due()), "__module__": __name__},
+    }
+    return type("OpenLoop", (OpenLoopUser,), members)
 
 
 def class_name(slug: str, variant: str) -> str:

@@ -12,21 +12,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
 import psycopg
 
+from comparisons.pairs import COMPARISONS
 from comparisons.registry import Comparison, Variant, ceiling
 from loadtests import rounds, schedule, servers
 from loadtests.rounds import Round, Sample
 from project import services
-from project.deployments import CORES, Deployment
+from project.deployments import CORES, UVICORN, Deployment
 from project.distance import at_distance
 from project.processes import die_with_parent
 
 ADDRESSES = ("DATABASE_URL", "REDIS_URL", "UPSTREAM_URL")
+CALIBRATION = 0.5  # seconds
 SAMPLING = 0.1  # seconds between two looks at what a server uses
 
 
@@ -38,11 +40,21 @@ class Row:
     deployment: Deployment
     users: int
     round_trip: float = 0  # ms
+    route: str = ""  # the variant's name in its URL
+    rate: float | None = None  # requests/s, for an open loop
+
+
+@dataclass(frozen=True)
+class Generator:
+    """The locust process. capacity: requests/s against a trivial server, at the start."""
+
+    process: subprocess.Popen[str]
+    capacity: float | None = None
 
 
 @contextmanager
-def load_generator() -> Iterator[subprocess.Popen[str]]:
-    """The locust process. It has a session of its own, so that Ctrl-C reaches `compare` alone."""
+def load_generator() -> Iterator[Generator]:
+    """It has a session of its own, so that Ctrl-C reaches `compare` alone."""
     process = subprocess.Popen(
         [sys.executable, "-m", "loadtests.generator"],
         cwd=servers.BASE_DIR,
@@ -53,10 +65,29 @@ def load_generator() -> Iterator[subprocess.Popen[str]]:
         preexec_fn=die_with_parent,
     )
     try:
-        yield process
+        generator = Generator(process)
+        yield replace(generator, capacity=_capacity(generator))
     finally:
         process.kill()
         process.communicate()
+
+
+def _capacity(generator: Generator) -> float:
+    """What the generator can send and check, with a server that does nothing: requests/s."""
+    trivial = Deployment(
+        name="trivial",
+        about="uvicorn, an app that does nothing",
+        interface="asgi",
+        command=(*UVICORN[:-1], "loadtests.trivial:app"),
+    )
+    with servers.serving([trivial]) as (server,):
+        slug, comparison = next(iter(COMPARISONS.items()))
+        row = Row(comparison.variants[0], trivial, users=10, route=comparison.variants[0].name)
+        _order(generator, slug, row, server, CALIBRATION)
+        result = _expect(generator, "round")
+    ends = [start + latency / 1000 for start, latency, *_ in result["samples"]]
+    count = sum(result["opened"] <= end <= result["closed"] for end in ends)
+    return float(count / (result["closed"] - result["opened"]))
 
 
 def measure(
@@ -64,11 +95,14 @@ def measure(
     rows: list[Row],
     plan: schedule.Plan,
     seed: int,
-    generator: subprocess.Popen[str],
+    generator: Generator,
     decided: Callable[[], bool],
     keep: Callable[[Round], None],
 ) -> None:
     """Gives each round to `keep` as it ends, until at one of the plan's looks all is `decided`.
+
+    A round from which the hypervisor took too much is measured again, as part of the same block,
+    as long as REPEATS lasts.
 
     Raises ServerError if a server does not start, ServiceError if a service goes away.
     """
@@ -84,11 +118,14 @@ def measure(
         running = stack.enter_context(servers.serving(deployments, environs))
         idle = [servers.usage(server).memory_mb for server in running]
         for row, server in zip(rows, running, strict=True):
-            _order(generator, comparison, row, server, schedule.WARMING)
+            _order(generator, comparison.slug, row, server, schedule.WARMING)
             _expect(generator, "round")
         work: float | None = None
+        repeats = schedule.REPEATS * len(rows)
         for number in range(1, plan.looks[-1] + 1):
-            for index in schedule.block(range(len(rows)), seed, number):
+            queue = schedule.block(range(len(rows)), seed, number)
+            while queue:
+                index = queue.pop(0)
                 server = running[index]
                 work = _timed(comparison.work, work) if comparison.work else None
                 round_ = _round(
@@ -99,6 +136,9 @@ def measure(
                 keep(round_)
                 if server.death():
                     servers.restart(running, index, environs[index])
+                if round_.steal > rounds.MOST_STEAL and repeats:
+                    repeats -= 1
+                    queue.append(index)
             if number in plan.looks and decided():
                 break
 
@@ -111,22 +151,24 @@ def _round(
     work: float | None,
     server: servers.Running,
     idle_mb: float,
-    generator: subprocess.Popen[str],
+    generator: Generator,
     database: psycopg.Connection,
 ) -> Round:
-    _order(generator, comparison, row, server, window)
+    _order(generator, comparison.slug, row, server, window)
     _expect(generator, "open")
-    assert generator.stdout
+    sampler = time.process_time()
     before, cpu_before = servers.usage(server), psutil.cpu_times()
     seen = [before]
     connections = [0]
-    while not select.select([generator.stdout], [], [], SAMPLING)[0]:
+    assert generator.process.stdout
+    while not select.select([generator.process.stdout], [], [], SAMPLING)[0]:
         seen.append(servers.usage(server))
         connections.append(_connections(database, server))
     _expect(generator, "close")
     after, cpu_after = servers.usage(server), psutil.cpu_times()
     seen.append(after)
     connections.append(_connections(database, server))
+    sampler = time.process_time() - sampler
     result = _expect(generator, "round")
     death = server.death()
     return Round(
@@ -164,37 +206,38 @@ def _round(
         wait=row.variant.wait,
         work=work,
         may_fail=row.variant.may_fail,
+        rate=row.rate,
+        send_delay=result["send_delay"],
+        generator_capacity=generator.capacity,
+        sampler_cpu=sampler / (result["closed"] - result["opened"]),
         broken=[death] if death else [],
     )
 
 
 def _order(
-    generator: subprocess.Popen[str],
-    comparison: Comparison,
-    row: Row,
-    server: servers.Running,
-    window: float,
+    generator: Generator, slug: str, row: Row, server: servers.Running, window: float
 ) -> None:
-    assert generator.stdin
+    assert generator.process.stdin
     order = {
-        "comparison": comparison.slug,
-        "variant": row.variant.name,
+        "comparison": slug,
+        "variant": row.route,
+        "rate": row.rate,
         "host": server.url,
         "server": server.name,
         "users": row.users,
         "window": window,
     }
     try:
-        generator.stdin.write(json.dumps(order) + "\n")
-        generator.stdin.flush()
+        generator.process.stdin.write(json.dumps(order) + "\n")
+        generator.process.stdin.flush()
     except BrokenPipeError:
         raise servers.ServerError("the load generator died") from None
 
 
-def _expect(generator: subprocess.Popen[str], event: str) -> dict[str, Any]:
+def _expect(generator: Generator, event: str) -> dict[str, Any]:
     """The next event of that name. ServerError if the generator dies first."""
-    assert generator.stdout
-    while line := generator.stdout.readline():
+    assert generator.process.stdout
+    while line := generator.process.stdout.readline():
         message: dict[str, Any] = json.loads(line)
         if message["event"] == event:
             return message

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from loadtests import rounds, verdicts
+from loadtests import rounds, schedule, verdicts
 from loadtests.intervals import percentile, trimmed_mean
 from loadtests.rounds import Round
 from loadtests.verdicts import Verdict
@@ -67,6 +67,29 @@ def save_samples(path: Path, measured: Iterable[Round]) -> None:
             file.write(json.dumps(asdict(round_)) + "\n")
 
 
+def load(path: Path) -> tuple[dict[str, Any], float, list[Round]]:
+    """A run's options, the confidence of its intervals, and its rounds with their raw samples.
+
+    ValueError, with one line that names the file, if it is none of ours.
+    """
+    try:
+        result = json.loads(path.read_text())
+        if result["schema"] != SCHEMA:
+            raise ValueError(f"schema {result['schema']} instead of {SCHEMA}")
+        plan = schedule.Plan(result["plan"]["window"], tuple(result["plan"]["looks"]))
+        with gzip.open(samples_path(path), "rt") as file:
+            return result["options"], plan.confidence, [_round(json.loads(line)) for line in file]
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: no result with its samples ({error!r})") from None
+
+
+def _round(row: dict[str, Any]) -> Round:
+    samples = {
+        name: [rounds.Sample(*sample) for sample in row[name]] for name in ("samples", "bystander")
+    }
+    return Round(**row | samples | {"server": rounds.Server(**row["server"])})
+
+
 def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) -> dict[str, Any]:
     """One row of the result file, from the rounds of one variant on one deployment in one case.
 
@@ -102,11 +125,17 @@ def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) 
             "processes": max(round_.server.processes for round_ in used),
             "threads": max(round_.server.threads for round_ in used),
             "cpu_seconds": _figure(sum(round_.server.cpu_seconds for round_ in used)),
+            "cpu_ms_per_request": _figure(
+                median(rounds.METRICS["cpu_per_request"](round_) for round_ in used)
+            ),
             "rss_mb": _figure(max(round_.server.rss_mb for round_ in used)),
             "idle_mb": _figure(first.server.idle_mb),
             "db_connections": max(round_.server.db_connections for round_ in used),
         },
         "ceiling": _figure(median(ceilings)) if ceilings else None,
+        "rate": first.rate,
+        "send_delay_ms": _figure(max(round_.send_delay for round_ in used)),
+        "sampler_cpu": _figure(max(round_.sampler_cpu for round_ in used)),
         "load_generator_cpu": _figure(max(round_.generator_cpu for round_ in used)),
         "steal": _figure(max(round_.steal for round_ in used)),
         "valid": not because,

@@ -9,6 +9,9 @@ from comparisons.registry import Metric
 from loadtests.intervals import percentile
 
 BUSIEST_GENERATOR = 0.8  # of one core: above it, the generator's own queue is in the latency
+FASTEST_GENERATOR = 0.8  # of what it can do against a trivial server
+# Steal stretches CPU-bound work by as much: a tenth is what "no difference" leaves room for.
+MOST_STEAL = 0.1
 FEWEST_ANSWERS = 3
 # Above its ceiling a throughput is impossible; a tenth is left for what the window's edges cost.
 ABOVE_CEILING = 1.1
@@ -61,6 +64,10 @@ class Round:
     wait: float | None  # seconds
     work: float | None  # seconds of CPU, timed just before the round
     may_fail: bool = False  # failing is the lesson
+    rate: float | None = None  # requests/s of an open loop; None is the closed loop
+    send_delay: float = 0  # ms, p99: how late the generator itself sent what was due (open loop)
+    generator_capacity: float | None = None  # requests/s against a trivial server
+    sampler_cpu: float = 0  # 0..1 of one core: what looking at the server cost
     broken: list[str] = field(default_factory=list)  # what went wrong around it
 
     @property
@@ -133,6 +140,11 @@ def invalid_because(round_: Round, digest: int | None) -> list[str]:
         reasons.append("another body than the other variants'")
     if round_.generator_cpu > BUSIEST_GENERATOR:
         reasons.append(f"the load generator used {round_.generator_cpu:.0%} of its core")
+    capacity = round_.generator_capacity
+    if capacity and throughput(round_) > FASTEST_GENERATOR * capacity:
+        reasons.append(f"the load generator is near its limit of {capacity:.0f} requests/s")
+    if round_.steal > MOST_STEAL:
+        reasons.append(f"the hypervisor took {round_.steal:.0%} of the CPU")
     if round_.ceiling and throughput(round_) > ABOVE_CEILING * round_.ceiling:
         reasons.append(f"{throughput(round_):.0f} answers/s is above the ceiling")
     return reasons

@@ -27,6 +27,7 @@ class Plan:
 
 # A cold server imports, connects and fills its caches: a first round, this short, does not count.
 WARMING = 0.1
+REPEATS = 2  # of a round that was disturbed, on average over the rows of a comparison
 FULL = Plan(window=1.0, looks=(4, 8))
 QUICK = Plan(window=0.5, looks=(3,))
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, nan
 from typing import Literal
 
@@ -114,6 +114,32 @@ def verdict(
         _number(interval.high),
         because,
     )
+
+
+def judged(comparison: Comparison, measured: Sequence[Round], confidence: float) -> list[Verdict]:
+    """Each expectation's verdict, on each deployment that its view was measured on."""
+    found = []
+    for expectation in comparison.expectations:
+        variant, of = expectation.variant, expectation.of
+        places = deployments_of(measured, variant)
+        other_places = deployments_of(measured, of)
+        for place in places:
+            other = place if place in other_places else next(iter(other_places), None)
+            pair = [
+                round_
+                for round_ in measured
+                if (round_.variant != variant or round_.deployment == place)
+                and (round_.variant != of or round_.deployment == other)
+            ]
+            found_one = verdict(comparison, expectation, pair, confidence)
+            if found_one:
+                name = found_one.expectation + (f" on {place}" if len(places) > 1 else "")
+                found.append(replace(found_one, expectation=name))
+    return found
+
+
+def deployments_of(measured: Sequence[Round], variant: str | None) -> list[str]:
+    return sorted({r.deployment for r in measured if r.variant == variant})
 
 
 def theory(round_: Round, of: str) -> float:

@@ -98,6 +98,13 @@ def _target(name: str, url: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _address(target: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{target}")
+    if not parts.hostname or not parts.port:
+        raise ValueError(f"{target}: not HOST:PORT")
+    return parts.hostname, parts.port
+
+
 def _moved(url: str, port: int) -> str:
     parts = urlsplit(url)
     credentials, at, _ = parts.netloc.rpartition("@")
@@ -255,8 +262,9 @@ async def proxy(round_trip_ms: float, targets: list[tuple[str, int]]) -> None:
     loop = asyncio.get_running_loop()
     link = Link(round(round_trip_ms / 2 * 1e6))
     servers = []
-    for target in targets:
-    XX.append(await loop.create_server(accept, "127.0.0.1", 0, backlog=4096))
+    for host, port in targets:
+        accept = functools.partial(_accept, link, host, port)
+        servers.append(await loop.create_server(accept, "127.0.0.1", 0, backlog=4096))
     print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
     ended = asyncio.Event()
     with contextlib.suppress(PermissionError):  # epoll refuses a file, /dev/null too
@@ -268,7 +276,7 @@ async def proxy(round_trip_ms: float, targets: list[tuple[str, int]]) -> None:
 
 
 def measure() -> None:
-    """Print how exact the delays are, what goes through one connection, and the proxy's CPU time."""
+    """Print how exact the delays are, how much one connection carries, and the proxy's CPU time."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         threading.Thread(target=_answer, args=[listener], daemon=True).start()
@@ -330,13 +338,15 @@ def main() -> None:
     match sys.argv[1:]:
         case ["measure"]:
             measure()
-        case [round_trip_ms, *targets] if targets:
+        case [milliseconds, *targets] if targets:
             try:
-                addresses = [_address(target) for target in targets]
-                with contextlib.suppress(KeyboardInterrupt):
-                    uvloop.run(proxy(float(round_trip_ms), addresses))
+                round_trip_ms, addresses = float(milliseconds), [*map(_address, targets)]
+                if not 0 < round_trip_ms < math.inf:
+                    raise ValueError(f"a round trip cannot take {milliseconds} ms")
             except ValueError as error:
                 sys.exit(str(error))
+            with contextlib.suppress(KeyboardInterrupt):
+                uvloop.run(proxy(round_trip_ms, addresses))
         case _:
             sys.exit(__doc__)
 

@@ -3,12 +3,21 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 
 from project.services import BASE_DIR, ServiceError
 
 MIGRATIONS = BASE_DIR / "comparisons" / "migrations"
+
+
+def server_version() -> str:
+    """PostgreSQL's, for instance 18.1. ServiceError if it does not answer."""
+    with _connection() as connection:
+        number = connection.info.server_version
+        return f"{number // 10_000}.{number % 10_000}"
 
 
 def ensure() -> None:
@@ -28,10 +37,17 @@ def ensure() -> None:
 
 def _applied() -> set[str]:
     query = "SELECT name FROM django_migrations WHERE app = 'comparisons'"
+    with _connection() as connection:
+        try:
+            return {name for (name,) in connection.execute(query)}
+        except psycopg.errors.UndefinedTable:
+            return set()
+
+
+@contextmanager
+def _connection() -> Iterator[psycopg.Connection]:
     try:
         with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-            return {name for (name,) in connection.execute(query)}
-    except psycopg.errors.UndefinedTable:
-        return set()
-    except psycopg.Error as error:
+            yield connection
+    except psycopg.OperationalError as error:
         raise ServiceError(f"PostgreSQL: {error}".splitlines()[0]) from None

@@ -160,7 +160,7 @@ def _check_given(service: Service, url: str) -> None:
             service.check(url)
             outcome.put("")
         except Exception as error:
-            outcome.put(" ".join(str(error).split()) or repr(error))
+            outcome.put(_one_line(error))
 
     # In a thread, because no timeout of a client covers a name server that does not answer.
     threading.Thread(target=ask, daemon=True).start()
@@ -170,6 +170,10 @@ def _check_given(service: Service, url: str) -> None:
         problem = f"no answer in {CHECK_LIMIT} s"
     if problem:
         raise ServiceError(f"{shown}: {problem}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or repr(error)
 
 
 def _masked(url: str) -> str:
@@ -399,12 +403,15 @@ def _await_answer(
     """True when the service answers; False when it has ended or is no longer wanted."""
     deadline = time.monotonic() + START_LIMIT
     while server.poll() is None and not unwanted():
-        with contextlib.suppress(Exception):
+        try:
             service.check(url)
             return True
+        except ImportError:  # no waiting helps
+            raise
+        except Exception as error:
+            problem = _one_line(error)
         if time.monotonic() > deadline:
-            log = service.folder / "server.log"
-            raise ServiceError(f"{service.name} has not answered in {START_LIMIT} s (see {log})")
+            raise ServiceError(f"{service.name} does not answer in {START_LIMIT} s: {problem}")
         time.sleep(POLL)
     return False
 

@@ -108,9 +108,22 @@ def query(url: str, sql: str) -> list[str]:
         return [str(column) for column in cursor.fetchone() or ()] if cursor.description else []
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of services that have run once and stopped."""
+    folder = tmp_path_factory.mktemp("made") / "services"
+    with users(folder) as start:
+        user = start()
+        assert len(user.addresses()) == len(NAMES)
+        user.leave()
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "services"
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, which saves the test the making of a database."""
+    subprocess.run(["cp", "-a", made, tmp_path], check=True)
+    return tmp_path / made.name
 
 
 @pytest.fixture
@@ -284,25 +297,19 @@ def test_keepers_stop_on_sigterm(start_user: StartUser, folder: Path) -> None:
 
 @pytest.mark.parametrize("content", [f"{os.getpid()}\n", ""])
 def test_a_stale_pid_file_is_no_obstacle(content: str, start_user: StartUser, folder: Path) -> None:
-    user = start_user(**ONLY_POSTGRES)
-    user.addresses()
-    user.leave()
     (folder / "postgres/cluster/data/postmaster.pid").write_text(content)
     assert query(start_user(**ONLY_POSTGRES).addresses()[0], "SELECT 1") == ["1"]
 
 
 def test_a_data_folder_made_by_half_is_no_obstacle(start_user: StartUser, folder: Path) -> None:
-    half = folder / "postgres/cluster-half/data"
-    half.mkdir(parents=True)
-    folder.chmod(0o700)
+    half = folder / "postgres/cluster-half"  # as it is called until it is whole
+    (folder / "postgres/cluster").rename(half)
+    (half / "data/PG_VERSION").unlink()
     assert query(start_user(**ONLY_POSTGRES).addresses()[0], "SELECT 1") == ["1"]
     assert not half.exists()
 
 
 def test_data_of_another_postgres_are_named(start_user: StartUser, folder: Path) -> None:
-    user = start_user(**ONLY_POSTGRES)
-    user.addresses()
-    user.leave()
     cluster = folder / "postgres/cluster"
     (cluster / "data/PG_VERSION").write_text("9\n")
     message = start_user(**ONLY_POSTGRES).refused()
@@ -311,9 +318,6 @@ def test_data_of_another_postgres_are_named(start_user: StartUser, folder: Path)
 
 
 def test_a_service_that_does_not_start_says_why(start_user: StartUser, folder: Path) -> None:
-    user = start_user(**ONLY_POSTGRES)
-    user.addresses()
-    user.leave()
     with open(folder / "postgres/cluster/data/postgresql.conf", "a") as configuration:
         configuration.write("no_such_setting = 1\n")
     message = start_user(**ONLY_POSTGRES).refused()
@@ -322,7 +326,6 @@ def test_a_service_that_does_not_start_says_why(start_user: StartUser, folder: P
 
 
 def test_a_folder_of_another_user_is_refused(start_user: StartUser, folder: Path) -> None:
-    folder.mkdir()
     if os.geteuid() == 0:
         os.chown(folder, 65534, 65534)
         elsewhere = folder

@@ -1,35 +1,40 @@
 """`manage.py compare`: measures the comparisons and prints verdicts."""
 
 import argparse
-import os
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from comparisons.pairs import COMPARISONS
 from comparisons.registry import Comparison
 from loadtests import results, schedule, tables, verdicts
-from loadtests.arguments import BAD_ARGUMENTS, INTERRUPTED, add_shape, bad, known, reshape, within
-from loadtests.measure import Row, load_generator, measure
+from loadtests.arguments import (
+    BAD_ARGUMENTS,
+    INTERRUPTED,
+    SHAPE,
+    add_shape,
+    bad,
+    within,
+)
+from loadtests.measure import Generator, Row, load_generator, measure
 from loadtests.rounds import Round
+from loadtests.selection import choose
 from loadtests.servers import ServerError
 from loadtests.verdicts import Verdict
 from project import schema, services
-from project.deployments import DEPLOYMENTS
 
+RECORDED = (*SHAPE, "quick", "null", "deployment", "users", "round_trip", "rate")
 REFUTED, UNDECIDED = 1, 3  # with --check
-MOST_USERS, LONGEST_ROUND_TRIP = 10_000, 1_000
+MOST_USERS, LONGEST_ROUND_TRIP, MOST_RATE = 10_000, 1_000, 10_000
 
 
 @dataclass
@@ -61,15 +66,29 @@ class Command(BaseCommand):
         )
         parser.add_argument("--users", type=within(int, 1, MOST_USERS), metavar="N")
         parser.add_argument("--round-trip", type=within(float, 0, LONGEST_ROUND_TRIP), metavar="MS")
+        parser.add_argument(
+            "--rate",
+            type=within(float, 0.1, MOST_RATE),
+            metavar="R",
+            help="an open loop of R requests/s; latency counts from when they were due",
+        )
+        parser.add_argument("--null", action="store_true", help="each variant against itself")
+        parser.add_argument(
+            "--from", dest="source", type=Path, metavar="FILE", help="print a result again"
+        )
         parser.add_argument("--output", type=Path, metavar="FILE", help="the result file")
         add_shape(parser)
         parser.add_argument("--seed", type=int, metavar="N", help="of the order of the rounds")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        chosen = choose(options)
         console = Console()
         if not console.is_terminal:
             console.width = 110  # a file or a pipe has none
+        if options["source"]:
+            found = print_again(options["source"], console)
+            print(tables.count_line(found))
+            sys.exit(check(found) if options["check"] else 0)
+        chosen = choose(options)
         if options["list"]:
             for comparison, rows in chosen:
                 console.print(listing(comparison, rows))
@@ -92,10 +111,11 @@ class Command(BaseCommand):
                     schema=results.SCHEMA,
                     started=results.now(),
                     finished=None,
-                    environment=results.environment(postgres_version()),
-                    options={name: options[name] for name in ("quick", "users", "round_trip")},
+                    environment=results.environment(schema.server_version()),
+                    options={name: options[name] for name in RECORDED},
                     seed=seed,
                     plan={"window": plan.window, "looks": plan.looks},
+                    load_generator={"capacity": generator.capacity},
                     measurements=[],
                     verdicts=[],
                 )
@@ -114,10 +134,15 @@ class Command(BaseCommand):
         if run.found:
             console.print(f"\nresult: {path}", soft_wrap=True)
         print(tables.count_line(run.found))
-        words = {verdict.verdict for verdict in run.found}
-        if options["check"] and not status and words != {"holds"}:
-            status = REFUTED if "refuted" in words else UNDECIDED
-        sys.exit(status)
+        sys.exit(check(run.found) if options["check"] and not status else status)
+
+
+def check(found: Sequence[Verdict]) -> int:
+    """The exit status that speaks of the verdicts."""
+    words = {verdict.verdict for verdict in found}
+    if words <= {"holds"}:
+        return 0
+    return REFUTED if "refuted" in words else UNDECIDED
 
 
 def measure_all(
@@ -125,7 +150,7 @@ def measure_all(
     plan: schedule.Plan,
     seed: int,
     run: Run,
-    generator: Any,
+    generator: Generator,
     console: Console,
 ) -> None:
     """Comparison after comparison; each is saved and printed, also one that is cut short."""
@@ -149,7 +174,7 @@ def measure_all(
             ) -> bool:
                 return all(
                     verdict.verdict in ("holds", "refuted")
-                    for verdict in judged(comparison, measured, plan.confidence)
+                    for verdict in verdicts.judged(comparison, measured, plan.confidence)
                 )
 
             progress.update(bar, description=comparison.slug)
@@ -157,123 +182,56 @@ def measure_all(
                 measure(comparison, rows, plan, seed, generator, decided, keep)
             finally:
                 if measured:
-                    found = judged(comparison, measured, plan.confidence)
-                    report(comparison, measured, found, plan, run, progress.console)
+                    table, found = summary(comparison, measured, plan.confidence)
+                    run.found += found
+                    run.result["measurements"] += table
+                    run.result["verdicts"] += [results.verdict_row(verdict) for verdict in found]
+                    run.result["finished"] = results.now()
+                    results.save_samples(run.path, measured)
+                    results.save(run.path, run.result)
+                    print_summary(comparison, table, found, progress.console)
 
 
-def report(
-    comparison: Comparison,
-    measured: list[Round],
-    found: list[Verdict],
-    plan: schedule.Plan,
-    run: Run,
-    console: Console,
-) -> None:
-    """Writes and prints what one comparison gave."""
+def summary(
+    comparison: Comparison, measured: list[Round], confidence: float
+) -> tuple[list[dict[str, Any]], list[Verdict]]:
+    """The comparison's rows of the result file, and its verdicts."""
     digest = verdicts.agreed_digest(measured)
     by_row = groupby(sorted(measured, key=lambda r: (r.row, r.block)), key=lambda r: r.row)
     of_row = {row: list(of_row) for row, of_row in by_row}
     order = {variant.name: place for place, variant in enumerate(comparison.variants)}
     rows = [
-        results.measurement(of_row[row], digest, plan.confidence)
+        results.measurement(of_row[row], digest, confidence)
         for row in sorted(of_row, key=lambda row: (*row[2:], order[row[0]], row[1]))
     ]
-    run.found += found
-    run.result["measurements"] += rows
-    run.result["verdicts"] += [results.verdict_row(verdict) for verdict in found]
-    run.result["finished"] = results.now()
-    results.save_samples(run.path, measured)
-    results.save(run.path, run.result)
-    title = heading(comparison)
-    console.print(tables.measurement_table(title, rows))
+    return rows, verdicts.judged(comparison, measured, confidence)
+
+
+def print_summary(
+    comparison: Comparison,
+    rows: list[dict[str, Any]],
+    found: list[Verdict],
+    console: Console,
+) -> None:
+    console.print(tables.measurement_table(heading(comparison), rows))
     for verdict in found:
         console.print(tables.verdict_line(verdict), soft_wrap=True, highlight=False)
 
 
-def judged(comparison: Comparison, measured: Sequence[Round], confidence: float) -> list[Verdict]:
-    """Each expectation's verdict, on each deployment that its view was measured on."""
-    found = []
-    for expectation in comparison.expectations:
-        variant, of = expectation.variant, expectation.of
-        places = deployments_of(measured, variant)
-        other_places = deployments_of(measured, of)
-        for place in places:
-            other = place if place in other_places else next(iter(other_places), None)
-            pair = [
-                round_
-                for round_ in measured
-                if (round_.variant != variant or round_.deployment == place)
-                and (round_.variant != of or round_.deployment == other)
-            ]
-            verdict = verdicts.verdict(comparison, expectation, pair, confidence)
-            if verdict:
-                name = verdict.expectation + (f" on {place}" if len(places) > 1 else "")
-                found.append(replace(verdict, expectation=name))
-    return found
-
-
-def deployments_of(measured: Sequence[Round], variant: str | None) -> list[str]:
-    return sorted({r.deployment for r in measured if r.variant == variant})
-
-
-def choose(options: dict[str, Any]) -> list[tuple[Comparison, list[Row]]]:
-    """What to measure: the comparisons with the load that was asked for, and their rows."""
-    slugs = [known(slug, COMPARISONS, "comparison") for slug in options["slugs"]]
-    names = [known(name, DEPLOYMENTS, "deployment") for name in options["deployment"]]
-    wanted = list(dict.fromkeys(slugs)) or list(COMPARISONS)
-    chosen = [(with_load(COMPARISONS[slug], options), names) for slug in wanted]
-    found = [(comparison, rows_of(comparison, names)) for comparison, names in chosen]
-    shaped = reshape({row.deployment for _, rows in found for row in rows}, options)
-    return [
-        (comparison, [replace(row, deployment=shaped[row.deployment]) for row in rows])
-        for comparison, rows in found
-        if rows
-    ]
-
-
-def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
-    """The comparison under the load of the options. Its expectations speak of the new one then."""
-    users, trip = options["users"], options["round_trip"]
-    if users is None and trip is None:
-        return comparison
-    expectations = [
-        replace(
-            expectation,
-            users=expectation.users if users is None else None,
-            round_trip=expectation.round_trip if trip is None else None,
-        )
-        for expectation in comparison.expectations
-    ]
-    return replace(
-        comparison,
-        users=comparison.users if users is None else users,
-        round_trip=comparison.round_trip if trip is None else trip,
-        expectations=list(dict.fromkeys(expectations)),
-    )
-
-
-def rows_of(comparison: Comparison, names: list[str]) -> list[Row]:
-    """A row per case, variant and deployment: the variant's own, or those of its interface."""
-    return [
-        Row(
-            variant,
-            DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database),
-            users,
-            round_trip,
-        )
-        for users, round_trip in comparison.cases
-        for variant in comparison.variants
-        for name in dict.fromkeys(names or [variant.deployment])
-        if DEPLOYMENTS[name].interface == DEPLOYMENTS[variant.deployment].interface
-    ]
-
-
-def postgres_version() -> str:
+def print_again(source: Path, console: Console) -> list[Verdict]:
+    """A result's tables and verdicts, computed again from its raw samples alone."""
     try:
-        with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-            return str(connection.info.server_version // 10_000)
-    except psycopg.OperationalError as error:
-        raise services.ServiceError(f"PostgreSQL: {error}".splitlines()[0]) from None
+        options, confidence, measured = results.load(source)
+    except ValueError as error:
+        raise bad(str(error)) from None
+    slugs = list(dict.fromkeys(round_.comparison for round_ in measured))
+    everything = []
+    for comparison, _rows in choose(options | {"slugs": slugs}):
+        rounds = [round_ for round_ in measured if round_.comparison == comparison.slug]
+        table, found = summary(comparison, rounds, confidence)
+        print_summary(comparison, table, found, console)
+        everything += found
+    return everything
 
 
 def heading(comparison: Comparison) -> str:
