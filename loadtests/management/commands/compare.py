@@ -214,6 +214,11 @@ def print_summary(
     console: Console,
 ) -> None:
     console.print(tables.measurement_table(heading(comparison), rows))
+    if any(row["rate"] for row in rows):
+        late = max(row["send_delay_ms"] for row in rows)
+        console.print(
+            f"open loop; the generator itself was up to {tables.figure(late)} ms late (p99)"
+        )
     for verdict in found:
         console.print(tables.verdict_line(verdict), soft_wrap=True, highlight=False)
 

@@ -1,0 +1,56 @@
+"""The project's URLs, with one view replaced: LIE is "slug/variant kind"."""
+
+import asyncio
+import os
+import time
+
+from django.urls import path
+
+from comparisons.pairs import COMPARISONS
+from project.urls import urlpatterns as true_patterns
+
+place, kind = os.environ["LIE"].split()
+slug, name = place.split("/")
+comparison = COMPARISONS[slug]
+variant = next(v for v in comparison.variants if v.name == name)
+
+
+def another_body(response):
+    response.content = response.content + b" "
+    return response
+
+
+def a_fifth_slower(view):
+    """Sleeps for a fifth of the time that the view took."""
+
+    async def async_slow(request):
+        start = time.perf_counter()
+        response = await view(request)
+        await asyncio.sleep((time.perf_counter() - start) / 5)
+        return response
+
+    def slow(request):
+        start = time.perf_counter()
+        response = view(request)
+        time.sleep((time.perf_counter() - start) / 5)
+        return response
+
+    return async_slow if variant.is_async else slow
+
+
+async def async_other_body(request):
+    return another_body(await variant.view(request))
+
+
+def other_body(request):
+    return another_body(variant.view(request))
+
+
+if kind == "pitfall":
+    lie = next(v.view for v in comparison.variants if v.pitfall)
+elif kind == "body":
+    lie = async_other_body if variant.is_async else other_body
+else:
+    lie = a_fifth_slower(variant.view)
+
+urlpatterns = [path(f"{place}/", lie), *true_patterns]
