@@ -138,7 +138,7 @@ class Link:
 
     def wake_up_for_first(self) -> None:
         due = self.under_way[0][0]
-        if sys.platform == "linux":  # an absolute time (the 1); to set it clears the last expiry
+        if sys.platform == "linux":  # once (the first two zeros), at an absolute time (the 1)
             when = (ctypes.c_long * 4)(0, 0, *divmod(due, 10**9))
             self.libc.timerfd_settime(self.timer, 1, when, None)
         else:
@@ -148,11 +148,13 @@ class Link:
         if sys.platform == "linux":
             os.read(self.timer, 8)
         now = time.monotonic_ns()
-        while self.under_way and self.under_way[0][0] <= now:
-            _, call, args = self.under_way.popleft()
-            call(*args)
-        if self.under_way:
-            self.wake_up_for_first()
+        try:
+            while self.under_way and self.under_way[0][0] <= now:
+                _, call, args = self.under_way.popleft()
+                call(*args)
+        finally:  # the others go on if one connection fails
+            if self.under_way:
+                self.wake_up_for_first()
 
 
 class Endpoint(asyncio.Protocol):
@@ -216,7 +218,8 @@ class Endpoint(asyncio.Protocol):
     def reset(self) -> None:
         if not self.transport.is_closing():
             connection = self.transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            with contextlib.suppress(OSError):  # it has been reset meanwhile
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             self.transport.abort()
 
     def send(self, call: Callable[..., object], *args: Any) -> None:
@@ -308,8 +311,8 @@ def _ask(client: socket.socket, size: int) -> tuple[float, float]:
     client.sendall(size.to_bytes(8, "big"))
     left = size - client.recv_into(buffer)
     first = time.perf_counter()
-    while left:
-        left -= client.recv_into(buffer)
+    while left and (received := client.recv_into(buffer)):
+        left -= received
     return first - start, time.perf_counter() - first
 
 
