@@ -83,8 +83,15 @@ def _capacity(generator: Generator) -> float:
     with servers.serving([trivial]) as (server,):
         slug, comparison = next(iter(COMPARISONS.items()))
         row = Row(comparison.variants[0], trivial, users=10, route=comparison.variants[0].name)
-        _order(generator, slug, row, server, CALIBRATION)
-        result = _expect(generator, "round")
+        return throughput_of(generator, slug, row, server, CALIBRATION)
+
+
+def throughput_of(
+    generator: Generator, slug: str, row: Row, server: servers.Running, window: float
+) -> float:
+    """Answers a second in one window, and nothing else."""
+    _order(generator, slug, row, server, window)
+    result = _expect(generator, "round")
     ends = [start + latency / 1000 for start, latency, *_ in result["samples"]]
     count = sum(result["opened"] <= end <= result["closed"] for end in ends)
     return float(count / (result["closed"] - result["opened"]))
