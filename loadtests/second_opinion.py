@@ -28,16 +28,7 @@ SECONDS, TURNS, AGREEMENT = 2, 3, 0.05
 
 def wrk(url: str, users: int) -> float:
     """Requests/s that wrk gets from as many connections as we have users."""
-    command = [
-        "wrk",
-        "--threads",
-        "1",
-        "--connections",
-        str(users),
-        "--duration",
-        f"{SECONDS}s",
-        url,
-    ]
+    load = ["--threads", "1", "--connections", str(users), "--duration", f"{SECONDS}s"]
     said = subprocess.run(["wrk", *load, url], capture_output=True, text=True, check=True).stdout
     return float(re.findall(r"Requests/sec:\s+([\d.]+)", said)[0])
 

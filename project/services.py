@@ -13,9 +13,7 @@ Nothing here knows Django. `SERVICES_DIR` moves the folders away from the checko
 """
 
 import contextlib
-import ctypes
 import fcntl
-import http.client
 import importlib.util
 import os
 import pwd
@@ -32,11 +30,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psutil
+
+from project.processes import adopt_orphans, die_with_parent
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SERVICES_DIR = Path(os.environ.get("SERVICES_DIR") or BASE_DIR / ".services").resolve()
@@ -51,9 +52,6 @@ STOP_LIMIT = 20  # from one signal to a harsher one
 SHARE_LIMIT = 120  # more than a keeper takes to stop and another to start
 POLL = 0.02
 KEEPER_POLL = 0.05
-
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 class ServiceError(Exception):
@@ -310,8 +308,7 @@ def main() -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: None)  # SIG_IGN would be inherited by the service
-    if prctl:
-        prctl(PR_SET_CHILD_SUBREAPER, 1)  # what the service leaves behind becomes ours to end
+    adopt_orphans()
     with _open_lock(service, "gate") as gate, _open_lock(service, "users") as users:
 
         def unwanted() -> bool:
@@ -378,11 +375,6 @@ def _free_port() -> int:
 
 def _popen(service: Service, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     """Start a process that the kernel stops if the keeper is killed (Linux)."""
-
-    def die_with_keeper() -> None:
-        if prctl:
-            prctl(PR_SET_PDEATHSIG, service.stop_signals[0])
-
     with open(log, "wb") as output:
         return subprocess.Popen(
             command,
@@ -390,7 +382,9 @@ def _popen(service: Service, command: Sequence[str], log: Path) -> subprocess.Po
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=die_with_keeper,  # safe: the keeper has no other thread
+            preexec_fn=partial(
+                die_with_parent, service.stop_signals[0]
+            ),  # safe: the keeper has no other thread
         )
 
 
@@ -446,7 +440,7 @@ def _prepare_postgres(folder: Path, port: int) -> tuple[list[str], str]:
         raise ServiceError(
             f"{cluster} is of PostgreSQL {made_by}, this is {major}: delete that folder"
         )
-    _end_stale_postmaster(data)
+    _end_stale_postgres(data)
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": port,
@@ -538,30 +532,38 @@ def _run(command: Sequence[str], log: Path, text: str = "") -> None:
         raise ServiceError(f"PostgreSQL cannot make its data folder: {_reason(log)}")
 
 
-def _end_stale_postmaster(data: Path) -> None:
-    """Clear away what would keep PostgreSQL from starting after a crash.
+def _end_stale_postgres(data: Path) -> None:
+    """After a crash: end what still runs on the data, then remove its stale pid file.
 
-    It refuses to start while postmaster.pid names a living process, whatever that process is.
+    PostgreSQL refuses to start while that file names a living process, whatever process it is.
     """
-    pid_file = data / "postmaster.pid"
-    try:
-        process = psutil.Process(int(pid_file.read_text().partition("\n")[0]))
-        is_ours = str(data) in process.cmdline()
-    except (psutil.ZombieProcess, psutil.AccessDenied, ValueError):
-        is_ours = False  # ValueError: a file that was never written to its end
-    except (psutil.NoSuchProcess, FileNotFoundError):
-        return  # PostgreSQL sees a dead process itself, and looks for backends that live on
-    if not is_ours:
-        pid_file.unlink()
+    if not (data / "postmaster.pid").exists():
         return
-    # Its keeper was killed, and it stops already, or (macOS) does not know.
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(STOP_LIMIT)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_LIMIT)
+    deadline = time.monotonic() + STOP_LIMIT
+    while True:
+        postmasters, others = _postgres_processes(data)
+        if not postmasters and not others:
+            break
+        # A postmaster ends the others in good order; without one, a busy backend goes on.
+        gently = postmasters and time.monotonic() < deadline
+        for process in postmasters or others:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT if gently else signal.SIGKILL)
+        time.sleep(POLL)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _postgres_processes(data: Path) -> tuple[list[psutil.Process], list[psutil.Process]]:
+    """Those that live on a data folder: postmasters, whose arguments name it, and all others."""
+    postmasters, others = [], []
+    for process in psutil.process_iter(["name", "cmdline", "cwd"]):
+        if process.info["name"] != "postgres":
+            continue
+        if str(data) in (process.info["cmdline"] or []):
+            postmasters.append(process)
+        elif process.info["cwd"] == str(data):
+            others.append(process)
+    return postmasters, others
 
 
 def _check_postgres(url: str) -> None:
@@ -615,6 +617,8 @@ def _prepare_upstream(_folder: Path, port: int) -> tuple[list[str], str]:
 
 
 def _check_upstream(url: str) -> None:
+    import http.client
+
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=CONNECT_LIMIT)) as link:
