@@ -25,7 +25,7 @@ from pygments.formatters.html import HtmlFormatter
 from pygments.lexers.python import PythonLexer
 
 from comparisons.pairs import COMPARISONS, GROUPS
-from comparisons.registry import Comparison, Variant
+from comparisons.registry import Comparison, Variant, View
 from project.deployments import DEPLOYMENTS
 
 SCHEMA = 1
@@ -38,7 +38,10 @@ VERDICTS = {  # verdict: its mark, and the word for a count of them
     "invalid": (NOTHING, "invalid"),
 }
 # All that reading a foreign file can raise: no file, no JSON, other types, keys or numbers in it.
-UNREADABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
+UNREADABLE = (
+    *(OSError, ValueError, TypeError, AttributeError),
+    *(LookupError, ArithmeticError, RecursionError),
+)
 
 
 def bystander(request: HttpRequest) -> JsonResponse:
@@ -76,7 +79,7 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
         lesson=[(label, _prose(text)) for label, text in shown.lesson().items()],
         file=_path(shown.module),
         shared=_highlighted(_shared_source(shown)),
-        views=[_view(shown, variant) for variant in shown.variants],
+        views=_views(shown),
         pitfalls={variant.name for variant in shown.variants if variant.pitfall},
         notices=notices,
         group=next(name for name, modules in GROUPS.items() if shown.module in modules),
@@ -114,26 +117,46 @@ class ShownView:
     place: str  # path:line, as editors and terminals understand it
     served_by: str
     source: SafeString
+    same_as: str | None  # the variant above that has the same view, served in another way
 
 
-def _view(comparison: Comparison, variant: Variant) -> ShownView:
-    _lines, line = inspect.getsourcelines(variant.view)
-    return ShownView(
-        variant=variant,
-        url=reverse(f"{comparison.slug}/{variant.name}"),
-        place=f"{_path(inspect.getmodule(variant.view))}:{line}",
-        served_by=DEPLOYMENTS[variant.deployment].about,
-        source=_highlighted(
-            (inspect.getcomments(variant.view) or "") + inspect.getsource(variant.view)
-        ),
-    )
+def _views(comparison: Comparison) -> list[ShownView]:
+    first: dict[View, str] = {}
+    shown = []
+    for variant in comparison.variants:
+        view = variant.view
+        source = (inspect.getcomments(view) or "") + inspect.getsource(view)
+        shown.append(
+            ShownView(
+                variant=variant,
+                url=reverse(f"{comparison.slug}/{variant.name}"),
+                place=f"{_path(inspect.getmodule(view))}:{inspect.getsourcelines(view)[1]}",
+                served_by=_served_by(variant),
+                source=_highlighted(source),
+                same_as=first.get(view),
+            )
+        )
+        first.setdefault(view, variant.name)
+    return shown
+
+
+def _served_by(variant: Variant) -> str:
+    """For instance `gunicorn, gthread worker; 1000 threads`."""
+    own_shape = [
+        f"{number} {noun}"
+        for number, noun in ((variant.workers, "processes"), (variant.threads, "threads"))
+        if number is not None
+    ]
+    if variant.database is not None:
+        own_shape.append(f"database connections: {variant.database}")
+    return "; ".join([DEPLOYMENTS[variant.deployment].about, *own_shape])
 
 
 def _shared_source(comparison: Comparison) -> str:
     """What the views share: all of the module but docstring, imports, views and declaration."""
     source = inspect.getsource(comparison.module)
     lines = source.splitlines()
-    shown_elsewhere = {"comparison", *(variant.name for variant in comparison.variants)}
+    shown_elsewhere = {"comparison", *(v.view.__name__ for v in comparison.variants)}
     shared: list[str] = []
     end = 0
     for node in ast.parse(source).body:
@@ -195,11 +218,12 @@ class Row:
 
     variant: str
     deployment: str
+    load: str
+    rounds: int
     processes: str
     threads: str
     throughput: str
-    low: str
-    high: str
+    interval: str
     of_ceiling: str
     p50: str
     p99: str
@@ -210,13 +234,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was measured of one expectation: a factor and its interval."""
+    """What was measured of one expectation."""
 
     expectation: str
     verdict: str
-    measured: str
-    low: str
-    high: str
+    measured: str | None
+    interval: str
     because: str
 
     @property
@@ -229,10 +252,19 @@ class Result:
     """What one run says of one comparison."""
 
     run: Run
-    users: str
-    rounds: str
     rows: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
+
+    @property
+    def one_load(self) -> str | None:
+        """The load of all rows; None where they differ, and each row says its own."""
+        loads = {row.load for row in self.rows}
+        return loads.pop() if len(loads) == 1 else None
+
+    @property
+    def rounds(self) -> str:
+        fewest, most = (pick(row.rounds for row in self.rows) for pick in (min, max))
+        return str(most) if fewest == most else f"{fewest} to {most}"
 
     @property
     def counts(self) -> list[tuple[str, str, int, str]]:
@@ -280,9 +312,14 @@ def _age(run: Run) -> datetime:
 
 def read_results(path: Path) -> dict[str, Result]:
     """The results of a file by comparison. Raises one of UNREADABLE where it is not as promised."""
-    content = json.loads(path.read_bytes())
+    text = path.read_bytes()
+    if not text:
+        return {}  # the name that a run has taken before it has anything to say
+    content = json.loads(text)
     if content["schema"] != SCHEMA:
         raise ValueError(f"its schema is {content['schema']!r}")
+    if content.get("options", {}).get("null"):
+        return {}  # `compare --null` measured variants against themselves: no claim is decided
     environment = content["environment"]
     run = Run(
         file=path.name,
@@ -297,8 +334,6 @@ def read_results(path: Path) -> dict[str, Result]:
     return {
         slug: Result(
             run=run,
-            users=_range(of_slug, "users"),
-            rounds=_range(of_slug, "rounds"),
             rows=tuple(_row(measurement) for measurement in of_slug),
             verdicts=tuple(_verdict(verdict) for verdict in decided.get(slug, [])),
         )
@@ -321,14 +356,19 @@ def _row(measurement: dict[str, Any]) -> Row:
     processes, threads, connections = _numbers(
         measurement["server"], "processes", "threads", "db_connections"
     )
+    # The shape asked for, where the file has it, as in the terminal: gunicorn's main process and
+    # the threads that no request ever sees are not the slots that a reader compares.
+    processes = _number(measurement.get("workers", processes))
+    threads = _number(measurement.get("worker_threads", threads))
     return Row(
         variant=str(measurement["variant"]),
         deployment=str(measurement["deployment"]),
+        load=_load(measurement),
+        rounds=int(measurement["rounds"]),
         processes=_figure(processes, 0),
         threads="\N{INFINITY}" if threads == 0 else _figure(threads, 0),  # runserver sets no limit
         throughput=_figure(mean),
-        low=_figure(low),
-        high=_figure(high),
+        interval=_interval(low, high),
         of_ceiling=f"{100 * mean / ceiling:.0f} %" if mean is not None and ceiling else NOTHING,
         p50=_figure(p50),
         p99=_figure(p99),
@@ -340,18 +380,36 @@ def _row(measurement: dict[str, Any]) -> Row:
     )
 
 
+def _load(measurement: dict[str, Any]) -> str:
+    """For instance `10 users, 5 ms round trip`; only users is sure to be there."""
+    users = int(measurement["users"])
+    load = f"{users:,} user{'' if users == 1 else 's'}"
+    if round_trip := _number(measurement.get("round_trip")):
+        load += f", {round_trip:g} ms round trip"
+    if rate := _number(measurement.get("rate")):
+        load += f", {rate:g} requests/s asked for"
+    return load
+
+
 def _verdict(verdict: dict[str, Any]) -> Verdict:
     if verdict["verdict"] not in VERDICTS:
         raise ValueError(f"the verdict {verdict['verdict']!r}")
     measured, low, high = _numbers(verdict, "measured", "low", "high")
+    expectation = str(verdict["expectation"])
+    factor = "\N{MULTIPLICATION SIGN}" if " of " in expectation else ""  # else a value, no ratio
     return Verdict(
-        expectation=str(verdict["expectation"]),
+        expectation=expectation,
         verdict=verdict["verdict"],
-        measured=_figure(measured),
-        low=_figure(low),
-        high=_figure(high),
+        measured=None if measured is None else _figure(measured) + factor,
+        interval=_interval(low, high),
         because=str(verdict["because"] or ""),
     )
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "no interval"
+    return f"{_figure(low)} to {_figure(high)}"
 
 
 def _numbers(of: dict[str, Any] | None, *keys: str) -> list[float | None]:
@@ -369,14 +427,9 @@ def _figure(number: float | None, decimals: int | None = None) -> str:
     if number is None:
         return NOTHING
     if decimals is None:
-        decimals = 0 if number >= 99.95 else 1 if number >= 9.995 else 2
+        size = abs(number)
+        decimals = 0 if size >= 99.95 or not size else 1 if size >= 9.995 else 2 if size >= 1 else 3
     return f"{number:,.{decimals}f}"
-
-
-def _range(measurements: list[dict[str, Any]], key: str) -> str:
-    """`10`, or `3 to 5` where the measurements differ."""
-    values = sorted({int(measurement[key]) for measurement in measurements})
-    return f"{values[0]} to {values[-1]}" if len(values) > 1 else str(values[0])
 
 
 def _time(text: str) -> datetime:

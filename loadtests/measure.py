@@ -27,7 +27,6 @@ from project.deployments import CORES, UVICORN, Deployment
 from project.distance import at_distance
 from project.processes import die_with_parent
 
-ADDRESSES = ("DATABASE_URL", "REDIS_URL", "UPSTREAM_URL")
 CALIBRATION = 0.5  # seconds
 SAMPLING = 0.1  # seconds between two looks at what a server uses
 
@@ -113,7 +112,7 @@ def measure(
 
     Raises ServerError if a server does not start, ServiceError if a service goes away.
     """
-    addresses = {name: os.environ[name] for name in ADDRESSES}
+    addresses = {s.variable: os.environ[s.variable] for s in services.SERVICES}
     with ExitStack() as stack:
         seen = {
             ms: stack.enter_context(at_distance(ms, addresses))

@@ -1,4 +1,4 @@
-"""PostgreSQL, Valkey and the upstream: started for whoever needs them, shared, stopped by the last.
+"""PostgreSQL, Valkey, the upstream and the CPU service: started once, shared, stopped by the last.
 
 Each service has a keeper, a process of its own (`python -m project.services FOLDER`) which starts
 the service, writes down its address, and stops it when no command uses it any more. Keeper and
@@ -83,9 +83,9 @@ class Service:
 def running() -> Iterator[None]:
     """Every service is up inside the block and its address stands in os.environ.
 
-    DATABASE_URL, REDIS_URL, UPSTREAM_URL: one that is set already is checked and used as it is;
-    for the others the services are started, or shared with the commands that use them now. Whoever
-    leaves last returns when they have stopped. Raises ServiceError.
+    DATABASE_URL, REDIS_URL, UPSTREAM_URL, CPU_SERVICE_URL: one that is set already is checked and
+    used as it is; for the others the services are started, or shared with the commands that use
+    them now. Whoever leaves last returns when they have stopped. Raises ServiceError.
     """
     check_form()
     given = {s: os.environ[s.variable] for s in SERVICES if os.environ.get(s.variable)}
@@ -607,24 +607,25 @@ def _check_redis(url: str) -> None:
         client.ping()
 
 
-def _prepare_upstream(_folder: Path, port: int) -> tuple[list[str], str]:
+def _prepare_app(app: str, _folder: Path, port: int) -> tuple[list[str], str]:
+    """An ASGI app of ours, such as comparisons.upstream:app."""
     options = (
         f"--host 127.0.0.1 --port {port} --loop uvloop --http httptools "
         "--no-access-log --log-level warning --timeout-graceful-shutdown 1"
     )
-    command = [sys.executable, "-m", "uvicorn", "comparisons.upstream:app", *options.split()]
+    command = [sys.executable, "-m", "uvicorn", app, *options.split()]
     return command, f"http://127.0.0.1:{port}"
 
 
-def _check_upstream(url: str) -> None:
+def _check_app(path: str, url: str) -> None:
     import http.client
 
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=CONNECT_LIMIT)) as link:
-        link.request("GET", f"{parts.path.rstrip('/')}/wait/0")
+        link.request("GET", parts.path.rstrip("/") + path)
         if (status := link.getresponse().status) != 200:
-            raise ValueError(f"/wait/0 answers with status {status}")
+            raise ValueError(f"{path} answers with status {status}")
 
 
 SERVICES = (
@@ -651,8 +652,17 @@ SERVICES = (
         variable="UPSTREAM_URL",
         schemes=("http", "https"),
         port=80,
-        prepare=_prepare_upstream,
-        check=_check_upstream,
+        prepare=partial(_prepare_app, "comparisons.upstream:app"),
+        check=partial(_check_app, "/wait/0"),
+        stop_signals=(signal.SIGTERM,),
+    ),
+    Service(
+        name="cpu-service",
+        variable="CPU_SERVICE_URL",
+        schemes=("http", "https"),
+        port=80,
+        prepare=partial(_prepare_app, "comparisons.cpu_service:app"),
+        check=partial(_check_app, "/fib/1"),
         stop_signals=(signal.SIGTERM,),
     ),
 )

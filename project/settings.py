@@ -44,6 +44,7 @@ POOL_TIMEOUT = 10  # seconds that a request waits for a connection of the pool
 DATABASE: dict[str, Any] = env.dj_db_url("DATABASE_URL", "postgres://not-started/comparisons")
 REDIS_URL = env.str("REDIS_URL", "redis://not-started")
 UPSTREAM_URL = env.str("UPSTREAM_URL", "http://not-started")
+CPU_SERVICE_URL = env.str("CPU_SERVICE_URL", "http://not-started")
 
 INSTALLED_APPS = ["comparisons", "loadtests"]
 ROOT_URLCONF = "project.urls"

@@ -27,6 +27,7 @@ VARIABLES = [service.variable for service in SERVICES]
 ONLY_POSTGRES = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "UPSTREAM_URL": "http://127.0.0.1:1",
+    "CPU_SERVICE_URL": "http://127.0.0.1:1",
     services.CHECKED: "redis://127.0.0.1:1/0 http://127.0.0.1:1",
 }
 # Says the addresses once the services are up, leaves when told to.
@@ -169,13 +170,14 @@ StartUser = Callable[..., User]
 
 
 def test_every_service_answers(shared: tuple[list[str], Path]) -> None:
-    postgres, valkey, upstream = shared[0]
+    postgres, valkey, upstream, cpu_service = shared[0]
     assert query(postgres, "SELECT current_database()") == ["comparisons"]
     with redis.Redis.from_url(valkey) as client:
         assert client.ping()
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(f"{upstream}/wait/0") as response:
-        assert response.status == 200
+    for url in (f"{upstream}/wait/0", f"{cpu_service}/fib/1"):
+        with direct.open(url) as response:
+            assert response.status == 200
 
 
 def test_postgres_is_durable_roomy_and_local(shared: tuple[list[str], Path]) -> None:
@@ -343,7 +345,7 @@ def test_a_folder_that_cannot_be_made_is_refused(start_user: StartUser, tmp_path
 
 def test_only_what_has_no_address_is_started(start_user: StartUser, folder: Path) -> None:
     addresses = start_user(**ONLY_POSTGRES).addresses()
-    assert addresses[1:] == [ONLY_POSTGRES["REDIS_URL"], ONLY_POSTGRES["UPSTREAM_URL"]]
+    assert addresses[1:] == [ONLY_POSTGRES[variable] for variable in VARIABLES[1:]]
     assert list(keepers(folder)) == ["postgres"]
 
 
@@ -388,7 +390,8 @@ def test_an_address_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPat
 def test_addresses_that_a_parent_has_checked_are_not_checked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    urls = ["postgres://127.0.0.1:1/db", "redis://127.0.0.1:1/0", "http://127.0.0.1:1"]
+    apps = ["http://127.0.0.1:1", "http://127.0.0.1:2"]
+    urls = ["postgres://127.0.0.1:1/db", "redis://127.0.0.1:1/0", *apps]
     for variable, url in zip(VARIABLES, urls, strict=True):
         monkeypatch.setenv(variable, url)
     monkeypatch.setenv(services.CHECKED, " ".join(urls))

@@ -1,0 +1,16 @@
+"""Two calls, one after the other, without an event loop."""
+
+import os
+
+import httpx2
+
+
+def sync_script() -> None:
+    with httpx2.Client(base_url=os.environ["UPSTREAM_URL"]) as client:
+        first = client.get("/wait/10")
+        second = client.get("/wait/10")
+    print(first.status_code, second.status_code)
+
+
+if __name__ == "__main__":
+    sync_script()
