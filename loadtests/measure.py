@@ -25,7 +25,7 @@ from loadtests.rounds import Round, Sample
 from project import services
 from project.deployments import CORES, UVICORN, Deployment
 from project.distance import at_distance
-from project.processes import die_with_parent
+from project.processes import dying_with_parent
 
 CALIBRATION = 0.5  # seconds
 SAMPLING = 0.1  # seconds between two looks at what a server uses
@@ -55,13 +55,12 @@ class Generator:
 def load_generator() -> Iterator[Generator]:
     """It has a session of its own, so that Ctrl-C reaches `compare` alone."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "loadtests.generator"],
+        dying_with_parent([sys.executable, "-m", "loadtests.generator"]),
         cwd=servers.BASE_DIR,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=die_with_parent,
     )
     try:
         generator = Generator(process)

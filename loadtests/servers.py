@@ -17,7 +17,7 @@ import psutil
 
 from project.deployments import Deployment
 from project.middleware import HEADER
-from project.processes import die_with_parent
+from project.processes import dying_with_parent
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LONGEST_START = 30  # seconds
@@ -96,7 +96,7 @@ def start(
     port, nonce = port or free_port(), secrets.token_hex(4)
     output = open(log, "wb") if log else None  # noqa: SIM115  closed below
     process = subprocess.Popen(
-        deployment.argv(port),
+        dying_with_parent(deployment.argv(port)),
         cwd=BASE_DIR,
         env={
             **environ,
@@ -109,7 +109,6 @@ def start(
         stdout=output,
         stderr=subprocess.STDOUT if output else None,
         start_new_session=True,
-        preexec_fn=die_with_parent,
     )
     if output:
         output.close()

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from loadtests.servers import BASE_DIR
+from project import services
 
 COMPARE = [sys.executable, "manage.py", "compare"]
 
@@ -176,10 +177,14 @@ def server_of(process):
 
 @pytest.fixture
 def run(tmp_path):
+    """Two comparisons, with services of their own, so that these can be killed too."""
     path = tmp_path / "result.json"
+    given = {service.variable for service in services.SERVICES} | {services.CHECKED}
+    environ = {name: value for name, value in os.environ.items() if name not in given}
     process = subprocess.Popen(
-        [*COMPARE, "cpu-bound", "blocking-call", "--quick", "--output", str(path)],
+        [*COMPARE, "cpu-bound", "gil", "--quick", "--output", str(path)],
         cwd=BASE_DIR,
+        env=environ | {"SERVICES_DIR": str(tmp_path / "services")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -204,6 +209,28 @@ def test_an_interrupted_run_keeps_what_it_has_measured_and_leaves_nothing(run, n
         "cpu-bound"
     }
     assert out.splitlines()[-1].endswith("invalid")
+
+
+def test_a_postgres_that_is_killed_ends_the_run_in_one_line(run):
+    process, path = run
+    await_(lambda: path.exists() and path.stat().st_size, process)
+    await_(lambda: generator_rounds(process), process)
+    postmaster = next(
+        candidate
+        for candidate in psutil.process_iter(["name", "cmdline"])
+        if candidate.info["name"] == "postgres"
+        and any(str(path.parent) in word for word in candidate.info["cmdline"])
+    )
+    family = psutil.Process(process.pid).children(recursive=True)
+    postmaster.kill()
+    _out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert len(err.splitlines()) == 1, err
+    assert "ostgre" in err
+    assert psutil.wait_procs([*family, postmaster], timeout=10)[1] == []
+    assert {row["comparison"] for row in json.loads(path.read_text())["measurements"]} >= {
+        "cpu-bound"
+    }
 
 
 def test_a_run_that_is_killed_leaves_nothing(run):

@@ -1,0 +1,353 @@
+"""What the pairs about processes and threads claim, pinned by the order of events, without load."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from asgiref.sync import ThreadSensitiveContext
+from django.core.asgi import get_asgi_application
+from django.http import JsonResponse
+from django.test import RequestFactory, override_settings
+from django.urls import path
+
+from comparisons import cpu_service, offload, resources
+from comparisons.pairs import cpu_offload, gil, many_waiting, thread_hops, threads, workers
+
+PATIENCE = 20  # seconds
+
+
+@pytest.fixture
+def request_():
+    return RequestFactory().get("/")
+
+
+@pytest.fixture
+def gil_kept():
+    """Nobody takes the GIL from a thread: it has it until it waits or calls what gives it up."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def run_beside_a_heartbeat(view, request, events):
+    """The view's answer; until it is there, the event loop appends "beat" whenever it may run."""
+
+    async def main():
+        answer = asyncio.ensure_future(view(request))
+        while not answer.done():
+            events.append("beat")
+            await asyncio.sleep(0.001)
+        await resources.close()
+        return json.loads(answer.result().content)
+
+    return asyncio.run(main())
+
+
+def between(events, start, end):
+    return events[events.index(start) + 1 : events.index(end)]
+
+
+# --- workers
+
+
+def test_the_two_background_loops_are_two_threads_and_requests_go_to_them_in_turn(
+    request_, monkeypatch
+):
+    ran_in = []
+
+    def fib(n):
+        ran_in.append((asyncio.get_running_loop(), threading.get_ident()))
+        return n
+
+    monkeypatch.setattr(workers, "fib", fib)
+
+    async def main():
+        for _ in range(4):
+            await workers.async_two_loops(request_)
+        return asyncio.get_running_loop(), threading.get_ident()
+
+    servers_own = asyncio.run(main())
+    assert ran_in[:2] == ran_in[2:]
+    for loops_or_threads in zip(servers_own, *ran_in[:2], strict=True):
+        assert len(set(loops_or_threads)) == 3
+
+
+def test_with_one_gil_two_loops_in_two_threads_compute_one_after_the_other(
+    request_, monkeypatch, gil_kept
+):
+    events = []
+
+    def fib(n):
+        events.append("start")
+        offload.fib(15)
+        events.append("end")
+        return n
+
+    monkeypatch.setattr(workers, "fib", fib)
+
+    async def main():
+        await asyncio.gather(*(workers.async_two_loops(request_) for _ in range(6)))
+
+    asyncio.run(main())
+    assert events == ["start", "end"] * 6
+
+
+def test_one_loop_lets_nothing_else_run_while_it_computes(request_, monkeypatch):
+    events = []
+
+    def fib(n):
+        events.append("start")
+        offload.fib(15)
+        events.append("end")
+        return n
+
+    monkeypatch.setattr(workers, "fib", fib)
+    run_beside_a_heartbeat(workers.async_one_loop, request_, events)
+    assert between(events, "start", "end") == []
+
+
+# --- many-waiting
+
+
+def test_a_thousand_waiting_coroutines_wait_together_in_one_thread(request_, monkeypatch):
+    monkeypatch.setattr(many_waiting, "WAIT", 0.05)
+
+    async def main():
+        waiting = [asyncio.ensure_future(many_waiting.async_native(request_)) for _ in range(1000)]
+        before = threading.active_count()
+        await asyncio.sleep(0)  # each runs until it waits
+        assert not any(task.done() for task in waiting)
+        assert threading.active_count() == before
+        await asyncio.gather(*waiting)
+
+    asyncio.run(main())
+
+
+TOGETHER = 20
+threads_while_waiting = []
+all_wait = None
+
+
+async def waiting_for_the_others(request):
+    await all_wait.wait()
+    threads_while_waiting.append(threading.active_count())
+    await all_wait.wait()
+    return JsonResponse({})
+
+
+urlpatterns = [path("", waiting_for_the_others)]
+
+
+async def through(application):
+    """One request of an ASGI server to the application: the status."""
+    scope = {
+        **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET"},
+        **{"path": "/", "raw_path": b"/", "query_string": b"", "headers": [(b"host", b"localhost")]},
+    }
+    to_come = [{"type": "http.request", "body": b"", "more_body": False}]
+    sent = []
+
+    async def receive():
+        if not to_come:
+            await asyncio.Event().wait()  # the client stays
+        return to_come.pop()
+
+    async def send(message):
+        sent.append(message)
+
+    await application(scope, receive, send)
+    return sent[0]["status"]
+
+
+def threads_held_by(application):
+    """The threads that there are, beside those before, while TOGETHER requests wait."""
+    global all_wait
+    threads_while_waiting.clear()
+    before = threading.active_count()
+
+    async def main():
+        global all_wait
+        all_wait = asyncio.Barrier(TOGETHER)
+        return await asyncio.gather(*(through(application) for _ in range(TOGETHER)))
+
+    assert asyncio.run(main()) == [200] * TOGETHER
+    return max(threads_while_waiting) - before
+
+
+@override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=[])
+def test_djangos_asgi_handler_holds_a_thread_for_each_request_that_waits():
+    assert threads_held_by(get_asgi_application()) == TOGETHER
+
+
+@override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=[])
+def test_with_a_shared_thread_a_request_that_waits_holds_none():
+    django = get_asgi_application()
+    with ThreadPoolExecutor(1) as shared:
+
+        async def application(scope, receive, send):
+            async with ThreadSensitiveContext(executor=shared):
+                await django(scope, receive, send)
+
+        assert threads_held_by(application) == 1
+
+
+# --- threads
+
+
+@pytest.fixture
+def most_at_once(request_, monkeypatch):
+    """A function: how many of `count` requests are in their blocking call at the same time.
+
+    The calls return once `until` of them are in theirs. in_request: around each request.
+    """
+
+    def counted(view, count, until, in_request=ThreadSensitiveContext):
+        lock, now, peak, enough = threading.Lock(), 0, 0, threading.Event()
+
+        def sleep(_seconds):
+            nonlocal now, peak
+            with lock:
+                now += 1
+                peak = max(peak, now)
+                if now == until:
+                    enough.set()
+            assert enough.wait(PATIENCE)
+            with lock:
+                now -= 1
+
+        async def request():
+            async with in_request():
+                await view(request_)
+
+        async def main():
+            await asyncio.gather(*(request() for _ in range(count)))
+
+        monkeypatch.setattr(threads.time, "sleep", sleep)
+        asyncio.run(main())
+        return peak
+
+    return counted
+
+
+@contextmanager
+def nothing():
+    yield
+
+
+class NoContext:
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        return None
+
+
+def test_the_default_executor_lets_no_more_wait_than_it_has_threads(most_at_once):
+    limit = threads.DEFAULT_THREADS
+    assert most_at_once(threads.async_default_executor, limit + 10, until=limit) == limit
+
+
+def test_an_executor_of_a_hundred_lets_a_hundred_wait(most_at_once):
+    assert most_at_once(threads.async_own_executor, 110, until=100) == 100
+
+
+def test_thread_sensitive_calls_of_different_requests_wait_together(most_at_once):
+    assert most_at_once(threads.async_thread_sensitive, 40, until=40) == 40
+
+
+def test_thread_sensitive_calls_of_one_request_wait_for_each_other(most_at_once):
+    async def view(request):
+        calls = (threads.async_thread_sensitive(request) for _ in range(5))
+        await asyncio.gather(*calls)
+
+    assert most_at_once(view, 1, until=1) == 1
+
+
+def test_where_requests_share_a_thread_their_calls_wait_for_each_other(most_at_once):
+    with ThreadPoolExecutor(1) as shared:
+
+        def in_shared_thread():
+            return ThreadSensitiveContext(executor=shared)
+
+        assert most_at_once(threads.async_thread_sensitive, 5, 1, in_shared_thread) == 1
+
+
+# --- thread-hops
+
+
+@pytest.mark.parametrize(
+    ("view", "hops"),
+    [
+        (thread_hops.async_many_hops, thread_hops.CALLS),
+        (thread_hops.async_one_hop, 1),
+        (thread_hops.async_native, 0),
+    ],
+)
+def test_the_event_loop_gets_control_back_once_per_hop(view, hops, request_, monkeypatch):
+    loops_thread = threading.get_ident()
+    ran_in, handed_over = [], []
+    step, sync_to_async = thread_hops.step, thread_hops.sync_to_async
+
+    def recorded_step(number):
+        ran_in.append(threading.get_ident())
+        return step(number)
+
+    def counted(function):
+        handed_over.append(function)
+        return sync_to_async(function)
+
+    monkeypatch.setattr(thread_hops, "step", recorded_step)
+    monkeypatch.setattr(thread_hops, "sync_to_async", counted)
+    answer = asyncio.run(view(request_))
+    assert answer.content == thread_hops.sync(request_).content
+    assert len(handed_over) == hops
+    here = [thread == loops_thread for thread in ran_in[: thread_hops.CALLS]]
+    assert here == [hops == 0] * thread_hops.CALLS
+
+
+# --- gil
+
+
+def test_a_thread_that_computes_lets_the_loop_run_only_when_the_gil_is_taken_from_it(
+    request_, monkeypatch, gil_kept
+):
+    events = []
+
+    def fib(n):
+        events.append("start")
+        result = offload.fib(n)
+        events.append("end")
+        return result
+
+    monkeypatch.setattr(gil, "fib", fib)
+    run_beside_a_heartbeat(gil.async_threaded, request_, events)
+    assert between(events, "start", "end") == []
+
+
+def test_the_loop_runs_while_a_process_computes(request_, gil_kept):
+    events = []
+    assert run_beside_a_heartbeat(gil.async_process, request_, events) == {"fib": 121393}
+    assert events.count("beat") > 1
+
+
+def test_the_pool_computes_in_processes_of_its_own_one_for_each_core():
+    pool = offload.process_pool()
+    assert pool is offload.process_pool()
+    before = descendants()
+    pids = {
+        future.result(PATIENCE) for future in [pool.submit(own_pid, 0) for _ in range(4 * CHILDREN)]
+    }
+    assert psutil.Process().pid not in pids
+    assert pids <= {process.pid for process in descendants() | before}
+    assert len(pids) <= CHILDREN
+
+
+# --- cpu-offload
