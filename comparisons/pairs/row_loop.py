@@ -78,7 +78,7 @@ async def async_batches(request: HttpRequest) -> JsonResponse:
 
 
 comparison = Comparison(
-    users=2,
+    users=1,  # with Postgres and the generator, two cores are busy: more would queue for them
     variants=[
         Variant(sync, "wsgi-threads"),
         Variant(sync_iterator, "wsgi-threads"),
