@@ -3,6 +3,7 @@
 The pool's processes import this module too, so its top imports only what they need.
 """
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -32,6 +33,13 @@ def fib(n: int) -> int:
 def process_pool() -> ProcessPoolExecutor:
     """One a server process, never inherited: a process per core, each started when first needed."""
     return new_process_pool(CORES)
+
+
+def close_process_pool() -> None:
+    """Ends the pool and its processes, if there is one; what they compute is waited for."""
+    if process_pool.cache_info().currsize:
+        process_pool().shutdown(cancel_futures=True)
+        process_pool.cache_clear()
 
 
 def new_process_pool(size: int) -> ProcessPoolExecutor:
@@ -71,7 +79,7 @@ def async_cpu_service() -> "httpx2.AsyncClient":
 
     from comparisons import resources
 
-    return resources._of_running_loop(_open_cpu_client, httpx2.AsyncClient.aclose)
+    return resources.of_running_loop(_open_cpu_client, httpx2.AsyncClient.aclose)
 
 
 def _open_cpu_client() -> "httpx2.AsyncClient":
@@ -123,5 +131,12 @@ def _new_native_fib() -> Callable[[int], int]:
 def _native_module() -> "tuple[wasmtime.Engine, wasmtime.Module]":
     import wasmtime
 
+    atexit.register(_forget_native)
     engine = wasmtime.Engine()
     return engine, wasmtime.Module(engine, WEB_ASSEMBLY)
+
+
+def _forget_native() -> None:
+    """At exit: wasmtime's finalizers fail once the interpreter has cleared their modules."""
+    _of_thread.__dict__.clear()  # the main thread's; the others have ended
+    _native_module.cache_clear()

@@ -12,6 +12,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 import httpx2
+import redis
+import redis.asyncio
 from django.conf import settings
 from django.db import connections
 from psycopg_pool import AsyncConnectionPool
@@ -35,12 +37,23 @@ def upstream() -> httpx2.Client:
 
 def async_upstream() -> httpx2.AsyncClient:
     """The async client of the upstream: one an event loop."""
-    return _of_running_loop(_open_client, httpx2.AsyncClient.aclose)
+    return of_running_loop(_open_client, httpx2.AsyncClient.aclose)
+
+
+@cache
+def redis_client() -> redis.Redis:
+    """The sync client of Redis or Valkey: one a process, shared by its threads."""
+    return redis.Redis.from_url(settings.REDIS_URL)
+
+
+def async_redis() -> redis.asyncio.Redis:
+    """The async client of Redis or Valkey: one an event loop."""
+    return of_running_loop(_open_redis, redis.asyncio.Redis.aclose)
 
 
 async def async_pool() -> AsyncConnectionPool:
     """psycopg's async connection pool: one an event loop, as large as Django's own pool."""
-    pool = _of_running_loop(_new_pool, AsyncConnectionPool.close)
+    pool = of_running_loop(_new_pool, AsyncConnectionPool.close)
     await pool.open()  # does nothing if it is open
     return pool
 
@@ -53,6 +66,10 @@ async def close() -> None:
 
 def _open_client() -> httpx2.AsyncClient:
     return httpx2.AsyncClient(base_url=settings.UPSTREAM_URL, limits=LIMITS, timeout=TIMEOUT)
+
+
+def _open_redis() -> redis.asyncio.Redis:
+    return redis.asyncio.Redis.from_url(settings.REDIS_URL)
 
 
 def _new_pool() -> AsyncConnectionPool:
@@ -68,7 +85,7 @@ def _new_pool() -> AsyncConnectionPool:
     )
 
 
-def _of_running_loop(make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> T:
+def of_running_loop(make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> T:
     """The running loop's own `make()`, closed when the loop ends.
 
     Where no lifespan calls `close` (WSGI, tests), the loop does: before `asyncio.run` closes a

@@ -30,6 +30,9 @@ from comparisons.registry import Variant  # noqa: E402
 from project.middleware import HEADER  # noqa: E402
 
 BYSTANDER_PACE = 0.025  # seconds between two calls of the bystander
+# Seconds over which users come where nothing waits: all at once, they may all be accepted by one of
+# two processes, and stay there.
+SPREAD = 0.1
 
 
 class CheckingUser(FastHttpUser):
@@ -130,7 +133,7 @@ def class_name(slug: str, variant: str) -> str:
 def _user_class(slug: str, variant: Variant) -> type[VariantUser]:
     decorated = tag(slug, variant.name)(task(lambda user: user.call_variant()))
     members = {
-        **{"slug": slug, "variant": variant, "spread": variant.wait or 0},
+        **{"slug": slug, "variant": variant, "spread": variant.wait or SPREAD},
         **{"call_it": decorated, "__module__": __name__},
     }
     return type(class_name(slug, variant.name), (VariantUser,), members)

@@ -123,7 +123,8 @@ def measure(
         running = stack.enter_context(servers.serving(deployments, environs))
         idle = [servers.usage(server).memory_mb for server in running]
         for row, server in zip(rows, running, strict=True):
-            _order(generator, comparison.slug, row, server, schedule.WARMING)
+            few = replace(row, users=min(row.users, schedule.WARMING_USERS))
+            _order(generator, comparison.slug, few, server, schedule.WARMING)
             _expect(generator, "round")
         work: float | None = None
         repeats = schedule.REPEATS * len(rows)

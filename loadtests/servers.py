@@ -178,7 +178,8 @@ def usage(server: Running) -> Usage:
         for process in (root, *root.children(recursive=True)):
             with suppress(psutil.NoSuchProcess), process.oneshot():
                 times = process.cpu_times()
-                cpu += times.user + times.system
+                # Children that have ended count for who has waited for them.
+                cpu += times.user + times.system + times.children_user + times.children_system
                 threads += process.num_threads()
                 memory += _memory(process)
                 processes += 1

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -19,6 +21,7 @@ from django.urls import path
 
 from comparisons import cpu_service, offload, resources
 from comparisons.pairs import cpu_offload, gil, many_waiting, thread_hops, threads, workers
+from project.deployments import CORES
 
 PATIENCE = 20  # seconds
 
@@ -150,7 +153,12 @@ async def through(application):
     """One request of an ASGI server to the application: the status."""
     scope = {
         **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET"},
-        **{"path": "/", "raw_path": b"/", "query_string": b"", "headers": [(b"host", b"localhost")]},
+        **{
+            "path": "/",
+            "raw_path": b"/",
+            "query_string": b"",
+            "headers": [(b"host", b"localhost")],
+        },
     }
     to_come = [{"type": "http.request", "body": b"", "more_body": False}]
     sent = []
@@ -235,19 +243,6 @@ def most_at_once(request_, monkeypatch):
         return peak
 
     return counted
-
-
-@contextmanager
-def nothing():
-    yield
-
-
-class NoContext:
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, *_):
-        return None
 
 
 def test_the_default_executor_lets_no_more_wait_than_it_has_threads(most_at_once):
@@ -338,16 +333,151 @@ def test_the_loop_runs_while_a_process_computes(request_, gil_kept):
     assert events.count("beat") > 1
 
 
-def test_the_pool_computes_in_processes_of_its_own_one_for_each_core():
+def test_the_pool_has_a_process_for_each_core_started_once():
     pool = offload.process_pool()
-    assert pool is offload.process_pool()
-    before = descendants()
-    pids = {
-        future.result(PATIENCE) for future in [pool.submit(own_pid, 0) for _ in range(4 * CHILDREN)]
-    }
-    assert psutil.Process().pid not in pids
-    assert pids <= {process.pid for process in descendants() | before}
-    assert len(pids) <= CHILDREN
+    computing = [pool.submit(os.getpid) for _ in range(8 * CORES)]
+    pids = {future.result(PATIENCE) for future in computing}
+    assert os.getpid() not in pids
+    assert 1 <= len(pids) <= CORES
+    later = {offload.process_pool().submit(os.getpid).result(PATIENCE) for _ in range(8)}
+    assert len(pids | later) <= CORES
+
+
+# Uses a pool, tells its own process and the pool's, and waits.
+USES_A_POOL = """
+import os, time
+from comparisons.offload import new_process_pool
+if __name__ == "__main__":
+    pool = new_process_pool(2)
+    computing = [pool.submit(time.sleep, 0.1) for _ in range(2)]
+    pids = [*pool._processes]
+    [future.result() for future in computing]
+    print(*pids, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_pools_processes_end_with_the_one_that_made_them_however_it_ends(number):
+    command = [sys.executable, "-c", USES_A_POOL]
+    # The tracker of semaphores tells that the dead leave some, and removes them.
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, **quiet) as parent:
+        pids = {int(pid) for pid in parent.stdout.readline().split()}
+        helpers = psutil.Process(parent.pid).children(recursive=True)
+        assert len(pids) == 2
+        assert pids <= {process.pid for process in helpers}
+        parent.send_signal(number)
+        parent.wait(PATIENCE)
+    patience = time.monotonic() + PATIENCE
+    while any(map(lives, helpers)):
+        assert time.monotonic() < patience
+        time.sleep(0.01)
+
+
+def lives(process):
+    """A zombie that its new parent has not collected yet has ended too."""
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def test_a_closed_pool_leaves_no_process_and_the_next_use_starts_another():
+    pid = offload.process_pool().submit(os.getpid).result(PATIENCE)
+    offload.close_process_pool()
+    assert not psutil.pid_exists(pid)
+    assert offload.process_pool().submit(os.getpid).result(PATIENCE) != pid
 
 
 # --- cpu-offload
+
+
+def test_a_pool_per_request_starts_processes_for_each_and_leaves_none(request_, monkeypatch):
+    asyncio.run(cpu_offload.async_process(request_))  # starts the forkserver that both share
+    before = set(psutil.Process().children(recursive=True))
+    started = []
+
+    def recorded(size):
+        started.append(size)
+        return offload.new_process_pool(size)
+
+    monkeypatch.setattr(cpu_offload, "new_process_pool", recorded)
+    for view in (cpu_offload.async_process, cpu_offload.async_new_process):
+        for _ in range(2):
+            assert asyncio.run(view(request_)).content == cpu_offload.sync(request_).content
+    assert started == [1, 1]
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def test_the_loop_runs_while_the_service_computes(request_, gil_kept):
+    events = []
+    assert run_beside_a_heartbeat(cpu_offload.async_service, request_, events) == {"fib": 121393}
+    assert events.count("beat") > 1
+
+
+def test_native_code_gives_up_the_gil_while_it_computes(request_, monkeypatch, gil_kept):
+    events = []
+
+    def native_fib(n):
+        events.append("start")
+        for _ in range(1000):  # as long as the loop needs to come to it, but not for ever
+            result = offload.native_fib(n)
+            if events[-1] == "beat":
+                break
+        events.append("end")
+        return result
+
+    monkeypatch.setattr(cpu_offload, "native_fib", native_fib)
+    answer = run_beside_a_heartbeat(cpu_offload.async_native_code, request_, events)
+    assert answer == {"fib": 121393}
+    assert "beat" in between(events, "start", "end")
+
+
+def test_python_code_in_the_same_place_does_not(request_, monkeypatch, gil_kept):
+    events = []
+
+    def fib(n):
+        events.append("start")
+        result = offload.fib(n)
+        events.append("end")
+        return result
+
+    monkeypatch.setattr(cpu_offload, "native_fib", fib)
+    run_beside_a_heartbeat(cpu_offload.async_native_code, request_, events)
+    assert between(events, "start", "end") == []
+
+
+def test_a_process_that_used_native_code_ends_without_a_word():
+    use = "from comparisons.offload import native_fib; print(native_fib(10))"
+    done = subprocess.run([sys.executable, "-c", use], capture_output=True, timeout=PATIENCE)
+    assert (done.stdout, done.stderr, done.returncode) == (b"55\n", b"", 0)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 20])
+def test_native_code_computes_the_same(n):
+    assert offload.native_fib(n) == offload.fib(n)
+
+
+def test_each_thread_has_a_native_function_of_its_own():
+    offload.native_fib(1)
+    mine = offload._of_thread.fib
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(offload.native_fib, 10).result(PATIENCE) == 55
+        assert other.submit(lambda: offload._of_thread.fib).result(PATIENCE) is not mine
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "answer"),
+    [
+        ("/fib/10", 200, {"fib": 55}),
+        ("/fib/31", 404, {"error": "no such path: /fib/31"}),
+        ("/fib/-1", 404, {"error": "no such path: /fib/-1"}),
+        ("/fib/x", 404, {"error": "no such path: /fib/x"}),
+        ("/fib/" + "9" * 5000, 404, None),
+        ("/", 404, {"error": "no such path: /"}),
+    ],
+)
+def test_the_service_computes_small_numbers_only(path, status, answer):
+    got = cpu_service.answer_to(path)
+    assert got[0] == status
+    assert answer in (got[1], None)

@@ -1,11 +1,37 @@
 """The comparisons, in the order in which they are read: adding one is adding a file and a line."""
 
-from comparisons.pairs import blocking_call, cpu_bound, row_loop, sequential_awaits
+from comparisons.pairs import (
+    across_requests,
+    async_keyword,
+    blocking_call,
+    bounded_concurrency,
+    cache,
+    cpu_bound,
+    cpu_offload,
+    dependent_awaits,
+    fan_out_many,
+    gil,
+    logging,
+    many_waiting,
+    row_loop,
+    sequential_awaits,
+    shared_resource,
+    start_up,
+    thread_hops,
+    threads,
+    workers,
+)
 from comparisons.registry import Comparison
 
 GROUPS = {
-    "What blocks": [blocking_call, cpu_bound, row_loop],
-    "Asking for concurrency": [sequential_awaits],
+    "What blocks": [blocking_call, logging, cpu_bound, row_loop, fan_out_many, cache],
+    "The async keyword": [async_keyword],
+    "Processes and threads": [
+        *(workers, many_waiting, threads, thread_hops),
+        *(gil, cpu_offload, shared_resource),
+    ],
+    "Asking for concurrency": [sequential_awaits, dependent_awaits, bounded_concurrency],
+    "What it costs": [across_requests, start_up],
 }
 
 COMPARISONS: dict[str, Comparison] = {

@@ -1,0 +1,85 @@
+"""Writing async before a function.
+
+Claim: `async` before a function makes nothing non-blocking: it must give control back somehow, and
+    giving it back too eagerly can cost more than it brings.
+Blocks: `async_fib` awaits nothing but itself. A coroutine that never waits runs to its end like any
+    function, and pays for a coroutine object with each call.
+Instead: await something that lets the event loop run, a fraction of a ms apart: `sleep(0)`, which
+    lasts as long as the others have something to do. (The essay's `sleep(0.1)` lasts that long even
+    if nobody waits.) It only shares the thread: see gil and cpu-offload for what leaves it.
+"""
+
+import asyncio
+
+from django.http import HttpRequest, JsonResponse
+
+from comparisons.registry import Comparison, Expectation, Variant
+
+N = 24
+PAUSE_AT = 15  # of 150,049 calls, one in 2,700 pauses
+PAUSE_TOO_OFTEN = 5  # one in 20
+
+
+def fib(n: int) -> int:
+    return n if n <= 1 else fib(n - 1) + fib(n - 2)
+
+
+async def async_fib(n: int) -> int:
+    return n if n <= 1 else await async_fib(n - 1) + await async_fib(n - 2)
+
+
+async def pausing_fib(n: int, pause_at: int) -> int:
+    if n <= 1:
+        return n
+    if n % pause_at == 0:
+        await asyncio.sleep(0)
+    return await pausing_fib(n - 1, pause_at) + await pausing_fib(n - 2, pause_at)
+
+
+def sync(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"fib": fib(N)})
+
+
+async def async_blocking(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"fib": fib(N)})  # pitfall: no linter knows that fib computes
+
+
+async def async_def(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"fib": await async_fib(N)})  # pitfall: an await that waits for nothing
+
+
+async def async_yielding(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"fib": await pausing_fib(N, PAUSE_AT)})
+
+
+async def async_too_eager(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"fib": await pausing_fib(N, PAUSE_TOO_OFTEN)})  # pitfall: all pauses
+
+
+comparison = Comparison(
+    users=4,
+    work=lambda: fib(N),
+    variants=[
+        Variant(sync, "wsgi-threads", cpu=True),
+        Variant(async_blocking, "asgi-uvicorn", cpu=True, pitfall=True),
+        Variant(async_def, "asgi-uvicorn", cpu=True, pitfall=True),
+        Variant(async_yielding, "asgi-uvicorn", cpu=True),
+        Variant(async_too_eager, "asgi-uvicorn", cpu=True, pitfall=True),
+    ],
+    expectations=[
+        # Whoever comes while it computes waits for its end, and then for those queued before: of
+        # the coroutine no less than of the function.
+        Expectation(async_blocking, "bystander", of="work", at_least=1),
+        Expectation(async_def, "bystander", of="work", at_least=1),
+        # The same calls, and a coroutine made, started and ended for each of them.
+        Expectation(async_def, "throughput", of=async_blocking, at_most=1),
+        # It holds the loop for a 55th of a fib (15 is reached 55 times from 24). Half is left for
+        # what a bystander's request costs by itself, and for the four who compute in turn.
+        Expectation(async_yielding, "bystander", of=async_def, at_most=0.5),
+        # 55 turns of the loop, of some µs each, beside some 20 ms of computing; a quarter is left
+        # for the line that asks whether to pause, which every call runs.
+        Expectation(async_yielding, "throughput", of=async_def, at_least=0.75),
+        # A turn of the loop for every 20 calls costs about as much as the calls; half of that.
+        Expectation(async_too_eager, "throughput", of=async_yielding, at_most=0.8),
+    ],
+)

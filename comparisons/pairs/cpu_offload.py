@@ -1,0 +1,81 @@
+"""Where to do CPU-bound work.
+
+Claim: starting a process is dear. Offload CPU work to processes that already run, or to a service
+    of its own, for which an async program only waits; or to native code, which saves that too.
+Blocks: `async_new_process` pays for a start and an end with every request, and its event loop
+    stands still for a part of both.
+Instead: start the pool once; or call a service over HTTP; or call native code that gives up the
+    GIL, in a thread.
+"""
+
+import asyncio
+
+from django.http import HttpRequest, JsonResponse
+
+from comparisons.offload import (
+    N,
+    async_cpu_service,
+    fib,
+    native_fib,
+    new_process_pool,
+    process_pool,
+)
+from comparisons.registry import Comparison, Expectation, Variant
+
+
+def sync(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"fib": fib(N)})
+
+
+async def async_new_process(request: HttpRequest) -> JsonResponse:
+    loop = asyncio.get_running_loop()
+    with new_process_pool(1) as pool:  # pitfall: starts a process, and waits for its end
+        return JsonResponse({"fib": await loop.run_in_executor(pool, fib, N)})
+
+
+async def async_process(request: HttpRequest) -> JsonResponse:
+    loop = asyncio.get_running_loop()
+    return JsonResponse({"fib": await loop.run_in_executor(process_pool(), fib, N)})
+
+
+async def async_service(request: HttpRequest) -> JsonResponse:
+    answer = await async_cpu_service().get(f"/fib/{N}")
+    return JsonResponse(answer.json())
+
+
+async def async_native_code(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"fib": await asyncio.to_thread(native_fib, N)})
+
+
+comparison = Comparison(
+    users=4,
+    work=lambda: fib(N),
+    variants=[
+        Variant(sync, "wsgi-threads", cpu=True),
+        Variant(async_new_process, "asgi-uvicorn", pitfall=True),
+        Variant(async_process, "asgi-uvicorn"),
+        Variant(async_service, "asgi-uvicorn", cpu=True),
+        Variant(async_native_code, "asgi-uvicorn"),
+    ],
+    expectations=[
+        # To start and to end a process is work of the same order as the 10 ms that it is to do; a
+        # quarter more is little enough.
+        Expectation(async_process, "throughput", of=async_new_process, at_least=1.25),
+        # The loop stands still in `with`, until the process has ended; two thirds are left for the
+        # cores, which the pool's processes share with the loop.
+        Expectation(async_process, "bystander", of=async_new_process, at_most=0.67),
+        # The service has one core, and uses it; a third is left for the server and the load
+        # generator, which may share it.
+        Expectation(async_service, "throughput", of="ceiling", at_least=0.67),
+        # I/O: the server waits as it waits for any service. Whoever came while it computed would
+        # wait for the end of it.
+        Expectation(async_service, "bystander", of="work", at_most=1),
+        # What the work costs is no longer the server's; its own cost, of a request and a call, is
+        # less than half of it.
+        Expectation(async_service, "cpu_per_request", of=async_process, at_most=0.5),
+        # Machine code takes a tenth of the time or less; Django itself is the limit then.
+        Expectation(async_native_code, "throughput", of=async_process, at_least=2),
+        # And there is no HTTP call to pay for: a hop into a thread instead of a client.
+        Expectation(async_native_code, "cpu_per_request", of=async_service, at_most=1),
+    ],
+)

@@ -1,0 +1,98 @@
+"""Dependent awaits.
+
+Claim: a call that needs another's result must be chained after it; which calls run concurrently is
+    to be chosen by thinking, not by banning one `await` after another.
+Blocks: nothing blocks the event loop; the request alone waits, and longer than it must where it
+    chains calls that do not need each other.
+Instead: start each call as soon as what it needs is there. The request then waits for its critical
+    path: the longest chain of calls that do need each other. Stages, all of one before any of the
+    next, are simpler, and wait for the slowest call of each.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from django.http import HttpRequest, JsonResponse
+
+from comparisons.registry import Comparison, Expectation, Variant
+from comparisons.resources import async_upstream, upstream
+
+# Orders and terms need the customer, here to know how long to wait; the rates need nothing.
+CUSTOMER_MS, ORDERS_MS, TERMS_MS, RATES_MS = 50, 100, 50, 100
+SUM = (CUSTOMER_MS + ORDERS_MS + TERMS_MS + RATES_MS) / 1000
+CRITICAL_PATH = max(CUSTOMER_MS + max(ORDERS_MS, TERMS_MS), RATES_MS) / 1000
+STAGES = (max(CUSTOMER_MS, RATES_MS) + max(ORDERS_MS, TERMS_MS)) / 1000
+
+
+def sync(request: HttpRequest) -> JsonResponse:
+    customer = upstream().get(f"/wait/{CUSTOMER_MS}").json()
+    orders = upstream().get(f"/wait/{2 * customer['waited_ms']}").json()
+    terms = upstream().get(f"/wait/{customer['waited_ms']}").json()
+    rates = upstream().get(f"/wait/{RATES_MS}").json()
+    return JsonResponse({"answers": [orders, terms, rates]})
+
+
+def sync_threads(request: HttpRequest) -> JsonResponse:
+    with ThreadPoolExecutor(2) as threads:
+        rates = threads.submit(upstream().get, f"/wait/{RATES_MS}")
+        customer = upstream().get(f"/wait/{CUSTOMER_MS}").json()
+        terms = threads.submit(upstream().get, f"/wait/{customer['waited_ms']}")
+        orders = upstream().get(f"/wait/{2 * customer['waited_ms']}").json()
+    return JsonResponse({"answers": [orders, terms.result().json(), rates.result().json()]})
+
+
+async def async_sequential(request: HttpRequest) -> JsonResponse:
+    customer = (await async_upstream().get(f"/wait/{CUSTOMER_MS}")).json()
+    orders = (await async_upstream().get(f"/wait/{2 * customer['waited_ms']}")).json()
+    terms = (await async_upstream().get(f"/wait/{customer['waited_ms']}")).json()
+    rates = (await async_upstream().get(f"/wait/{RATES_MS}")).json()  # pitfall: needs no other
+    return JsonResponse({"answers": [orders, terms, rates]})
+
+
+async def async_stages(request: HttpRequest) -> JsonResponse:
+    customer, rates = await asyncio.gather(
+        async_upstream().get(f"/wait/{CUSTOMER_MS}"),
+        async_upstream().get(f"/wait/{RATES_MS}"),
+    )
+    orders, terms = await asyncio.gather(
+        async_upstream().get(f"/wait/{2 * customer.json()['waited_ms']}"),
+        async_upstream().get(f"/wait/{customer.json()['waited_ms']}"),
+    )
+    return JsonResponse({"answers": [orders.json(), terms.json(), rates.json()]})
+
+
+async def async_by_dependency(request: HttpRequest) -> JsonResponse:
+    async with asyncio.TaskGroup() as group:
+        rates = group.create_task(async_upstream().get(f"/wait/{RATES_MS}"))
+        customer = (await async_upstream().get(f"/wait/{CUSTOMER_MS}")).json()
+        orders = group.create_task(async_upstream().get(f"/wait/{2 * customer['waited_ms']}"))
+        terms = group.create_task(async_upstream().get(f"/wait/{customer['waited_ms']}"))
+    answers = [task.result().json() for task in (orders, terms, rates)]
+    return JsonResponse({"answers": answers})
+
+
+comparison = Comparison(
+    users=5,
+    variants=[
+        Variant(sync, "wsgi-threads", wait=SUM),
+        Variant(sync_threads, "wsgi-threads", wait=CRITICAL_PATH),
+        Variant(async_sequential, "asgi-uvicorn", wait=SUM, pitfall=True),
+        Variant(async_stages, "asgi-uvicorn", wait=STAGES),
+        Variant(async_by_dependency, "asgi-uvicorn", wait=CRITICAL_PATH),
+    ],
+    expectations=[
+        # Chained, it waits for the sum, as sync code does; a tenth is left for the stacks.
+        Expectation(async_sequential, "latency", of="wait", at_most=1.1),
+        Expectation(async_sequential, "latency", of=sync, between=(0.9, 1.1)),
+        # Nothing is quicker than its critical path; a fifth of it is left for what four calls cost.
+        Expectation(async_by_dependency, "latency", of="wait", at_least=1),
+        Expectation(async_by_dependency, "latency", of="wait", at_most=1.2),
+        # CRITICAL_PATH / SUM is a half, and STAGES / SUM two thirds; a fifth more for the costs.
+        Expectation(async_by_dependency, "latency", of=async_sequential, at_most=0.6),
+        Expectation(async_stages, "latency", of=async_sequential, at_most=0.8),
+        # CRITICAL_PATH / STAGES is three quarters; half of the gain is left for the costs.
+        Expectation(async_by_dependency, "latency", of=async_stages, at_most=0.875),
+        # Threads can be chosen for by thinking, too.
+        Expectation(sync_threads, "latency", of=async_by_dependency, between=(0.8, 1.25)),
+    ],
+)

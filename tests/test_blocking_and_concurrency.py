@@ -1,0 +1,566 @@
+"""What blocks and what runs concurrently, by the order of events: no load, no clock."""
+
+import asyncio
+import inspect
+import json
+import logging as python_logging
+import queue
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+import redis
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.test import AsyncClient, Client, RequestFactory
+from django.urls import path
+
+from comparisons import resources
+from comparisons.pairs import (
+    across_requests,
+    async_keyword,
+    bounded_concurrency,
+    cache,
+    dependent_awaits,
+    fan_out_many,
+    logging,
+    shared_resource,
+    start_up,
+)
+
+MODULES = (
+    *(logging, async_keyword, fan_out_many, cache, shared_resource),
+    *(dependent_awaits, bounded_concurrency, across_requests, start_up),
+)
+REQUEST = RequestFactory().get("/")
+
+# A client that a test leaves in a loop that has ended can't be closed any more.
+LEFT_BEHIND = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+async def beside_a_heartbeat(view, events):
+    """The view's response. `events` gets a "beat" whenever the event loop runs something else."""
+
+    async def beat():
+        while True:
+            events.append("beat")
+            await asyncio.sleep(0)
+
+    beating = asyncio.create_task(beat())
+    await asyncio.sleep(0)
+    events.append("start")
+    response = await view(REQUEST)
+    events.append("end")
+    beating.cancel()
+    return response
+
+
+def beats(events, first="start", last="end"):
+    """How often the event loop ran something else between two events."""
+    return events[events.index(first) : events.index(last)].count("beat")
+
+
+def beats_of(view):
+    events = []
+    asyncio.run(beside_a_heartbeat(view, events))
+    return beats(events)
+
+
+class FakeUpstream:
+    """An upstream whose clock is the event loop: a wait of N ms lasts N turns of the loop."""
+
+    def __init__(self):
+        self.events = []
+        self.under_way = self.most_at_once = 0
+
+    async def get(self, path):
+        *limit, ms = map(int, path.strip("/").split("/")[1:])
+        if limit and self.under_way >= limit[0]:
+            return httpx2.Response(503, json={"error": "too many"})
+        self.events.append("ask")
+        self.under_way += 1
+        self.most_at_once = max(self.most_at_once, self.under_way)
+        try:
+            for _ in range(ms):
+                await asyncio.sleep(0)
+        finally:
+            self.under_way -= 1
+        self.events.append("got")
+        return httpx2.Response(200, json={"waited_ms": ms})
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    upstream = FakeUpstream()
+    for module in (dependent_awaits, bounded_concurrency, across_requests):
+        monkeypatch.setattr(module, "async_upstream", lambda: upstream)
+    return upstream
+
+
+async def turns(awaitable):
+    """How many turns of the event loop it takes."""
+    count = 0
+
+    async def tick():
+        nonlocal count
+        while True:
+            count += 1
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    await awaitable
+    ticking.cancel()
+    return count
+
+
+VARIANTS = [
+    pytest.param(
+        module.comparison, variant, id=f"{module.comparison.slug}/{variant.name}", marks=LEFT_BEHIND
+    )
+    for module in MODULES
+    for variant in module.comparison.variants
+]
+
+
+@pytest.mark.parametrize(("comparison", "variant"), VARIANTS)
+def test_every_variant_answers_alike_or_says_that_it_failed(comparison, variant):
+    def answer(view):
+        response = (
+            async_to_sync(view)(REQUEST) if inspect.iscoroutinefunction(view) else view(REQUEST)
+        )
+        return response.status_code, json.loads(response.content)
+
+    expected = answer(comparison.variants[0].view)
+    assert expected[0] == 200
+    assert answer(variant.view) == expected or (variant.pitfall and variant.may_fail)
+
+
+# --- logging --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """What happens to records: "sending" and "confirmed", and an Event that is set by the latter."""
+    emit, events, confirmed = logging.CollectorHandler.emit, [], threading.Event()
+
+    def emit_and_tell(self, record):
+        events.append("sending")
+        emit(self, record)
+        events.append("confirmed")
+        confirmed.set()
+
+    monkeypatch.setattr(logging.CollectorHandler, "emit", emit_and_tell)
+    return events, confirmed
+
+
+def test_the_event_loop_runs_nothing_else_until_the_collector_has_confirmed_a_record(recorded):
+    events, _ = recorded
+    asyncio.run(beside_a_heartbeat(logging.async_blocking, events))
+    assert beats(events, "sending", "confirmed") == 0
+    assert beats(events) > 0  # it does while the view waits for the upstream
+
+
+def test_a_queued_record_is_sent_by_a_thread_while_the_event_loop_runs(recorded):
+    events, confirmed = recorded
+
+    async def logged_and_confirmed(request):
+        response = await logging.async_queued(request)
+        await asyncio.to_thread(confirmed.wait, 10)
+        return response
+
+    asyncio.run(beside_a_heartbeat(logged_and_confirmed, events))
+    assert beats(events, "sending", "confirmed") > 0
+
+
+def test_a_full_queue_loses_records_and_makes_nobody_wait(monkeypatch):
+    records = queue.Queue()
+    monkeypatch.setattr(logging, "RECORDS", records)
+    monkeypatch.setattr(logging, "MOST_QUEUED", 2)
+    monkeypatch.setattr(logging, "start_listener", lambda: None)  # nobody empties it
+    for number in range(4):
+        logging.queued.info("record %d", number)
+    assert [records.get_nowait().message for _ in range(records.qsize())] == [
+        "record 0",
+        "record 1",
+    ]
+
+
+def test_what_is_queued_when_the_process_ends_is_sent_before():
+    program = """
+        import django
+        django.setup()
+        from comparisons.pairs import logging
+        emit = logging.CollectorHandler.emit
+        def emit_and_tell(self, record):
+            emit(self, record)
+            print(record.getMessage())
+        logging.CollectorHandler.emit = emit_and_tell
+        for number in range(5):
+            logging.queued.info("record %d", number)
+        print("end")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", inspect.cleandoc(program)],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    lines = done.stdout.split("\n")
+    assert sorted(lines) == ["", "end", *(f"record {number}" for number in range(5))]
+    assert "end" in lines[:2]  # the program did not wait for them
+
+
+def test_print_has_written_before_the_event_loop_runs_anything_else(monkeypatch):
+    events = []
+
+    class Stream:
+        def write(self, text):
+            events.append("written")
+
+    monkeypatch.setattr(sys, "stdout", Stream())
+    asyncio.run(beside_a_heartbeat(logging.async_print, events))
+    assert beats(events, "start", "written") == 0
+
+
+def test_no_record_reaches_the_handlers_of_django(caplog):
+    python_logging.getLogger().addHandler(caplog.handler)
+    logging.sync(REQUEST)
+    assert caplog.records == []
+
+
+# --- async-keyword --------------------------------------------------------------------------------
+
+
+def calls_with(n, wanted):
+    """How many of the calls of fib(n) have an argument greater than 1 that `wanted` divides."""
+    if n <= 1:
+        return 0
+    return (n % wanted == 0) + calls_with(n - 1, wanted) + calls_with(n - 2, wanted)
+
+
+@pytest.mark.parametrize("view", [async_keyword.async_blocking, async_keyword.async_def])
+def test_a_coroutine_that_awaits_only_itself_runs_like_a_function_to_its_end(view):
+    assert beats_of(view) == 0
+
+
+def test_the_event_loop_runs_at_every_pause_and_only_then():
+    pauses = calls_with(async_keyword.N, async_keyword.PAUSE_AT)
+    too_many = calls_with(async_keyword.N, async_keyword.PAUSE_TOO_OFTEN)
+    assert pauses == 55  # the expectations count on it
+    assert beats_of(async_keyword.async_yielding) == pauses
+    assert beats_of(async_keyword.async_too_eager) == too_many > 100 * pauses
+
+
+# --- fan-out-many ---------------------------------------------------------------------------------
+
+
+def most_tasks(view):
+    """How many tasks the event loop had at once, beside the one that looks and the view's own."""
+    most = 0
+
+    async def look_around():
+        async def look():
+            nonlocal most
+            while True:
+                most = max(most, len(asyncio.all_tasks()) - 2)
+                await asyncio.sleep(0)
+
+        looking = asyncio.create_task(look())
+        await view(REQUEST)
+        looking.cancel()
+
+    asyncio.run(look_around())
+    return most
+
+
+@pytest.mark.parametrize("view", [fan_out_many.async_gather_all, fan_out_many.async_semaphore])
+def test_every_item_has_a_task_at_once_if_all_are_gathered_even_with_a_semaphore(view):
+    assert most_tasks(view) == fan_out_many.ITEMS
+
+
+@pytest.mark.parametrize("view", [fan_out_many.async_batches, fan_out_many.async_bounded])
+def test_there_are_never_more_tasks_than_the_bound(view):
+    assert most_tasks(view) == fan_out_many.AT_ONCE
+
+
+@pytest.mark.parametrize(
+    ("view", "runs_between"),
+    [
+        (fan_out_many.async_gather_all, False),
+        (fan_out_many.async_batches, True),
+        (fan_out_many.async_bounded, True),
+    ],
+)
+def test_the_event_loop_runs_between_the_first_item_and_the_last_unless_all_are_gathered(
+    view, runs_between, monkeypatch
+):
+    events = []
+
+    async def send(item):
+        events.append(item)
+        await asyncio.sleep(0)
+        return 1
+
+    monkeypatch.setattr(fan_out_many, "send", send)
+    asyncio.run(beside_a_heartbeat(view, events))
+    assert (beats(events, 0, fan_out_many.ITEMS - 1) > 0) is runs_between
+
+
+# --- cache ----------------------------------------------------------------------------------------
+
+
+def test_the_sync_client_lets_nothing_else_run():
+    assert beats_of(cache.async_blocking) == 0
+
+
+@pytest.mark.parametrize("view", [cache.async_threaded, cache.async_django, cache.async_native])
+def test_the_event_loop_runs_while_the_cache_is_written(view):
+    assert beats_of(view) > 0
+
+
+@pytest.mark.parametrize(
+    "view", [cache.sync, cache.async_blocking, cache.async_threaded, cache.async_native]
+)
+def test_the_value_is_in_the_cache_until_it_expires(view):
+    resources.redis_client().delete(cache.KEY)
+    response = async_to_sync(view)(REQUEST) if inspect.iscoroutinefunction(view) else view(REQUEST)
+    assert response.status_code == 200
+    assert resources.redis_client().get(cache.KEY) == cache.VALUE.encode()
+    assert 0 < resources.redis_client().ttl(cache.KEY) <= cache.SECONDS
+
+
+@pytest.mark.parametrize(("view", "opened"), [(cache.async_django, 3), (cache.async_threaded, 0)])
+def test_djangos_cache_opens_a_connection_for_each_request_of_an_event_loop(
+    view, opened, monkeypatch
+):
+    cache.sync(REQUEST)  # the client that is shared has its connection by now
+    connect, connections = redis.connection.Connection.connect, set()
+
+    def connect_and_count(self):
+        if not self._sock:
+            connections.add(id(self))
+            kept.append(self)  # or another could get its id
+        return connect(self)
+
+    kept = []
+    monkeypatch.setattr(redis.connection.Connection, "connect", connect_and_count)
+
+    async def three_requests():
+        for _ in range(3):
+            await asyncio.create_task(view(REQUEST))  # with a context of its own, as servers do
+
+    asyncio.run(three_requests())
+    assert len(connections) == opened
+    for connection in kept:
+        connection.disconnect()
+
+
+# --- dependent-awaits -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("view", "seconds", "events"),
+    [
+        (dependent_awaits.async_sequential, dependent_awaits.SUM, "ask got " * 4),
+        # All of a stage ends before any of the next is asked.
+        (dependent_awaits.async_stages, dependent_awaits.STAGES, "ask ask got got " * 2),
+        # What needs the customer is asked as soon as they are known, while the rates are under way.
+        (
+            dependent_awaits.async_by_dependency,
+            dependent_awaits.CRITICAL_PATH,
+            "ask ask got ask ask got got got",
+        ),
+    ],
+)
+def test_a_request_takes_the_sum_the_stages_or_the_critical_path(view, seconds, events, fake):
+    took = asyncio.run(turns(view(REQUEST)))
+    assert fake.events == events.split()
+    # A turn a ms, and some turns for the tasks' starts and ends.
+    assert 1000 * seconds <= took <= 1000 * seconds + 20
+
+
+# --- bounded-concurrency --------------------------------------------------------------------------
+
+
+async def statuses(view, requests):
+    return [r.status_code for r in await asyncio.gather(*(view(REQUEST) for _ in range(requests)))]
+
+
+def test_one_request_alone_asks_for_more_than_the_capacity_and_fails(fake):
+    assert asyncio.run(statuses(bounded_concurrency.async_unbounded, 1)) == [503]
+
+
+def test_a_semaphore_of_its_own_is_enough_for_one_request_and_not_for_two(fake):
+    assert asyncio.run(statuses(bounded_concurrency.async_own_semaphore, 1)) == [200]
+    assert 503 in asyncio.run(statuses(bounded_concurrency.async_own_semaphore, 2))
+
+
+@pytest.mark.parametrize(
+    "view", [bounded_concurrency.async_semaphore, bounded_concurrency.async_worker_queue]
+)
+def test_a_shared_bound_uses_the_whole_capacity_and_no_more(view, fake):
+    assert asyncio.run(statuses(view, 5)) == [200] * 5
+    assert fake.most_at_once == bounded_concurrency.CAPACITY
+
+
+@pytest.mark.parametrize(
+    "view", [bounded_concurrency.async_semaphore, bounded_concurrency.async_worker_queue]
+)
+def test_a_request_that_is_cancelled_gives_its_share_of_the_capacity_back(view, fake):
+    async def cancel_some_and_ask_again():
+        cancelled = [asyncio.create_task(view(REQUEST)) for _ in range(3)]
+        for _ in range(bounded_concurrency.WAIT_MS // 2):
+            await asyncio.sleep(0)
+        for task in cancelled:
+            task.cancel()
+        await asyncio.gather(*cancelled, return_exceptions=True)
+        return await statuses(view, 5)
+
+    assert asyncio.run(cancel_some_and_ask_again()) == [200] * 5
+    assert fake.most_at_once == bounded_concurrency.CAPACITY
+
+
+def test_a_pool_of_threads_bounds_the_calls_of_all_requests(monkeypatch):
+    count, most, lock = 0, 0, threading.Lock()
+
+    class Counting:
+        def get(self, path):
+            nonlocal count, most
+            with lock:
+                count += 1
+                most = max(most, count)
+            threading.Event().wait(0.001)
+            with lock:
+                count -= 1
+            return httpx2.Response(200)
+
+    monkeypatch.setattr(bounded_concurrency, "upstream", Counting)
+    with ThreadPoolExecutor(5) as users:
+        requests = [users.submit(bounded_concurrency.sync_threads, REQUEST) for _ in range(5)]
+    assert {request.result().status_code for request in requests} == {200}
+    assert 1 < most <= bounded_concurrency.CAPACITY
+
+
+# --- across-requests ------------------------------------------------------------------------------
+
+
+def test_a_request_waits_for_one_call_after_another_and_many_requests_wait_together(fake):
+    view = across_requests.async_sequential
+    one = asyncio.run(turns(view(REQUEST)))
+    assert fake.events == ["ask", "got", "ask", "got"]
+    assert fake.most_at_once == 1
+    assert one >= 1000 * across_requests.SUM
+
+    many = asyncio.run(turns(statuses(view, 50)))
+    assert fake.most_at_once == 50
+    assert many <= one + 20
+
+
+# --- start-up -------------------------------------------------------------------------------------
+
+seen = []  # (thread, event loop or None) that a view of these URLs ran in
+
+
+def sync_view(request):
+    seen.append((threading.get_ident(), None))
+    return start_up.sync(request)
+
+
+async def async_view(request):
+    seen.append((threading.get_ident(), asyncio.get_running_loop()))
+    return await start_up.async_native(request)
+
+
+urlpatterns = [path("sync/", sync_view), path("async/", async_view)]
+
+
+@contextmanager
+def views_seen():
+    seen.clear()
+    yield seen
+    seen.clear()
+
+
+@pytest.mark.urls(__name__)
+def test_under_wsgi_every_request_to_an_async_view_has_a_thread_and_a_loop_that_end_with_it():
+    with views_seen() as places:
+        for _ in range(2):
+            assert Client().get("/async/").status_code == 200
+        (first_thread, first), (second_thread, second) = places
+    assert first is not second
+    assert first.is_closed()
+    assert second.is_closed()
+    assert threading.get_ident() not in (first_thread, second_thread)
+
+
+@pytest.mark.urls(__name__)
+def test_under_wsgi_a_sync_view_runs_where_it_is_called():
+    with views_seen() as places:
+        Client().get("/sync/")
+        assert places == [(threading.get_ident(), None)]
+
+
+@pytest.mark.urls(__name__)
+def test_under_asgi_a_sync_view_runs_in_a_thread_and_an_async_view_in_the_loops():
+    async def both():
+        for url in ("/sync/", "/async/"):
+            await AsyncClient().get(url)
+
+    with views_seen() as places:
+        asyncio.run(both())
+        (sync_thread, _), (async_thread, _) = places
+    assert async_thread == threading.get_ident() != sync_thread
+
+
+@pytest.mark.parametrize("script", start_up.SCRIPTS)
+def test_a_script_is_a_whole_program(script):
+    program = f"{inspect.getsource(script)}\nprint({script.__name__}())\nimport sys\nprint('django' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split("\n") == ["[200, 200]", "False", ""], done.stderr
+
+
+# --- shared-resource ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    client = httpx2.AsyncClient(base_url=settings.UPSTREAM_URL)
+    monkeypatch.setattr(shared_resource, "SHARED", client)
+
+
+@LEFT_BEHIND
+def test_a_connection_that_another_loop_has_left_behind_fails_and_says_why(shared):
+    answers = [async_to_sync(shared_resource.async_shared_client)(REQUEST) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 503, 200, 503]
+    assert json.loads(answers[1].content) == {"error": "RuntimeError: Event loop is closed"}
+
+
+def test_in_one_loop_a_shared_client_serves_all(shared):
+    async def in_turn_and_together():
+        alone = await statuses(shared_resource.async_shared_client, 1)
+        found = alone + await statuses(shared_resource.async_shared_client, 3)
+        await shared_resource.SHARED.aclose()
+        return found
+
+    assert asyncio.run(in_turn_and_together()) == [200] * 4
+
+
+def test_a_client_for_each_loop_serves_all_of_them():
+    answers = [async_to_sync(shared_resource.async_client_per_loop)(REQUEST) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+
+
+def test_threads_share_a_sync_client():
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(shared_resource.sync, [REQUEST] * 8))
+    assert {answer.status_code for answer in answers} == {200}
