@@ -3,7 +3,8 @@
 GET /wait/MS                answers after that many milliseconds (0 to 60,000)
 GET /limited/CAPACITY/MS    the same, but 503 at once while CAPACITY (to 1,000) others are answered
 GET /freeze/MS              answers at once; from now on nothing else is answered for so long
-GET /counts                 {"most_at_once": N, "requests": N} since the last GET of /counts
+GET /counts                 {"requests": N, "most_at_once": N} since the last GET of /counts, and
+                            {"under_way": N} now
 """
 
 import asyncio
@@ -56,7 +57,7 @@ async def answer_to(path: str) -> tuple[int, dict[str, Any]]:
             frozen_until = time.monotonic() + int(ms) / 1000
             return 200, {"frozen_ms": int(ms)}
         case ["", "counts"]:
-            counts = dict(seen)
+            counts = {**seen, "under_way": under_way.total()}
             seen.update(requests=-counts["requests"], most_at_once=-counts["most_at_once"])
             return 200, counts
     return 404, {"error": f"no such path: {path}"}

@@ -62,7 +62,7 @@ comparison = Comparison(
         # A ms is more than those tenths. Beside some 2 ms that a request costs in CPU it is a
         # third; a third of that is asked for.
         Expectation(async_native, "throughput", of=async_blocking, at_least=1.1, round_trip=1),
-        # One after another they get 1 / (FAR + CPU) requests a second; together, `users` times that,
+        # One after another they get 1 / (FAR + CPU) requests a second; together, `users` times that
         # as far as the CPU goes. Half is left for the CPU.
         Expectation(
             *(async_native, "throughput", async_blocking),

@@ -8,11 +8,16 @@ Instead: serve views where their colour is at home: sync ones under WSGI, async 
     write a script that has nothing to do at the same time without async.
 """
 
-from collections.abc import Callable
+import subprocess
+import sys
+from pathlib import Path
 
 from django.http import HttpRequest, JsonResponse
 
+from comparisons import scripts
 from comparisons.registry import Comparison, Expectation, Variant
+
+SCRIPTS = Path(str(scripts.__file__)).parent
 
 
 def sync(request: HttpRequest) -> JsonResponse:
@@ -23,34 +28,16 @@ async def async_native(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"trivial": True})
 
 
-# Two whole programs: their imports are theirs, because a script pays for them with every run.
-def script_sync() -> list[int]:
-    import os
-
-    import httpx2
-
-    with httpx2.Client(base_url=os.environ["UPSTREAM_URL"]) as client:
-        first = client.get("/wait/1")
-        second = client.get("/wait/1")
-    return [first.status_code, second.status_code]
+# A script is a process from its start to its end, run here by a view: what the view costs is alike.
+def sync_runs_sync_script(request: HttpRequest) -> JsonResponse:
+    subprocess.run([sys.executable, SCRIPTS / "sync_script.py"], check=True)
+    return JsonResponse({"trivial": True})
 
 
-def script_async() -> list[int]:
-    import asyncio
-    import os
+def sync_runs_async_script(request: HttpRequest) -> JsonResponse:
+    subprocess.run([sys.executable, SCRIPTS / "async_script.py"], check=True)
+    return JsonResponse({"trivial": True})
 
-    import httpx2
-
-    async def main() -> list[int]:
-        async with httpx2.AsyncClient(base_url=os.environ["UPSTREAM_URL"]) as client:
-            first = await client.get("/wait/1")
-            second = await client.get("/wait/1")
-        return [first.status_code, second.status_code]
-
-    return asyncio.run(main())
-
-
-SCRIPTS: tuple[Callable[[], list[int]], ...] = (script_sync, script_async)
 
 comparison = Comparison(
     users=2,
@@ -59,6 +46,8 @@ comparison = Comparison(
         Variant(async_native, "wsgi-threads", name="async_under_wsgi"),
         Variant(sync, "asgi-uvicorn", name="sync_under_asgi"),
         Variant(async_native, "asgi-uvicorn"),
+        Variant(sync_runs_sync_script, "wsgi-threads"),
+        Variant(sync_runs_async_script, "wsgi-threads"),
     ],
     expectations=[
         # The same server and request; on top of it, a thread, an event loop, its selector and its
@@ -70,5 +59,8 @@ comparison = Comparison(
         Expectation("sync_under_asgi", "cpu_per_request", of=async_native, at_least=1),
         # Where nothing waits there is nothing to gain. A tenth is left for the servers' difference.
         Expectation(async_native, "throughput", of=sync, at_most=1.1),
+        # The same two calls, one after the other: the async script has nothing to win and a loop
+        # (and asyncio itself, to import) to pay for.
+        Expectation(sync_runs_async_script, "latency", of=sync_runs_sync_script, at_least=1),
     ],
 )

@@ -10,7 +10,7 @@ async def async_script() -> None:
     async with httpx2.AsyncClient(base_url=os.environ["UPSTREAM_URL"]) as client:
         first = await client.get("/wait/10")
         second = await client.get("/wait/10")
-    print(first.status_code, second.status_code)
+    assert first.status_code == second.status_code == 200
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ def sync_script() -> None:
     with httpx2.Client(base_url=os.environ["UPSTREAM_URL"]) as client:
         first = client.get("/wait/10")
         second = client.get("/wait/10")
-    print(first.status_code, second.status_code)
+    assert first.status_code == second.status_code == 200
 
 
 if __name__ == "__main__":
