@@ -2,11 +2,12 @@
 
 Claim: a sync client's `cache.set` is a network call and blocks; and not every client has an async
     twin, or only with another interface.
-Blocks: `redis_client().set` waits for Redis's answer in the event loop's thread. How long that is
-    is a matter of distance: nearby, it is over before an async client has done its own work.
+Blocks: `redis_client().set` waits for Redis's answer in the event loop's thread. How long is a
+    matter of distance: on the same machine no longer than what an async client has to do more.
 Instead: the client's async twin (`redis.asyncio`), or `sync_to_async` where there is none. Django's
     `aset` is not one: it is `set` in a thread. Django's cache belongs to a thread or to a context,
-    and under ASGI every request has a context of its own: each `aset` opens a connection.
+    and under ASGI every request has a context of its own: each opens a connection, which takes
+    several round trips.
 """
 
 from asgiref.sync import sync_to_async
@@ -57,10 +58,13 @@ comparison = Comparison(
     ],
     expectations=[
         # Where does blocking start to lose? It costs the loop the round trip; awaiting costs it the
-        # async client's own work instead, some tenths of a ms. At 0 ms there is nothing to win.
-        Expectation(async_blocking, "throughput", of=async_native, at_least=0.9, round_trip=0),
-        # A ms is more than those tenths. Beside some 2 ms that a request costs in CPU it is a
-        # third; a third of that is asked for.
+        # async client's own work instead. At 0 ms both are a tenth of a ms or two, beside more than
+        # a ms for the request: no difference, but for what the two clients cost.
+        Expectation(
+            async_blocking, "throughput", of=async_native, between=(0.8, 1.25), round_trip=0
+        ),
+        # A ms is more than those tenths. Beside the 1 to 2 ms that a request costs in CPU it is a
+        # third or a half; a tenth is asked for.
         Expectation(async_native, "throughput", of=async_blocking, at_least=1.1, round_trip=1),
         # One after another they get 1 / (FAR + CPU) requests a second; together, `users` times that
         # as far as the CPU goes. Half is left for the CPU.

@@ -96,15 +96,18 @@ comparison = Comparison(
         Expectation(async_blocking, "throughput", of=async_queued, at_most=0.95),
         # 50 records/s hold the loop for 10 ms each: half of the time. The slowest of the bystanders
         # come as one begins; they wait for its end at least.
-        Expectation(async_blocking, "bystander_p99", at_least=COLLECTOR_MS),
+        Expectation(
+            async_blocking, "bystander_p99", of="wait", at_least=COLLECTOR / (WAIT + COLLECTOR)
+        ),
         # With the queue the loop waits for nobody. Half is left for the listener's own share of the
         # GIL, and for what a bystander costs by itself.
         Expectation(async_queued, "bystander", of=async_blocking, at_most=0.5),
         # Handing a record over takes as long as a line of print: some µs in a wait of 100 ms.
         Expectation(async_queued, "throughput", of=async_silent, between=(0.9, 1.1)),
-        # Too small to matter: two system calls beside the hundreds that a request makes.
-        Expectation(async_print, "cpu_per_request", of=async_silent, between=(0.9, 1.1)),
-        Expectation(async_print, "bystander", of=async_silent, between=(0.8, 1.25)),
+        # Too small to matter: a line is a system call or two, some µs in a request of some ms. A
+        # fifth is left because the kernel counts a process's CPU time in ticks of 10 ms.
+        Expectation(async_print, "cpu_per_request", of=async_silent, between=(0.8, 1.25)),
+        Expectation(async_print, "bystander", of=async_blocking, at_most=0.5),
         # In a thread of its own the wait for the collector is nobody else's.
         Expectation(sync, "bystander", of=async_blocking, at_most=0.5),
     ],

@@ -1,0 +1,75 @@
+"""Settings: safe with nothing set, quiet under `check --deploy`, one line for nonsense."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from loadtests.servers import BASE_DIR
+
+
+def manage(*arguments, **environ):
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=BASE_DIR,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_nothing_set_is_no_debug_and_loopback_hosts_only():
+    code = (
+        "from project import settings as s;"
+        "print(s.DEBUG, s.ALLOWED_HOSTS, len(s.SECRET_KEY) >= 50, s.DATABASE_MODE)"
+    )
+    unset = {"DEBUG": "", "ALLOWED_HOSTS": "", "SECRET_KEY": "", "DATABASE_MODE": ""}
+    environ = {name: value for name, value in os.environ.items() if name not in unset}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=BASE_DIR, env=environ, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "False ['localhost', '127.0.0.1', '[::1]'] True none", done.stderr
+
+
+def test_the_checkouts_own_key_is_for_its_owner_only():
+    assert settings.SECRET_KEY
+    assert stat.S_IMODE((BASE_DIR / ".secret-key").stat().st_mode) == 0o600
+
+
+def test_check_deploy_has_nothing_to_say_once_a_host_and_a_key_are_named():
+    key = "a-key-of-fifty-characters-and-more-0123456789-abcdefghij"
+    done = manage("check", "--deploy", ALLOWED_HOSTS="example.org", SECRET_KEY=key)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no issues" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DATABASE_MODE", "sometimes"), ("DEBUG", "perhaps"), ("POOL_SIZE", "0")],
+)
+def test_nonsense_in_the_environment_is_refused_in_one_line(name, value):
+    done = manage("check", **{name: value})
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert name in line
+
+
+def test_static_files_are_served_without_debug():
+    assert settings.DEBUG is False
+    response = Client().get("/static/comparisons/pages.css")
+    assert response.status_code == 200
+    response.close()
+
+
+def test_a_strange_host_is_refused():
+    assert Client(headers={"host": "example.org"}).get("/").status_code == 400
+
+
+def test_migrations_are_up_to_date_with_the_models():
+    done = manage("makemigrations", "--check", "--dry-run")
+    assert done.returncode == 0, done.stdout
