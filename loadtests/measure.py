@@ -10,7 +10,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,6 +41,10 @@ class Row:
     round_trip: float = 0  # ms
     route: str = ""  # the variant's name in its URL
     rate: float | None = None  # requests/s, for an open loop
+
+    @property
+    def key(self) -> tuple[str, int, float]:
+        return self.variant.name, self.users, self.round_trip
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,12 @@ def measure(
     plan: schedule.Plan,
     seed: int,
     generator: Generator,
-    decided: Callable[[], bool],
+    in_doubt: Callable[[], Collection[tuple[str, int, float]]],
     keep: Callable[[Round], None],
 ) -> None:
-    """Gives each round to `keep` as it ends, until at one of the plan's looks all is `decided`.
+    """Gives each round to `keep` as it ends, until at one of the plan's looks all is decided.
+
+    After a look only those rows (variant, users, round trip) are measured on that are `in_doubt`.
 
     A round from which the hypervisor took too much is measured again, as part of the same block,
     as long as REPEATS lasts.
@@ -117,7 +123,12 @@ def measure(
             ms: stack.enter_context(at_distance(ms, addresses))
             for ms in sorted({row.round_trip for row in rows})
         }
-        environs = [os.environ | seen[row.round_trip] | dict(row.variant.environ) for row in rows]
+        environs = [
+            os.environ
+            | seen[row.round_trip]
+            | {name: text.replace("{row}", str(n)) for name, text in row.variant.environ.items()}
+            for n, row in enumerate(rows)
+        ]
         database = stack.enter_context(psycopg.connect(os.environ["DATABASE_URL"], autocommit=True))
         deployments = [row.deployment for row in rows]
         running = stack.enter_context(servers.serving(deployments, environs))
@@ -128,8 +139,9 @@ def measure(
             _expect(generator, "round")
         work: float | None = None
         repeats = schedule.REPEATS * len(rows)
+        wanted = list(range(len(rows)))
         for number in range(1, plan.looks[-1] + 1):
-            queue = schedule.block(range(len(rows)), seed, number)
+            queue = schedule.block(wanted, seed, number)
             while queue:
                 index = queue.pop(0)
                 server = running[index]
@@ -145,8 +157,9 @@ def measure(
                 if round_.steal > rounds.MOST_STEAL and repeats:
                     repeats -= 1
                     queue.append(index)
-            if number in plan.looks and decided():
-                break
+            if number in plan.looks:
+                doubts = in_doubt()
+                wanted = [index for index, row in enumerate(rows) if row.key in doubts]
 
 
 def _round(

@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -17,6 +16,7 @@ import psutil
 
 from project.deployments import Deployment
 from project.middleware import HEADER
+from project.ports import free_port
 from project.processes import dying_with_parent
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -147,12 +147,6 @@ def stop(servers: Sequence[Running]) -> None:
 def _signal_group(server: Running, number: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(server.process.pid, number)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _last_line(log: Path | None) -> str:

@@ -1,7 +1,7 @@
 """From rounds to verdicts: does the measurement agree with an expectation, and how surely?"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
 from typing import Literal
@@ -118,7 +118,24 @@ def verdict(
 
 def judged(comparison: Comparison, measured: Sequence[Round], confidence: float) -> list[Verdict]:
     """Each expectation's verdict, on each deployment that its view was measured on."""
-    found = []
+    return [found for _, found in _judged(comparison, measured, confidence)]
+
+
+def in_doubt(
+    comparison: Comparison, measured: Sequence[Round], confidence: float
+) -> set[tuple[str, int, float]]:
+    """The rows (variant, users, round trip) that an expectation without a verdict yet speaks of."""
+    return {
+        (variant, *comparison.case(expectation))
+        for expectation, found in _judged(comparison, measured, confidence)
+        if found.verdict not in ("holds", "refuted")
+        for variant in (expectation.variant, expectation.of)
+    }
+
+
+def _judged(
+    comparison: Comparison, measured: Sequence[Round], confidence: float
+) -> Iterator[tuple[Expectation, Verdict]]:
     for expectation in comparison.expectations:
         if expectation.metric == "throughput" and any(round_.rate for round_ in measured):
             continue  # an open loop's throughput is what was asked for
@@ -136,8 +153,7 @@ def judged(comparison: Comparison, measured: Sequence[Round], confidence: float)
             found_one = verdict(comparison, expectation, pair, confidence)
             if found_one:
                 name = found_one.expectation + (f" on {place}" if len(places) > 1 else "")
-                found.append(replace(found_one, expectation=name))
-    return found
+                yield expectation, replace(found_one, expectation=name)
 
 
 def deployments_of(measured: Sequence[Round], variant: str | None) -> list[str]:

@@ -37,6 +37,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psutil
 
+from project.ports import free_port
 from project.processes import adopt_orphans, die_with_parent
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -336,7 +337,7 @@ def _keep(service: Service, unwanted: Callable[[], bool]) -> None:
     log = service.folder / "server.log"
     for attempt in range(3):  # another process may take the port before the service does
         time.sleep(0.3 * attempt)  # backends of a killed Postgres may need a moment to end
-        port = _free_port()
+        port = free_port()
         command, url = service.prepare(service.folder, port)
         server = _popen(service, command, log)
         try:
@@ -364,13 +365,6 @@ def _reason(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if re.search("error|fatal|panic", line, re.IGNORECASE)]
     return f"{(errors or lines or ['no word'])[-1]} (see {log})"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _popen(service: Service, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:

@@ -81,7 +81,9 @@ def verdicts_with(lie, liar, comparison, generator):
     rows = selection.rows_of(small, [], None)
     measure(
         *(small, rows, PLAN, 1, generator),
-        decided=lambda: not {"holds", "inconclusive"} & set(found()),
+        in_doubt=lambda: (
+            [row.key for row in rows] if {"holds", "inconclusive"} & set(found()) else []
+        ),
         keep=measured.append,
     )
     return found()

@@ -29,7 +29,7 @@ def one_round(generator, name="async_native", comparison=BLOCKING_CALL, keep=Non
     small = replace(comparison, variants=[variant], expectations=[])
     measured = []
     rows = selection.rows_of(small, [], None)
-    measure(small, rows, PLAN, 1, generator, lambda: True, keep or measured.append)
+    measure(small, rows, PLAN, 1, generator, lambda: [], keep or measured.append)
     return measured[0] if measured else None
 
 

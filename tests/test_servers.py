@@ -14,6 +14,7 @@ from loadtests import servers
 from loadtests.servers import BASE_DIR, ServerError
 from project.deployments import DEPLOYMENTS
 from project.middleware import HEADER
+from project.ports import free_port
 
 
 def header_of(url):
@@ -77,7 +78,7 @@ def test_a_server_dies_with_the_process_that_started_it():
 
 @pytest.fixture
 def serve():
-    port = servers.free_port()
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "manage.py", "serve", "asgi-uvicorn", "--port", str(port)],
         cwd=BASE_DIR,

@@ -1,12 +1,14 @@
 """Verdicts from made-up rounds: which interval against which bounds, and which rounds count."""
 
+from dataclasses import replace
+
 import pytest
 
 from comparisons.pairs import blocking_call
 from comparisons.registry import Expectation
 from loadtests.intervals import Interval
 from loadtests.rounds import METRICS, Round, Sample, Server, invalid_because, throughput
-from loadtests.verdicts import agreed_digest, judge, verdict
+from loadtests.verdicts import agreed_digest, in_doubt, judge, verdict
 
 BODY = 1234
 
@@ -91,6 +93,23 @@ def test_a_remedy_that_is_the_pitfall_is_refuted():
 
 def test_scattered_rounds_are_inconclusive():
     assert judged([20, 90, 55], [10, 10, 10]).verdict == "inconclusive"
+
+
+def test_only_the_rows_of_an_undecided_expectation_are_in_doubt():
+    comparison = replace(
+        blocking_call.comparison,
+        expectations=[
+            AT_LEAST_5,
+            Expectation(blocking_call.sync, "throughput", of=blocking_call.async_native, at_most=2),
+        ],
+    )
+    rates = {"async_native": (20, 90, 55), "async_blocking": (10, 10, 10), "sync": (9, 9, 9)}
+    rounds = [made_round(name, b, rate) for name in rates for b, rate in enumerate(rates[name])]
+    (case,) = comparison.cases
+    assert in_doubt(comparison, rounds, 0.95) == {
+        ("async_native", *case),
+        ("async_blocking", *case),
+    }
 
 
 def test_an_expectation_of_a_variant_that_was_not_measured_has_no_verdict():

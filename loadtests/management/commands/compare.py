@@ -169,17 +169,14 @@ def measure_all(
                 measured.append(round_)
                 progress.advance(bar)
 
-            def decided(
+            def in_doubt(
                 comparison: Comparison = comparison, measured: list[Round] = measured
-            ) -> bool:
-                return all(
-                    verdict.verdict in ("holds", "refuted")
-                    for verdict in verdicts.judged(comparison, measured, plan.confidence)
-                )
+            ) -> set[tuple[str, int, float]]:
+                return verdicts.in_doubt(comparison, measured, plan.confidence)
 
             progress.update(bar, description=comparison.slug)
             try:
-                measure(comparison, rows, plan, seed, generator, decided, keep)
+                measure(comparison, rows, plan, seed, generator, in_doubt, keep)
             finally:
                 if measured:
                     table, found = summary(comparison, measured, plan.confidence)

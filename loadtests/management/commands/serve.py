@@ -1,7 +1,6 @@
 """`manage.py serve DEPLOYMENT`: one deployment in the foreground, its services included."""
 
 import argparse
-import socket
 import sys
 from typing import Any
 
@@ -9,7 +8,7 @@ from django.core.management.base import BaseCommand
 
 from loadtests import servers
 from loadtests.arguments import BAD_ARGUMENTS, INTERRUPTED, add_shape, bad, known, reshape, within
-from project import schema, services
+from project import ports, schema, services
 from project.deployments import DEPLOYMENTS
 
 
@@ -25,7 +24,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         name = known(options["deployment"], DEPLOYMENTS, "deployment")
         deployment = reshape([DEPLOYMENTS[name]], options)[DEPLOYMENTS[name]]
-        refuse_taken(options["port"])
+        if refusal := ports.refusal(options["port"]):
+            raise bad(f"can't listen on port {options['port']}: {refusal}")
         server = None
         try:
             with services.running():
@@ -45,13 +45,3 @@ class Command(BaseCommand):
             print(f"{sys.argv[0]} serve: {error}", file=sys.stderr)
             sys.exit(BAD_ARGUMENTS)
         raise bad(f"{server.death()}")
-
-
-def refuse_taken(port: int) -> None:
-    """CommandError if something listens there, or if we may not."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise bad(f"can't listen on port {port}: {error.strerror}") from None
