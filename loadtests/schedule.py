@@ -12,7 +12,8 @@ T = TypeVar("T")
 class Plan:
     """window: seconds that a round measures. looks: after how many blocks to look at the verdicts.
 
-    After a look, only rows go on of which something is expected that is not decided. The number of looks is fixed beforehand, and each uses its equal share of the 5 % (Bonferroni):
+    After a look, only those rows go on of which something is expected that is not decided. The
+    number of looks is fixed beforehand, and each uses its equal share of the 5 % (Bonferroni):
     looking again does not make a false verdict more likely than 5 % in all.
     """
 
