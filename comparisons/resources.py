@@ -2,12 +2,15 @@
 
 An async client or pool belongs to the loop that opened its sockets; used from another loop it fails
 or hangs. Under ASGI a process has one loop for its life; under WSGI every async view gets a loop of
-its own, and what is opened in it must be closed before it ends.
+its own, and what is opened in it must be closed before it ends. A client's loop sees to that. A
+pool has tasks, which `asyncio.run` cancels and waits for, on Python 3.11 sometimes for ever (its
+`wait_for` swallows the cancellation, https://github.com/python/cpython/issues/86296). There is
+none.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -16,6 +19,7 @@ import redis
 import redis.asyncio
 from django.conf import settings
 from django.db import connections
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 T = TypeVar("T")
@@ -27,6 +31,7 @@ TIMEOUT = httpx2.Timeout(60)
 _by_loop: dict[
     asyncio.AbstractEventLoop, dict[Callable[[], Any], tuple[Any, AsyncGenerator[None, None]]]
 ] = {}
+_lasting: set[asyncio.AbstractEventLoop] = set()
 
 
 @cache
@@ -51,17 +56,38 @@ def async_redis() -> redis.asyncio.Redis:
     return of_running_loop(_open_redis, redis.asyncio.Redis.aclose)
 
 
-async def async_pool() -> AsyncConnectionPool:
-    """psycopg's async connection pool: one an event loop, as large as Django's own pool."""
+async def async_pool() -> "AsyncConnectionPool | NoPool":
+    """psycopg's async connection pool: one an event loop, as large as Django's own pool.
+
+    In a loop that lasts for a request only there is nothing to keep: a connection for each use.
+    """
+    if asyncio.get_running_loop() not in _lasting:
+        return NoPool()
     pool = of_running_loop(_new_pool, AsyncConnectionPool.close)
     await pool.open()  # does nothing if it is open
     return pool
 
 
-async def close() -> None:
-    """Closes what the running loop has opened, before the loop itself ends."""
-    for _resource, closer in list(_by_loop.get(asyncio.get_running_loop(), {}).values()):
-        await closer.aclose()
+class NoPool:
+    """Connects and closes, where a pool would lend."""
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        async with await AsyncConnection.connect(**_parameters()) as connection:
+            yield connection
+
+
+@asynccontextmanager
+async def lasting() -> AsyncIterator[None]:
+    """Around the life of an event loop that serves many requests; closes what they have opened."""
+    loop = asyncio.get_running_loop()
+    _lasting.add(loop)
+    try:
+        yield
+    finally:
+        _lasting.remove(loop)
+        for _resource, closer in list(_by_loop.get(loop, {}).values()):
+            await closer.aclose()
 
 
 def _open_client() -> httpx2.AsyncClient:
@@ -73,11 +99,8 @@ def _open_redis() -> redis.asyncio.Redis:
 
 
 def _new_pool() -> AsyncConnectionPool:
-    parameters = connections["default"].get_connection_params()
-    for of_django in ("pool", "server_side_binding", "cursor_factory", "context"):
-        parameters.pop(of_django, None)
     return AsyncConnectionPool(
-        kwargs={**parameters, "autocommit": True},
+        kwargs=_parameters(),
         min_size=1,
         max_size=settings.POOL_SIZE,
         timeout=settings.POOL_TIMEOUT,
@@ -85,10 +108,18 @@ def _new_pool() -> AsyncConnectionPool:
     )
 
 
+def _parameters() -> dict[str, Any]:
+    """psycopg's, from the settings of Django's database; without what only Django understands."""
+    parameters = connections["default"].get_connection_params()
+    for of_django in ("pool", "server_side_binding", "cursor_factory", "context"):
+        parameters.pop(of_django, None)
+    return {**parameters, "autocommit": True}
+
+
 def of_running_loop(make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> T:
     """The running loop's own `make()`, closed when the loop ends.
 
-    Where no lifespan calls `close` (WSGI, tests), the loop does: before `asyncio.run` closes a
+    Where the loop is not `lasting` (under WSGI), it does that itself: before `asyncio.run` closes a
     loop, it closes the async generators that were started in it. So a generator does the closing.
     """
     loop = asyncio.get_running_loop()

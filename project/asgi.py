@@ -34,8 +34,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 async def lifespan(receive: Any, send: Any) -> None:
     await receive()
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    await resources.close()
+    async with resources.lasting():
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
     await asyncio.to_thread(offload.close_process_pool)
     await send({"type": "lifespan.shutdown.complete"})

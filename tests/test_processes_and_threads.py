@@ -44,11 +44,11 @@ def run_beside_a_heartbeat(view, request, events):
     """The view's answer; until it is there, the event loop appends "beat" whenever it may run."""
 
     async def main():
-        answer = asyncio.ensure_future(view(request))
-        while not answer.done():
-            events.append("beat")
-            await asyncio.sleep(0.001)
-        await resources.close()
+        async with resources.lasting():
+            answer = asyncio.ensure_future(view(request))
+            while not answer.done():
+                events.append("beat")
+                await asyncio.sleep(0.001)
         return json.loads(answer.result().content)
 
     return asyncio.run(main())

@@ -298,7 +298,7 @@ def test_keepers_stop_on_sigterm(start_user: StartUser, folder: Path) -> None:
             keeper.terminate()
 
 
-@pytest.mark.parametrize("content", [f"{os.getpid()}\n", ""])
+@pytest.mark.parametrize("content", [f"{os.getpid()}\n", ""], ids=["names this process", "empty"])
 def test_a_stale_pid_file_is_no_obstacle(content: str, start_user: StartUser, folder: Path) -> None:
     (folder / "postgres/cluster/data/postmaster.pid").write_text(content)
     assert query(start_user(**ONLY_POSTGRES).addresses()[0], "SELECT 1") == ["1"]
