@@ -18,3 +18,10 @@ class Invoice(models.Model):
 
     def __str__(self) -> str:
         return f"invoice {self.pk}"
+
+
+class Account(models.Model):
+    balance_cents = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"account {self.pk}"

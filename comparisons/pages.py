@@ -24,6 +24,7 @@ from pygments import highlight
 from pygments.formatters.html import HtmlFormatter
 from pygments.lexers.python import PythonLexer
 
+from comparisons import resources
 from comparisons.pairs import COMPARISONS, GROUPS
 from comparisons.registry import Comparison, Variant, View
 from project.deployments import DEPLOYMENTS
@@ -46,6 +47,10 @@ UNREADABLE = (
 
 def bystander(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"ok": True})
+
+
+def pools(request: HttpRequest) -> JsonResponse:
+    return JsonResponse(resources.pool_counters())
 
 
 async def async_bystander(request: HttpRequest) -> JsonResponse:

@@ -21,6 +21,7 @@ Metric = Literal[
     "memory",  # MB that the server grew to above its idle size
     "threads",  # of the whole server, at most
     "connections",  # to Postgres, of the whole server, at most
+    "pool_wait",  # ms that a request for a connection waits in its pool, on average
     "failures",  # the share of answers that failed, 0 to 1
 ]
 # What theory alone gives, as the other side of a ratio: the variant's own wait (for metrics in ms),
@@ -41,7 +42,8 @@ class Variant:
     may_fail: whether failing is the lesson; otherwise a failed answer makes a round invalid.
     name: where one view is measured in several ways; otherwise the view's own.
     workers, threads, database: another shape than the deployment's own.
-    environ: what else the server finds in its environment.
+    environ: what else the server finds in its environment; `{row}` in a value becomes a number of
+        the server's own, for what servers that run side by side can't share.
     """
 
     view: View

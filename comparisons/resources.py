@@ -18,7 +18,7 @@ import httpx2
 import redis
 import redis.asyncio
 from django.conf import settings
-from django.db import connections
+from django.db import connection, connections
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -31,6 +31,7 @@ TIMEOUT = httpx2.Timeout(60)
 _by_loop: dict[
     asyncio.AbstractEventLoop, dict[Callable[[], Any], tuple[Any, AsyncGenerator[None, None]]]
 ] = {}
+POOL_COUNTERS = ("requests_num", "requests_queued", "requests_wait_ms")
 _lasting: set[asyncio.AbstractEventLoop] = set()
 
 
@@ -73,8 +74,17 @@ class NoPool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
-        async with await AsyncConnection.connect(**_parameters()) as connection:
-            yield connection
+        async with await AsyncConnection.connect(**_parameters()) as new:
+            yield new
+
+
+def pool_counters() -> dict[str, int]:
+    """What this process's pools count, Django's and psycopg's own: see `get_stats` of psycopg."""
+    of_loops = [found for made in list(_by_loop.values()) for found, _closer in made.values()]
+    pools = [pool for pool in of_loops if isinstance(pool, AsyncConnectionPool)]
+    of_django = getattr(connection, "pool", None)  # PostgreSQL only
+    stats = [pool.get_stats() for pool in (of_django, *pools) if pool]
+    return {name: sum(found.get(name, 0) for found in stats) for name in POOL_COUNTERS}
 
 
 @asynccontextmanager

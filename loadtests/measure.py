@@ -10,17 +10,20 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+import urllib.request
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
 import psycopg
 
+from comparisons import resources
 from comparisons.pairs import COMPARISONS
 from comparisons.registry import Comparison, Variant, ceiling
 from loadtests import rounds, schedule, servers
+from loadtests.backends import Backends
 from loadtests.rounds import Round, Sample
 from project import services
 from project.deployments import CORES, UVICORN, Deployment
@@ -129,7 +132,7 @@ def measure(
             | {name: text.replace("{row}", str(n)) for name, text in row.variant.environ.items()}
             for n, row in enumerate(rows)
         ]
-        database = stack.enter_context(psycopg.connect(os.environ["DATABASE_URL"], autocommit=True))
+        backends = stack.enter_context(closing(Backends(os.environ["DATABASE_URL"])))
         deployments = [row.deployment for row in rows]
         running = stack.enter_context(servers.serving(deployments, environs))
         idle = [servers.usage(server).memory_mb for server in running]
@@ -148,10 +151,11 @@ def measure(
                 work = _timed(comparison.work, work) if comparison.work else None
                 round_ = _round(
                     *(comparison, rows[index], number, plan.window, work),
-                    *(server, idle[index], generator, database),
+                    *(server, idle[index], generator, backends),
                 )
-                services.check()
                 keep(round_)
+                backends.wait_for_it()
+                services.check()
                 if server.death():
                     servers.restart(running, index, environs[index])
                 if round_.steal > rounds.MOST_STEAL and repeats:
@@ -171,25 +175,36 @@ def _round(
     server: servers.Running,
     idle_mb: float,
     generator: Generator,
-    database: psycopg.Connection,
+    backends: Backends,
 ) -> Round:
+    broken = []
+    connections = [0]
+
+    def count_connections() -> None:
+        try:
+            connections.append(backends.count(server.name))
+        except psycopg.OperationalError:
+            broken.append("PostgreSQL was away")
+
+    asked = _pools(row, server)
     _order(generator, comparison.slug, row, server, window)
     _expect(generator, "open")
     sampler = time.process_time()
     before, cpu_before = servers.usage(server), psutil.cpu_times()
     seen = [before]
-    connections = [0]
     assert generator.process.stdout
     while not select.select([generator.process.stdout], [], [], SAMPLING)[0]:
         seen.append(servers.usage(server))
-        connections.append(_connections(database, server))
+        count_connections()
     _expect(generator, "close")
     after, cpu_after = servers.usage(server), psutil.cpu_times()
     seen.append(after)
-    connections.append(_connections(database, server))
+    count_connections()
     sampler = time.process_time() - sampler
     result = _expect(generator, "round")
-    death = server.death()
+    if death := server.death():
+        broken.append(death)
+    answered = _pools(row, server)
     return Round(
         comparison=comparison.slug,
         variant=row.variant.name,
@@ -210,6 +225,7 @@ def _round(
             rss_mb=max(use.memory_mb for use in seen),
             idle_mb=idle_mb,
             db_connections=max(connections),
+            **_pool_use(asked, answered),
         ),
         generator_cpu=result["cpu"],
         steal=_steal(cpu_before, cpu_after),
@@ -229,7 +245,7 @@ def _round(
         send_delay=result["send_delay"],
         generator_capacity=generator.capacity,
         sampler_cpu=sampler / (result["closed"] - result["opened"]),
-        broken=[death] if death else [],
+        broken=list(dict.fromkeys(broken)),
     )
 
 
@@ -274,14 +290,26 @@ def _timed(work: Callable[[], Any], least: float | None) -> float:
     return min(once(), once(), once() if least is None else least)
 
 
-def _connections(database: psycopg.Connection, server: servers.Running) -> int:
-    """The server's backends in Postgres, by the application name that its settings give it."""
-    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
-    try:
-        row = database.execute(query, [server.name]).fetchone()
-    except psycopg.OperationalError as error:
-        raise services.ServiceError(f"PostgreSQL went away: {error}".splitlines()[0]) from None
-    return int(row[0]) if row else 0
+def _pools(row: Row, server: servers.Running) -> Mapping[str, int] | None:
+    """What the pools of the server's one process have been asked for until now."""
+    if row.deployment.workers > 1 or server.death():
+        return None
+    with suppress(OSError), urllib.request.urlopen(f"{server.url}/pools/", timeout=5) as response:
+        found: dict[str, int] = json.load(response)
+        return found
+    return None
+
+
+def _pool_use(
+    before: Mapping[str, int] | None, after: Mapping[str, int] | None
+) -> dict[str, float | None]:
+    """What was asked of the pools in between; nothing where there are none."""
+    if before is None or after is None:
+        return {}
+    asked, queued, waited = (after[name] - before[name] for name in resources.POOL_COUNTERS)
+    if not asked:
+        return {}
+    return {"pool_queued": queued / asked, "pool_wait_ms": waited / asked}
 
 
 def _steal(before: Any, after: Any) -> float:

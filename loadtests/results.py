@@ -15,7 +15,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from loadtests import rounds, schedule, verdicts
@@ -131,6 +131,8 @@ def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) 
             "rss_mb": _figure(max(round_.server.rss_mb for round_ in used)),
             "idle_mb": _figure(first.server.idle_mb),
             "db_connections": max(round_.server.db_connections for round_ in used),
+            "pool_queued": _mean_of(round_.server.pool_queued for round_ in used),
+            "pool_wait_ms": _mean_of(round_.server.pool_wait_ms for round_ in used),
         },
         "ceiling": _figure(median(ceilings)) if ceilings else None,
         "rate": first.rate,
@@ -148,6 +150,11 @@ def _latency(values: Sequence[float], percentiles: Sequence[int]) -> dict[str, f
         **{f"p{q}": _figure(percentile(values, q)) for q in percentiles},
         "max": _figure(max(values, default=float("nan"))),
     }
+
+
+def _mean_of(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _figure(mean(known)) if known else None
 
 
 def _figure(value: float) -> float | None:

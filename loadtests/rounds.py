@@ -39,6 +39,10 @@ class Server:
     rss_mb: float  # at most; shared pages counted once where the kernel tells (PSS)
     idle_mb: float  # the same before the first request
     db_connections: int  # at most
+    # Of what its pools were asked for, the share that had to wait, and the wait of all on average;
+    # None without a pool, or with several processes.
+    pool_queued: float | None = None
+    pool_wait_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ METRICS: dict[Metric, Callable[[Round], float]] = {
     "memory": lambda round_: max(round_.server.rss_mb - round_.server.idle_mb, 0.1),
     "threads": lambda round_: round_.server.threads,
     "connections": lambda round_: round_.server.db_connections,
+    "pool_wait": lambda round_: round_.server.pool_wait_ms or 0,
     "failures": lambda round_: len(failures(round_)) / max(1, len(round_.answers())),
 }
 

@@ -39,7 +39,10 @@ DEPLOYMENT = env.str("DEPLOYMENT", "")
 DEPLOYMENT_NONCE = env.str("DEPLOYMENT_NONCE", "")
 DATABASE_MODE = env.str("DATABASE_MODE", "none", validate=validate.OneOf(DATABASE_MODES))
 POOL_SIZE = env.int("POOL_SIZE", 20, validate=validate.Range(min=1, max=100))
-POOL_TIMEOUT = 10  # seconds that a request waits for a connection of the pool
+# Seconds that a request waits for a connection of the pool.
+POOL_TIMEOUT = env.float("POOL_TIMEOUT", 10, validate=validate.Range(min=0.1, max=60))
+# To log in as another role than DATABASE_URL's: one with a connection limit (migration 0003).
+DATABASE_ROLE = env.str("DATABASE_ROLE", "")
 # The addresses of the services; `project.services` sets them where the user does not.
 DATABASE: dict[str, Any] = env.dj_db_url("DATABASE_URL", "postgres://not-started/comparisons")
 REDIS_URL = env.str("REDIS_URL", "redis://not-started")
@@ -71,6 +74,8 @@ DATABASES = {"default": DATABASE}
 DATABASE.setdefault("OPTIONS", {})["application_name"] = (
     f"{DEPLOYMENT} {DEPLOYMENT_NONCE}".strip() or "comparisons"
 )
+if DATABASE_ROLE:
+    DATABASE["USER"] = DATABASE_ROLE
 if DATABASE_MODE == "persistent":
     DATABASE["CONN_MAX_AGE"] = None
 if DATABASE_MODE == "pool":

@@ -15,6 +15,7 @@ bystander = pages.async_bystander if on_event_loop else pages.bystander
 urlpatterns = [
     path("", pages.index, name="index"),
     path("bystander/", bystander, name="bystander"),
+    path("pools/", pages.pools, name="pools"),
     # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
     path("static/<path:path>", serve, {"document_root": settings.STATIC_ROOT}),
 ]

@@ -1,0 +1,76 @@
+"""The size of a pool.
+
+Claim: a pool's throughput is its size divided by the time of a query (Little's law), and so is the
+    wait for a connection; a pool larger than the number of those who ask brings nothing.
+Blocks: nothing blocks. Who finds no connection free waits in the pool's queue.
+Instead: as many connections as queries are to run at once, and no more: Postgres has a process for
+    each, and runs no more of them than it has cores, however large the pool (here queries sleep).
+"""
+
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+
+from comparisons.registry import Comparison, Expectation, Variant
+from comparisons.resources import async_pool
+
+WAIT = 0.05
+SQL = "SELECT pg_sleep(%s)"
+SYNC_SIZES, SIZES = (4, 8), (1, 2, 4, 8, 64)
+
+
+def sync(request: HttpRequest) -> JsonResponse:
+    with connection.cursor() as cursor:
+        cursor.execute(SQL, [WAIT])
+    return JsonResponse({"slept": WAIT})
+
+
+async def async_native(request: HttpRequest) -> JsonResponse:
+    pool = await async_pool()
+    async with pool.connection() as of_pool:
+        await of_pool.execute(SQL, [WAIT])
+    return JsonResponse({"slept": WAIT})
+
+
+comparison = Comparison(
+    users=8,
+    variants=[
+        *(
+            Variant(
+                sync,
+                "wsgi-threads",
+                name=f"sync_{size}",
+                wait=WAIT,
+                slots=size,
+                database="pool",
+                environ={"POOL_SIZE": str(size)},
+            )
+            for size in SYNC_SIZES
+        ),
+        *(
+            Variant(
+                async_native,
+                "asgi-uvicorn",
+                name=f"async_{size}",
+                wait=WAIT,
+                slots=size,
+                environ={"POOL_SIZE": str(size)},
+            )
+            for size in SIZES
+        ),
+    ],
+    expectations=[
+        # Little's law with connections for slots; a sixth is left for what it costs to hand a
+        # connection on, when nothing is done with it.
+        *(
+            Expectation(name, "throughput", of="ceiling", at_least=0.83)
+            for name in ("async_1", "async_2", "async_4", "async_8", "sync_4")
+        ),
+        # The same law: everyone waits for users / size queries.
+        Expectation("async_1", "latency", of="wait", at_least=lambda users: 0.9 * users),
+        Expectation("async_4", "latency", of="wait", at_least=lambda users: 0.9 * users / 4),
+        # A connection for everyone is enough; the colour makes no difference to the law.
+        Expectation("async_64", "throughput", of="async_8", between=(0.9, 1.1)),
+        Expectation("sync_4", "throughput", of="async_4", between=(0.9, 1.1)),
+        Expectation("sync_8", "throughput", of="async_8", between=(0.9, 1.1)),
+    ],
+)

@@ -1,0 +1,988 @@
+"""What the pairs about Postgres claim: by the order of events, and by counting backends.
+
+Each leak and each limit is made to happen on a real server, whose backends are counted by their
+application name; and each remedy ends with none leaked after many requests, some of them cancelled.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+import warnings
+from collections import Counter
+from contextlib import asynccontextmanager, contextmanager
+from itertools import groupby
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper
+from django.test import RequestFactory
+from psycopg import AsyncConnection
+
+from comparisons import resources
+from comparisons.pairs import (
+    batched_cursor,
+    connection_per_request,
+    gathered_queries,
+    orm_in_async,
+    persistent_under_asgi,
+    pool_size,
+    streaming_response,
+    transactions,
+)
+from comparisons.pairs import connections as connections_pair
+from loadtests import servers
+from project.deployments import DEPLOYMENTS
+from tests.plugin import accounts_alone
+
+PATIENCE = 20  # seconds
+APPLICATION = settings.DATABASES["default"]["OPTIONS"]["application_name"]  # of this process
+BASE_DIR = servers.BASE_DIR
+
+
+@pytest.fixture
+def request_():
+    return RequestFactory().get("/")
+
+
+@pytest.fixture
+def database(django_db_blocker):
+    """The seeded database itself, which the views under test read."""
+    with django_db_blocker.unblock():
+        yield
+        connections.close_all()
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as watcher:
+        yield watcher
+
+
+# --- Backends, counted
+
+
+def backends(postgres, name, condition="true"):
+    """The process ids of those with this application name."""
+    query = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND "
+    return {pid for (pid,) in postgres.execute(query + condition, [name])}
+
+
+BUSY = "state <> 'idle'"  # in a query, or in a transaction
+ASLEEP = "state = 'active' AND query LIKE '%%pg_sleep%%'"
+
+
+def until(condition):
+    """Waits until it is true; fails if that never comes."""
+    patience = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < patience
+        time.sleep(0.005)
+    return found
+
+
+# --- Real servers, and clients that may go away
+
+
+@contextmanager
+def server_of(module, variant, **environ):
+    """A server as `compare` starts it for this variant, and the path of the variant."""
+    declared = next(v for v in module.comparison.variants if v.name == variant)
+    deployment = DEPLOYMENTS[declared.deployment].shaped(database=declared.database)
+    of_variant = {key: value.replace("{row}", "31") for key, value in declared.environ.items()}
+    with servers.serving([deployment], [os.environ | of_variant | environ]) as (server,):
+        yield server, path_of(module, variant)
+
+
+def path_of(module, variant):
+    return f"/{module.comparison.slug}/{variant}/"
+
+
+@asynccontextmanager
+async def asked(server, path):
+    """The answer's stream; the client leaves with the block, whatever it has read."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        yield reader
+    finally:
+        writer.close()
+
+
+async def answer(server, path):
+    """Status and body."""
+    async with asked(server, path) as reader:
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        return int(head.split(None, 2)[1]), body
+
+
+async def left(server, path, after):
+    async with asked(server, path):
+        await asyncio.sleep(after)
+
+
+def get_many(server, path, count, *, at_once=20, every=None, leave_after=0.0):
+    """Statuses and how many there were of each; every so-manyth client leaves."""
+
+    async def main():
+        places = asyncio.Semaphore(at_once)
+
+        async def one(number):
+            async with places:
+                if every and number % every == 0:
+                    return await left(server, path, leave_after)
+                status, _ = await answer(server, path)
+                return status
+
+        return Counter(await asyncio.gather(*(one(number) for number in range(count))))
+
+    return asyncio.run(main())
+
+
+def most_asleep(server, path, postgres, count):
+    """How many of its backends sleep at once while `count` clients ask at once."""
+    asking = threading.Thread(
+        target=get_many, args=(server, path, count), kwargs={"at_once": count}
+    )
+    asking.start()
+    most = 0
+    while asking.is_alive():
+        most = max(most, len(backends(postgres, server.name, ASLEEP)))
+    return most
+
+
+# --- Event loops, and what runs in them
+
+
+def run(coroutine):
+    """In a loop of its own and, as under Django's ASGI handler, with a thread for the request."""
+
+    async def main():
+        async with resources.lasting(), ThreadSensitiveContext():
+            try:
+                return await coroutine
+            finally:
+                await sync_to_async(connections.close_all)()
+
+    return asyncio.run(main())
+
+
+async def beside_a_heartbeat(awaitable, events):
+    """Its result; until it is there, the loop appends "beat" whenever it may run."""
+    task = asyncio.ensure_future(awaitable)
+    while not task.done():
+        events.append("beat")
+        await asyncio.sleep(0)
+    return task.result()
+
+
+def body_of(view, request):
+    if asyncio.iscoroutinefunction(view):
+        return json.loads(run(view(request)).content)
+    return json.loads(view(request).content)
+
+
+# --- connections
+
+
+LIMITED_ROLE = "comparisons_limited_31"
+
+
+@contextmanager
+def connected(role, count):
+    """So many connections of this role, held by somebody else."""
+    held = []
+    try:
+        for _ in range(count):
+            held.append(psycopg.connect(os.environ["DATABASE_URL"], user=role))
+        yield
+    finally:
+        for one in held:
+            one.close()
+
+
+def test_the_role_may_log_in_as_often_as_its_limit_says(postgres):
+    limit = connections_pair.LIMIT
+    with (
+        connected(LIMITED_ROLE, limit),
+        pytest.raises(psycopg.OperationalError, match="too many connections for role"),
+    ):
+        psycopg.connect(os.environ["DATABASE_URL"], user=LIMITED_ROLE)
+
+
+@pytest.mark.parametrize("variant", connections_pair.WITHOUT_POOL)
+def test_without_a_pool_who_comes_above_the_limit_is_refused(variant):
+    users, limit = 20, connections_pair.LIMIT
+    with server_of(connections_pair, variant) as (server, path):
+        with connected(LIMITED_ROLE, limit - 1):
+            answers = get_many(server, path, users, at_once=users)
+        assert set(answers) == {200, 503}
+        assert get_many(server, path, 1) == {200: 1}
+
+
+@pytest.mark.parametrize("variant", connections_pair.WITH_POOL)
+def test_with_a_pool_who_comes_above_the_limit_waits(variant, postgres):
+    users, limit, size = 20, connections_pair.LIMIT, connections_pair.POOL
+    with (
+        connected(LIMITED_ROLE, limit - size),
+        server_of(connections_pair, variant) as (server, path),
+    ):
+        assert get_many(server, path, users, at_once=users) == {200: users}
+        assert 1 <= len(backends(postgres, server.name)) <= size
+
+
+def test_who_logs_in_as_a_role_that_is_not_there_is_told_its_name():
+    with server_of(connections_pair, "sync_threads", DATABASE_ROLE="nobody_at_all") as running:
+        status, body = asyncio.run(answer(*running))
+    assert status == 503
+    assert "nobody_at_all" in json.loads(body)["error"]
+
+
+MIGRATE = [sys.executable, "manage.py", "migrate", "--verbosity", "0", "comparisons"]
+
+
+@pytest.fixture
+def database_of_a_plain_role(postgres):
+    """The address of an empty database whose owner may not create roles."""
+    postgres.execute("CREATE ROLE comparisons_plain LOGIN PASSWORD 'plain'")
+    postgres.execute("CREATE DATABASE comparisons_plain OWNER comparisons_plain")
+    yield servers_url(user="comparisons_plain", password="plain", name="comparisons_plain")
+    postgres.execute("DROP DATABASE comparisons_plain WITH (FORCE)")
+    postgres.execute("DROP ROLE comparisons_plain")
+
+
+def servers_url(user, password, name):
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    place = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{user}:{password}@{place}", path=f"/{name}").geturl()
+
+
+@pytest.mark.parametrize("target", [[], ["0002"]])
+def test_without_the_right_to_create_roles_the_migration_leaves_them_out(
+    target, database_of_a_plain_role, postgres
+):
+    environ = os.environ | {"DATABASE_URL": database_of_a_plain_role}
+    for arguments in dict.fromkeys([(), tuple(target)]):
+        subprocess.run([*MIGRATE, *arguments], cwd=BASE_DIR, env=environ, check=True)
+    with psycopg.connect(database_of_a_plain_role) as plain:
+        found = plain.execute("SELECT to_regclass('comparisons_account')").fetchone()
+    assert found == (None if target else "comparisons_account",)
+    query = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'comparisons_limited_%'"
+    assert postgres.execute(query).fetchone() == (32,)
+
+
+# --- connection-per-request
+
+
+@pytest.mark.parametrize("variant", ["sync_new", "sync_null_pool", "async_new"])
+def test_a_connection_ends_with_its_request(variant, postgres):
+    with server_of(connection_per_request, variant) as (server, path):
+        assert get_many(server, path, 5, at_once=1) == {200: 5}
+        until(lambda: not backends(postgres, server.name))
+
+
+@pytest.mark.parametrize(
+    "variant", ["sync_persistent", "sync_pool", "async_django_pool", "async_native"]
+)
+def test_a_connection_outlives_its_request(variant, postgres):
+    with server_of(connection_per_request, variant) as (server, path):
+        assert get_many(server, path, 1) == {200: 1}
+        first = backends(postgres, server.name)
+        assert first
+        assert get_many(server, path, 5, at_once=1) == {200: 5}
+        assert first <= backends(postgres, server.name)
+
+
+def test_connecting_takes_several_round_trips_and_a_query_takes_one(postgres):
+    spoke, ended = [], None
+
+    async def forward(reader, writer, who):
+        while data := await reader.read(65536):
+            spoke.append(who)
+            writer.write(data)
+        writer.close()
+        await writer.wait_closed()
+
+    async def accept(reader, writer):
+        of_server = await asyncio.open_connection("127.0.0.1", postgres.info.port)
+        await asyncio.gather(
+            forward(reader, of_server[1], "client"), forward(of_server[0], writer, "postgres")
+        )
+        ended.set()
+
+    def round_trips():
+        """Since the last time."""
+        turns = [who for who, _ in groupby(spoke)].count("postgres")
+        spoke.clear()
+        return turns
+
+    async def main():
+        nonlocal ended
+        ended = asyncio.Event()
+        proxy = await asyncio.start_server(accept, "127.0.0.1", 0)
+        port = proxy.sockets[0].getsockname()[1]
+        async with proxy:
+            url = os.environ["DATABASE_URL"]
+            async with await AsyncConnection.connect(url, port=port) as new:
+                await new.set_autocommit(True)
+                connecting = round_trips()
+                await new.execute(connection_per_request.SQL)
+                asking = round_trips()
+            await ended.wait()
+            return connecting, asking
+
+    connecting, asking = asyncio.run(main())
+    assert asking == 1
+    assert connecting >= 2  # the session's start and the password; TCP's handshake came before
+
+
+# --- persistent-under-asgi
+
+
+def test_persistent_connections_are_left_behind_by_every_request_under_asgi(postgres):
+    deployment = DEPLOYMENTS["asgi-uvicorn"].shaped(database="persistent")
+    path = path_of(persistent_under_asgi, "async_django_pool")
+    with servers.serving([deployment]) as (server,):
+        assert get_many(server, path, 40, at_once=40) == {200: 40}
+        # Most of forty: the garbage collector may have come, and Postgres be ending some.
+        assert len(backends(postgres, server.name)) > 20
+        assert not backends(postgres, server.name, BUSY)
+
+
+def test_they_are_left_until_the_view_fails(postgres):
+    with server_of(persistent_under_asgi, "async_persistent") as (server, path):
+        answers = Counter()
+        while not answers[500] and answers.total() < 200:
+            answers += get_many(server, path, 5)
+        assert answers[500]
+        assert "too many connections for role" in server.log.read_text()
+
+
+def test_under_wsgi_they_are_no_more_than_threads(postgres):
+    with server_of(persistent_under_asgi, "sync") as (server, path):
+        assert get_many(server, path, 100, at_once=40) == {200: 100}
+        assert len(backends(postgres, server.name)) <= DEPLOYMENTS["wsgi-threads"].threads
+
+
+def test_djangos_pool_refuses_persistent_connections():
+    settings = connections["default"].settings_dict
+    options = {**settings["OPTIONS"], "pool": True}
+    both = DatabaseWrapper({**settings, "CONN_MAX_AGE": 60, "OPTIONS": options}, alias="both")
+    with pytest.raises(ImproperlyConfigured, match="persistent connections"):
+        _ = both.pool
+
+
+# Each remedy: 1,000 requests, of which 100 are cancelled in the middle of their query.
+SIZE = 10
+
+
+@pytest.mark.parametrize(
+    ("module", "variant"),
+    [
+        (persistent_under_asgi, "async_per_request"),
+        (persistent_under_asgi, "async_django_pool"),
+        (persistent_under_asgi, "async_native"),
+        (pool_size, "async_8"),
+    ],
+)
+def test_after_a_thousand_requests_of_which_a_hundred_are_cancelled_no_connection_is_lost(
+    module, variant, postgres
+):
+    with server_of(module, variant, POOL_SIZE=str(SIZE)) as (server, path):
+        answers = get_many(server, path, 1000, every=10, leave_after=module.WAIT / 2)
+        assert answers == {200: 900, None: 100}
+        until(lambda: not backends(postgres, server.name, BUSY))
+        if variant == "async_per_request":
+            until(lambda: not backends(postgres, server.name))
+        else:
+            assert len(backends(postgres, server.name)) <= SIZE
+            until(lambda: most_asleep(server, path, postgres, 3 * SIZE) == SIZE)  # all are usable
+
+
+@pytest.mark.parametrize("variant", ["async_django_pool", "async_native"])
+def test_a_pool_recovers_by_itself_when_its_connections_are_gone(variant, postgres):
+    with server_of(persistent_under_asgi, variant, POOL_SIZE="4") as (server, path):
+        assert get_many(server, path, 20) == {200: 20}
+        before = backends(postgres, server.name)
+        for pid in before:
+            postgres.execute("SELECT pg_terminate_backend(%s)", [pid])
+        until(lambda: not before & backends(postgres, server.name))
+        answers = get_many(server, path, 20, at_once=1)
+        assert answers[500] <= len(before)  # each once, when its connection turns out to be dead
+        assert get_many(server, path, 20) == {200: 20}
+
+
+# --- orm-in-async
+
+
+def queries_of(response):
+    """Of each query: the thread, and the process of Postgres."""
+    return [tuple(query.rsplit("/", 1)) for query in response["X-Queries"].split(", ")]
+
+
+def test_every_variant_answers_alike_and_says_where_its_three_queries_ran(request_, database):
+    bodies = set()
+    for variant in orm_in_async.comparison.variants:
+        response = run(variant.view(request_)) if variant.is_async else variant.view(request_)
+        bodies.add(response.content)
+        assert len(queries_of(response)) == 3
+    assert len(bodies) == 1
+
+
+@pytest.mark.parametrize("view", [orm_in_async.async_orm, orm_in_async.async_one_hop])
+def test_the_orm_runs_in_the_requests_one_thread_on_its_one_connection(view, request_, database):
+    queries = queries_of(run(view(request_)))
+    assert len(set(queries)) == 1
+    assert queries[0][0] != threading.current_thread().name
+
+
+def test_psycopg_itself_stays_in_the_loops_thread(request_, database):
+    queries = queries_of(run(orm_in_async.async_native(request_)))
+    assert {thread for thread, _ in queries} == {threading.current_thread().name}
+
+
+def test_two_requests_have_two_threads_and_two_connections(request_, database):
+    async def main():
+        together = asyncio.Barrier(2)
+
+        async def one():
+            async with ThreadSensitiveContext():
+                response = await orm_in_async.async_orm(request_)
+                await together.wait()  # or the second would get what the first has put back
+                await sync_to_async(connections.close_all)()
+                return queries_of(response)[0]
+
+        return await asyncio.gather(one(), one())
+
+    (thread, backend), (other_thread, other_backend) = asyncio.run(main())
+    assert thread != other_thread
+    assert backend != other_backend
+
+
+@pytest.mark.parametrize(
+    ("view", "hops"),
+    [
+        (orm_in_async.async_orm, 3),
+        (orm_in_async.async_one_hop, 1),
+        (orm_in_async.async_native, 0),
+    ],
+)
+def test_the_orms_async_methods_hop_once_each(view, hops, request_, database, monkeypatch):
+    hopped = []
+    call = SyncToAsync.__call__
+
+    async def counted(self, *args, **kwargs):
+        hopped.append(self.func)
+        return await call(self, *args, **kwargs)
+
+    async def main():
+        await view(request_)
+        return len(hopped)
+
+    monkeypatch.setattr(SyncToAsync, "__call__", counted)
+    assert run(main()) == hops
+
+
+@pytest.mark.parametrize(
+    "view", [orm_in_async.async_orm, orm_in_async.async_one_hop, orm_in_async.async_native]
+)
+def test_the_loop_runs_while_a_query_waits(view, request_, database, postgres):
+    """For a lock that only the loop itself will release."""
+    events = []
+
+    async def released_by_the_loop():
+        async with await AsyncConnection.connect(os.environ["DATABASE_URL"]) as lock:
+            await lock.execute("LOCK TABLE comparisons_customer IN ACCESS EXCLUSIVE MODE")
+            waiting = asyncio.ensure_future(beside_a_heartbeat(view(request_), events))
+            while not postgres.execute(LOCKED_OUT, [APPLICATION]).fetchone():  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            assert not waiting.done()
+            await lock.rollback()
+            return await waiting
+
+    assert run(released_by_the_loop()).status_code == 200
+    assert len(events) > 1
+
+
+LOCKED_OUT = (
+    "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+)
+
+
+def test_the_sync_orm_refuses_to_run_on_the_loop(request_, database):
+    async def main():
+        orm_in_async.summary()
+
+    with pytest.raises(SynchronousOnlyOperation):
+        asyncio.run(main())
+
+
+# --- gathered-queries
+
+
+def in_queries(monkeypatch, count, together):
+    """Events of `count` queries, each of which ends when `together` of them have begun."""
+    events, lock, enough = [], threading.Lock(), threading.Event()
+
+    def query(number):
+        with lock:
+            events.append("begin")
+            if events.count("begin") >= together:
+                enough.set()
+        assert enough.wait(PATIENCE)
+        with lock:
+            events.append("end")
+        return number
+
+    monkeypatch.setattr(gathered_queries, "query", query)
+    return events
+
+
+def test_the_orms_gathered_queries_run_one_after_another(request_, monkeypatch):
+    events = in_queries(monkeypatch, gathered_queries.COUNT, together=1)
+    run(gathered_queries.async_orm(request_))
+    assert events == ["begin", "end"] * gathered_queries.COUNT
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        gathered_queries.sync_threads,
+        gathered_queries.async_leaking,
+        gathered_queries.async_closing,
+    ],
+)
+def test_in_threads_they_all_wait_at_once(view, request_, monkeypatch):
+    count = gathered_queries.COUNT
+    events = in_queries(monkeypatch, count, together=count)
+    assert body_of(view, request_) == {"answers": list(range(count))}
+    assert events == ["begin"] * count + ["end"] * count
+
+
+@pytest.mark.parametrize(
+    ("view", "at_once"),
+    [
+        (gathered_queries.async_orm, 1),
+        (gathered_queries.async_pipeline, 1),
+        (gathered_queries.async_native, gathered_queries.COUNT),
+        (gathered_queries.async_closing, gathered_queries.COUNT),
+    ],
+)
+def test_as_many_connections_as_queries_are_needed_for_them_to_run_at_once(
+    view, at_once, request_, database, postgres
+):
+    seen = []
+
+    async def main():
+        answer = asyncio.ensure_future(view(request_))
+        while not answer.done():
+            seen.append(len(backends(postgres, APPLICATION, ASLEEP)))
+            await asyncio.sleep(0.001)
+        return json.loads(answer.result().content)
+
+    assert run(main()) == {"answers": list(range(gathered_queries.COUNT))}
+    assert max(seen) == at_once
+
+
+def test_a_pipeline_sends_all_queries_before_the_first_is_answered(request_, database, monkeypatch):
+    events = []
+    execute = AsyncConnection.execute
+
+    async def recorded(self, query, *args, **kwargs):
+        if query == gathered_queries.SQL:
+            events.append("sent")
+        return await execute(self, query, *args, **kwargs)
+
+    monkeypatch.setattr(AsyncConnection, "execute", recorded)
+
+    async def main():
+        await (await resources.async_pool()).wait()
+        return await beside_a_heartbeat(gathered_queries.async_pipeline(request_), events)
+
+    run(main())
+    sent = [event for event, _ in groupby(events)]
+    assert sent == ["beat", "sent", "beat"]
+
+
+def test_threads_that_never_hear_of_a_requests_end_keep_the_pools_connections(postgres):
+    with server_of(gathered_queries, "async_leaking") as (server, path):
+        size = int(gathered_queries.SMALL_POOL["POOL_SIZE"])
+        answers = Counter()
+        while not answers[500] and answers.total() < 200:
+            answers += get_many(server, path, 4)
+        assert answers[500]
+        # Nobody uses them, nobody has given them back,
+        until(lambda: not backends(postgres, server.name, BUSY))
+        assert len(backends(postgres, server.name)) == size
+        # and for a view that leaks nothing itself there is none left.
+        innocent = path_of(persistent_under_asgi, "async_django_pool")
+        assert get_many(server, innocent, 4) == {500: 4}
+        assert "couldn't get a connection" in server.log.read_text()
+
+
+def test_without_a_pool_they_keep_as_many_connections_as_there_are_threads(postgres):
+    deployment = DEPLOYMENTS["asgi-uvicorn"].shaped(database="none")
+    with servers.serving([deployment]) as (server,):
+        path = path_of(gathered_queries, "async_leaking")
+        assert get_many(server, path, 8) == {200: 8}
+        until(lambda: not backends(postgres, server.name, BUSY))
+        assert len(backends(postgres, server.name)) >= gathered_queries.COUNT
+        path = path_of(gathered_queries, "async_closing")
+        assert get_many(server, path, 20) == {200: 20}  # the same threads close what they have
+        until(lambda: not backends(postgres, server.name))
+
+
+@pytest.mark.parametrize(
+    "variant", ["async_orm", "async_closing", "async_native", "async_pipeline"]
+)
+def test_after_a_thousand_gathered_queries_of_which_some_are_cancelled_no_connection_is_lost(
+    variant, postgres
+):
+    requests = 1000 // gathered_queries.COUNT
+    with server_of(gathered_queries, variant, POOL_SIZE="20") as (server, path):
+        leave_after = gathered_queries.WAIT / 2
+        answers = get_many(server, path, requests, every=10, leave_after=leave_after)
+        assert answers == {200: requests * 9 // 10, None: requests // 10}
+        until(lambda: not backends(postgres, server.name, BUSY))
+        assert len(backends(postgres, server.name)) <= 20
+        # All are usable, by what needs one each (Django's pool) and by what needs five (psycopg's).
+        colour = (
+            "async_django_pool" if variant in ("async_orm", "async_closing") else "async_native"
+        )
+        other = path_of(persistent_under_asgi, colour)
+        until(lambda: most_asleep(server, other, postgres, 60) == 20)
+
+
+# --- batched-cursor
+
+
+@pytest.mark.parametrize("variant", batched_cursor.comparison.variants, ids=lambda v: v.name)
+def test_every_way_to_read_reads_the_same_rows(variant, request_, database, monkeypatch):
+    monkeypatch.setattr(batched_cursor, "ROWS", 1_000)
+    monkeypatch.setattr(batched_cursor, "BATCH", 100)
+    assert body_of(variant.view, request_) == body_of(batched_cursor.sync, request_)
+
+
+def most_rows_between_beats(view, request, monkeypatch):
+    """How many rows are dealt with while the loop runs nothing else; and how often it may run."""
+    events = []
+    add_text = batched_cursor.Csv.add_text
+
+    def recorded(self, text):
+        events.append("row")
+        add_text(self, text)
+
+    monkeypatch.setattr(batched_cursor.Csv, "add_text", recorded)
+    run(beside_a_heartbeat(view(request), events))
+    runs = [(event, len(list(group))) for event, group in groupby(events)]
+    return [length for event, length in runs if event == "row"]
+
+
+def test_fetchall_deals_with_all_rows_at_once(request_, database, monkeypatch):
+    rows = most_rows_between_beats(batched_cursor.async_fetchall, request_, monkeypatch)
+    assert rows == [batched_cursor.ROWS]
+
+
+@pytest.mark.parametrize("batch", [1, 10, 1_000])
+@pytest.mark.parametrize("view", [batched_cursor.async_for, batched_cursor.async_fetchmany])
+def test_a_server_side_cursor_lets_the_loop_run_after_each_batch(
+    view, batch, request_, database, monkeypatch
+):
+    monkeypatch.setattr(batched_cursor, "ROWS", 3 * batch)
+    monkeypatch.setattr(batched_cursor, "BATCH", batch)
+    rows = most_rows_between_beats(view, request_, monkeypatch)
+    assert rows == [batch] * 3
+
+
+def test_the_orms_iterator_lets_the_loop_run_after_each_batch(request_, database, monkeypatch):
+    monkeypatch.setattr(batched_cursor, "ROWS", 3_000)
+    monkeypatch.setattr(batched_cursor, "BATCH", 1_000)
+    rows = most_rows_between_beats(batched_cursor.async_iterator, request_, monkeypatch)
+    assert rows == [1_000] * 3
+
+
+def test_aiterator_of_a_plain_values_list_queries_on_the_loop_and_is_refused(database):
+    """Why the pair's rows are named tuples; when Django has mended it, they need not be."""
+    plain = batched_cursor.Invoice.objects.values_list("id")[:10]
+
+    async def main():
+        return [row async for row in plain.aiterator()]
+
+    with pytest.raises(SynchronousOnlyOperation):
+        asyncio.run(main())
+
+
+def test_of_a_hundred_thousand_rows_a_cursor_holds_less_than_a_tenth_of_what_fetchall_does(
+    request_, database, monkeypatch
+):
+    monkeypatch.setattr(batched_cursor, "ROWS", 100_000)
+
+    def most_held(view):
+        async def main():
+            await (await resources.async_pool()).wait()
+            tracemalloc.start()
+            try:
+                response = await view(request_)
+                return tracemalloc.get_traced_memory()[1], response.content
+            finally:
+                tracemalloc.stop()
+
+        return run(main())
+
+    all_at_once, answer = most_held(batched_cursor.async_fetchall)
+    assert most_held(batched_cursor.async_for) < (all_at_once / 10, answer)
+
+
+# --- streaming-response
+
+
+@pytest.mark.parametrize("variant", streaming_response.comparison.variants, ids=lambda v: v.name)
+def test_the_file_is_the_same_however_it_is_sent(variant, request_, database, monkeypatch):
+    monkeypatch.setattr(streaming_response, "ROWS", 2_500)
+    expected = b"".join(streaming_response.sync(request_))
+    assert expected.count(b"\n") == 2_500
+    if variant.is_async:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert run(sent(variant.view, request_)) == expected
+    else:
+        assert b"".join(variant.view(request_)) == expected
+
+
+async def sent(view, request):
+    """What Django's ASGI handler would send."""
+    response = await view(request)
+    return b"".join([part async for part in response] if response.streaming else [response.content])
+
+
+def test_a_sync_iterator_under_asgi_is_read_to_its_end_before_anything_is_sent(
+    request_, database, monkeypatch
+):
+    events = recorded_csv(monkeypatch)
+
+    async def main():
+        response = await streaming_response.async_sync_iterator(request_)
+        async for _ in response:
+            events.append("sent")
+
+    with pytest.warns(Warning, match="must consume synchronous iterators"):
+        run(main())
+    pieces = streaming_response.ROWS // streaming_response.BATCH
+    assert events == ["read"] * (pieces + 1) + ["sent"] * pieces  # the last read finds no rows
+
+
+def test_an_async_iterator_is_sent_while_it_is_read(request_, database, monkeypatch):
+    events = recorded_csv(monkeypatch)
+
+    async def main():
+        async for _ in await streaming_response.async_native(request_):
+            events.append("sent")
+
+    run(main())
+    assert events == ["read", "sent"] * (streaming_response.ROWS // streaming_response.BATCH)
+
+
+def test_so_is_a_sync_iterator_under_wsgi(request_, database, monkeypatch):
+    events = recorded_csv(monkeypatch)
+    for _ in streaming_response.sync(request_):
+        events.append("sent")
+    pieces = streaming_response.ROWS // streaming_response.BATCH
+    assert events == ["read", "sent"] * pieces + ["read"]
+
+
+def recorded_csv(monkeypatch):
+    events = []
+    csv = streaming_response.csv
+
+    def recorded(rows):
+        events.append("read")
+        return csv(rows)
+
+    monkeypatch.setattr(streaming_response, "csv", recorded)
+    return events
+
+
+@contextmanager
+def slow_client(server, path):
+    """It asks, reads the beginning, and then nothing more."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # or the kernel takes it all
+        client.settimeout(PATIENCE)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        yield
+
+
+def test_a_slow_client_holds_a_connection_while_its_rows_are_streamed_and_frees_it_by_leaving(
+    postgres,
+):
+    with server_of(streaming_response, "async_native") as (server, path):
+        with slow_client(server, path), slow_client(server, path):
+            until(lambda: len(backends(postgres, server.name, BUSY)) == 2)
+            for _ in range(20):  # others are answered meanwhile, and the two go on waiting
+                assert get_many(server, "/bystander/", 1) == {200: 1}
+            assert len(backends(postgres, server.name, BUSY)) == 2
+        until(lambda: not backends(postgres, server.name, BUSY))
+
+
+def test_a_slow_client_holds_no_connection_while_a_list_is_sent(postgres):
+    with (
+        server_of(streaming_response, "async_list") as (server, path),
+        slow_client(server, path),
+    ):
+        until(lambda: not backends(postgres, server.name, BUSY))
+
+
+def test_under_wsgi_a_slow_client_holds_a_thread_and_its_connection(postgres):
+    """With a pool of one: whoever else needs a connection gets none, until the client leaves."""
+    environ = {"POOL_SIZE": "1", "POOL_TIMEOUT": "0.2"}
+    variant = next(v for v in streaming_response.comparison.variants if v.name == "sync")
+    pooled = DEPLOYMENTS[variant.deployment].shaped(database="pool")
+    with servers.serving([pooled], [os.environ | environ]) as (server,):
+        path = path_of(streaming_response, "sync")
+        other = path_of(orm_in_async, "sync")
+        with slow_client(server, path):
+            assert get_many(server, other, 1) == {500: 1}
+            assert get_many(server, "/bystander/", 1) == {200: 1}
+        until(lambda: get_many(server, other, 1) == {200: 1})
+
+
+def test_streams_that_clients_leave_lose_no_connection(postgres):
+    with server_of(streaming_response, "async_native", POOL_SIZE="4") as (server, path):
+        answers = get_many(server, path, 40, at_once=8, every=4, leave_after=0.01)
+        assert answers == {200: 30, None: 10}
+        until(lambda: not backends(postgres, server.name, BUSY))
+        other = path_of(persistent_under_asgi, "async_native")
+        until(lambda: most_asleep(server, other, postgres, 12) == 4)
+
+
+# --- transactions
+
+
+@pytest.fixture
+def accounts():
+    with accounts_alone():
+        yield
+
+
+@pytest.fixture
+def two_accounts(postgres, monkeypatch, accounts):
+    """A function: what they have gained. The views move between these two."""
+    pair = 999, 1000
+    monkeypatch.setattr(transactions, "PAIRS", iter([pair]))
+
+    def balances():
+        query = "SELECT balance_cents FROM comparisons_account WHERE id IN (%s, %s) ORDER BY id"
+        return [cents for (cents,) in postgres.execute(query, pair)]
+
+    before = balances()
+    yield lambda: [now - then for now, then in zip(balances(), before, strict=True)]
+    update = "UPDATE comparisons_account SET balance_cents = %s WHERE id = %s"
+    for cents, account in zip(before, pair, strict=True):
+        postgres.execute(update, [cents, account])
+
+
+@pytest.mark.parametrize("variant", transactions.comparison.variants, ids=lambda v: v.name)
+def test_every_variant_moves_the_money(variant, request_, database, two_accounts):
+    body_of(variant.view, request_)
+    assert two_accounts() == [-1, 1]
+
+
+@pytest.mark.parametrize(
+    ("view", "moved"),
+    [
+        (transactions.async_two_calls, [-1, 0]),  # gone
+        (transactions.async_atomic, [-1, 1]),  # nothing stops a thread
+        (transactions.async_native, [0, 0]),
+    ],
+)
+def test_what_is_left_of_a_view_that_is_cancelled_in_the_middle(
+    view, moved, request_, database, postgres, two_accounts
+):
+    async def main():
+        task = asyncio.ensure_future(view(request_))
+        while not backends(postgres, APPLICATION, ASLEEP):
+            assert not task.done()
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(main())
+    assert not backends(postgres, APPLICATION, BUSY)
+    assert two_accounts() == moved
+
+
+def test_between_the_two_updates_nobody_else_sees_the_first(
+    request_, database, postgres, two_accounts
+):
+    seen = []
+
+    async def main():
+        task = asyncio.ensure_future(transactions.async_native(request_))
+        while not task.done():
+            if backends(postgres, APPLICATION, ASLEEP):
+                seen.append(two_accounts())
+            await asyncio.sleep(0.001)
+
+    run(main())
+    assert seen
+    assert all(sum(gained) == 0 for gained in seen)
+
+
+CENTS = 100_000  # of each account (migration 0003)
+TOTAL = "SELECT sum(balance_cents) FROM comparisons_account"
+
+
+@pytest.mark.parametrize("variant", ["async_atomic", "async_native"])
+def test_of_a_thousand_transfers_a_hundred_are_cancelled_and_not_a_cent_is_lost(
+    variant, postgres, accounts
+):
+    before = postgres.execute(TOTAL).fetchone()
+    with server_of(transactions, variant, POOL_SIZE="20") as (server, path):
+        leave_after = transactions.WAIT / 2
+        answers = get_many(server, path, 1000, at_once=40, every=10, leave_after=leave_after)
+        assert answers == {200: 900, None: 100}
+        until(lambda: not backends(postgres, server.name, BUSY))
+        assert postgres.execute(TOTAL).fetchone() == before
+        assert len(backends(postgres, server.name)) <= 20
+        until(lambda: most_asleep(server, path, postgres, 60) == 20)
+
+
+def test_without_a_transaction_who_leaves_in_the_middle_takes_money_along(postgres, accounts):
+    before = postgres.execute(TOTAL).fetchone()[0]
+    try:
+        with server_of(transactions, "async_two_calls") as (server, path):
+            get_many(server, path, 20, every=1, leave_after=transactions.WAIT / 2)
+            until(lambda: not backends(postgres, server.name, BUSY))
+            assert postgres.execute(TOTAL).fetchone()[0] < before
+    finally:
+        postgres.execute(f"UPDATE comparisons_account SET balance_cents = {CENTS}")
+
+
+# --- pool-size
+
+
+@pytest.mark.parametrize(("variant", "size"), [("async_2", 2), ("async_8", 8), ("sync_4", 4)])
+def test_a_pools_size_is_how_many_queries_run_at_once_however_many_ask(variant, size, postgres):
+    with server_of(pool_size, variant) as (server, path):
+        assert get_many(server, path, 3 * size, at_once=3 * size) == {200: 3 * size}
+        until(lambda: most_asleep(server, path, postgres, 3 * size) == size)
+        assert len(backends(postgres, server.name)) == size
+
+
+def test_a_larger_pool_than_there_are_users_takes_no_more_connections(postgres):
+    with server_of(pool_size, "async_64") as (server, path):
+        assert get_many(server, path, 40, at_once=4) == {200: 40}
+        assert len(backends(postgres, server.name)) <= 8  # one at work and one being put back each
