@@ -20,7 +20,7 @@ import redis.asyncio
 from django.conf import settings
 from django.db import connection, connections
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, AsyncNullConnectionPool
 
 T = TypeVar("T")
 
@@ -109,9 +109,12 @@ def _open_redis() -> redis.asyncio.Redis:
 
 
 def _new_pool() -> AsyncConnectionPool:
-    return AsyncConnectionPool(
+    # PgBouncer keeps connections; a null pool keeps none.
+    bounced = settings.DATABASE_MODE == "pgbouncer"
+    kind: type[AsyncConnectionPool] = AsyncNullConnectionPool if bounced else AsyncConnectionPool
+    return kind(
         kwargs=_parameters(),
-        min_size=1,
+        min_size=0 if bounced else 1,
         max_size=settings.POOL_SIZE,
         timeout=settings.POOL_TIMEOUT,
         open=False,

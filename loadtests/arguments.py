@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from django.core.management.base import CommandError
 
+from project import pgbouncer
 from project.deployments import DATABASE_MODES, Deployment
 
 BAD_ARGUMENTS, INTERRUPTED = 2, 130  # exit statuses
@@ -30,6 +31,8 @@ def reshape(
 
     CommandError if none of them can.
     """
+    if options["database"] == "pgbouncer" and (reason := pgbouncer.why_missing()):
+        raise bad(reason)
     shaped = {deployment: deployment for deployment in deployments}
     for name in SHAPE:
         refusals = []

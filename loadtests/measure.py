@@ -25,7 +25,7 @@ from comparisons.registry import Comparison, Variant, ceiling
 from loadtests import rounds, schedule, servers
 from loadtests.backends import Backends
 from loadtests.rounds import Round, Sample
-from project import services
+from project import pgbouncer, services
 from project.deployments import CORES, UVICORN, Deployment
 from project.distance import at_distance
 from project.processes import dying_with_parent
@@ -120,6 +120,9 @@ def measure(
 
     Raises ServerError if a server does not start, ServiceError if a service goes away.
     """
+    rows, absent = _installed(rows)
+    for row in absent:
+        keep(_not_measured(comparison, row, pgbouncer.why_missing()))
     addresses = {s.variable: os.environ[s.variable] for s in services.SERVICES}
     with ExitStack() as stack:
         seen = {
@@ -164,6 +167,39 @@ def measure(
             if number in plan.looks:
                 doubts = in_doubt()
                 wanted = [index for index, row in enumerate(rows) if row.key in doubts]
+
+
+def _installed(rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """Those that can be measured here, and those that need a program that is not installed."""
+    if not pgbouncer.why_missing():
+        return rows, []
+    absent = [row for row in rows if row.deployment.database == "pgbouncer"]
+    return [row for row in rows if row not in absent], absent
+
+
+def _not_measured(comparison: Comparison, row: Row, reason: str) -> Round:
+    """A round that says why there is none."""
+    return Round(
+        comparison=comparison.slug,
+        variant=row.variant.name,
+        deployment=row.deployment.name,
+        workers=row.deployment.workers,
+        worker_threads=row.deployment.threads,
+        block=0,
+        users=row.users,
+        round_trip=row.round_trip,
+        opened=0,
+        closed=0,
+        samples=[],
+        bystander=[],
+        server=rounds.Server(0, 0, 0, 0, 0, 0),
+        generator_cpu=0,
+        steal=0,
+        ceiling=None,
+        wait=row.variant.wait,
+        work=None,
+        broken=[reason],
+    )
 
 
 def _round(

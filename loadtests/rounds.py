@@ -134,6 +134,8 @@ def invalid_because(round_: Round, digest: int | None) -> list[str]:
     digest: of the body that the comparison's variants agree on.
     """
     reasons = list(round_.broken)
+    if not round_.samples and reasons:  # it was not measured at all
+        return reasons
     answers = round_.answers()
     calls = ([] if round_.may_fail else answers) + round_.bystander_answers()
     for error, count in Counter(sample.error for sample in calls if sample.error).most_common(2):

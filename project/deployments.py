@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
-DATABASE_MODES = ("none", "persistent", "pool")
+DATABASE_MODES = ("none", "persistent", "pool", "pgbouncer")
 
 PYTHON = sys.executable
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -28,8 +28,8 @@ class Deployment:
 
     command: the server's argument list, with {port}, {workers} and {threads} to fill in.
     workers: processes. threads: of each, to serve requests; 1 on an event loop, 0 is no limit.
-    database: how Django connects: a connection per request (none), per thread (persistent), or a
-        pool a process (pool).
+    database: how Django connects: a connection per request (none), per thread (persistent), a pool
+        a process (pool), or a connection per request to a PgBouncer of the server (pgbouncer).
     can_fork, can_thread: whether the server takes another number of processes, of threads.
     """
 
@@ -44,7 +44,8 @@ class Deployment:
     can_thread: bool = False
 
     def argv(self, port: int) -> list[str]:
-        return [
+        bouncer = [PYTHON, "-m", "project.pgbouncer"] if self.database == "pgbouncer" else []
+        return bouncer + [
             word.format(port=port, workers=self.workers, threads=self.threads)
             for word in self.command
         ]

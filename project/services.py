@@ -16,7 +16,6 @@ import contextlib
 import fcntl
 import importlib.util
 import os
-import pwd
 import queue
 import re
 import secrets
@@ -37,6 +36,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psutil
 
+from project.nobody import as_nobody, give_to_nobody
 from project.ports import free_port
 from project.processes import adopt_orphans, die_with_parent
 
@@ -423,7 +423,10 @@ def _stop(service: Service, server: subprocess.Popen[bytes]) -> None:
 
 def _prepare_postgres(folder: Path, port: int) -> tuple[list[str], str]:
     binaries = _postgres_binaries()
-    prefix = _as_nobody() if os.geteuid() == 0 else []
+    try:
+        prefix = as_nobody(signal.SIGINT) if os.geteuid() == 0 else []
+    except LookupError as error:
+        raise ServiceError(f"PostgreSQL refuses root: {error}, or set DATABASE_URL") from None
     cluster = folder / "cluster"
     if not cluster.exists():
         _make_cluster(cluster, binaries, prefix)
@@ -468,30 +471,6 @@ def _package(name: str) -> Path:
     return Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")
 
 
-def _as_nobody() -> list[str]:
-    """For root, whom PostgreSQL refuses: the words that run a command as the user nobody.
-
-    The one capability lets it pass through a home such as /root, to the programs and to the data.
-    Without no_setuid_fixup access(2), by which PostgreSQL looks for its own programs, ignores it.
-    """
-    setpriv = shutil.which("setpriv")
-    if not setpriv:
-        raise ServiceError(
-            "PostgreSQL refuses root, and setpriv (util-linux) is not there to run it as nobody: "
-            "use an ordinary user, or set DATABASE_URL"
-        )
-    permitted = re.findall(r"CapPrm:\s*(\w+)", Path("/proc/self/status").read_text())
-    # A container's root often lacks CAP_DAC_READ_SEARCH (bit 2) and has CAP_DAC_OVERRIDE, wider.
-    capability = "dac_read_search" if int(permitted[0], 16) & 1 << 2 else "dac_override"
-    nobody = pwd.getpwnam("nobody")
-    # The signal again, because the change of user clears it.
-    options = (
-        f"--reuid={nobody.pw_uid} --regid={nobody.pw_gid} --clear-groups --inh-caps=+{capability} "
-        f"--ambient-caps=+{capability} --securebits=+no_setuid_fixup --pdeathsig=INT --"
-    )
-    return [setpriv, *options.split()]
-
-
 def _make_cluster(cluster: Path, binaries: Path, prefix: Sequence[str]) -> None:
     """Make the data folder, its password and the database under another name, then rename.
 
@@ -504,8 +483,7 @@ def _make_cluster(cluster: Path, binaries: Path, prefix: Sequence[str]) -> None:
     password.touch(mode=0o600)
     password.write_text(secrets.token_hex(16))
     if prefix:
-        nobody = pwd.getpwnam("nobody")
-        os.chown(draft, nobody.pw_uid, nobody.pw_gid)
+        give_to_nobody(draft)
     options = ["--username=postgres", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256"]
     place = ["--pgdata", str(data), "--pwfile", str(password)]
     _run([*prefix, str(binaries / "initdb"), *options, *place], cluster.parent / "initdb.log")

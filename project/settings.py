@@ -84,6 +84,8 @@ if DATABASE_MODE == "pool":
         "max_size": POOL_SIZE,
         "timeout": POOL_TIMEOUT,
     }
+if DATABASE_MODE == "pgbouncer":  # which pools transactions: a cursor ends with its own
+    DATABASE["DISABLE_SERVER_SIDE_CURSORS"] = True
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
 }

@@ -16,14 +16,17 @@ import tracemalloc
 import warnings
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from itertools import groupby
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 import pytest
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.core.management.base import CommandError
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 from django.test import RequestFactory
@@ -36,13 +39,19 @@ from comparisons.pairs import (
     gathered_queries,
     orm_in_async,
     persistent_under_asgi,
+    pgbouncer,
     pool_size,
     streaming_response,
     transactions,
 )
 from comparisons.pairs import connections as connections_pair
-from loadtests import servers
+from loadtests import results, selection, servers
+from loadtests.arguments import reshape
+from loadtests.measure import measure
+from loadtests.schedule import QUICK
+from project import pgbouncer as bouncing
 from project.deployments import DEPLOYMENTS
+from project.pgbouncer import why_missing
 from tests.plugin import accounts_alone
 
 PATIENCE = 20  # seconds
@@ -986,3 +995,83 @@ def test_a_larger_pool_than_there_are_users_takes_no_more_connections(postgres):
     with server_of(pool_size, "async_64") as (server, path):
         assert get_many(server, path, 40, at_once=4) == {200: 40}
         assert len(backends(postgres, server.name)) <= 8  # one at work and one being put back each
+
+
+# --- pgbouncer
+
+needs_pgbouncer = pytest.mark.skipif(bool(why_missing()), reason=why_missing() or "it is there")
+
+
+@needs_pgbouncer
+@pytest.mark.parametrize(
+    ("variant", "said"),
+    [
+        ("async_prepared", "prepared statement"),
+        ("async_held_cursor", 'cursor "invoices"'),
+    ],
+)
+def test_what_belongs_to_a_session_does_not_survive_between_transactions(variant, said):
+    async def failures():
+        answers = await asyncio.gather(*(answer(server, path) for _ in range(40)))
+        return [body.decode() for status, body in answers if status == 503]
+
+    with server_of(pgbouncer, variant) as (server, path):
+        assert all(said in error for error in until(lambda: asyncio.run(failures())))
+
+
+@needs_pgbouncer
+@pytest.mark.parametrize("variant", ["sync", "async_native"])
+def test_behind_pgbouncer_many_clients_share_few_connections(variant, postgres):
+    with server_of(pgbouncer, variant) as (server, path):
+        assert get_many(server, path, 100, at_once=40) == {200: 100}
+        assert 1 <= len(backends(postgres, server.name)) <= pgbouncer.POOL
+        children = psutil.Process(server.process.pid).children()
+        (bouncer,) = [child for child in children if child.name() == "pgbouncer"]
+    assert not bouncer.is_running() or bouncer.status() == psutil.STATUS_ZOMBIE
+
+
+@needs_pgbouncer
+def test_through_pgbouncer_djangos_iterator_opens_no_cursor_outside_of_a_transaction(postgres):
+    with server_of(pgbouncer, "sync") as (server, path):
+        assert get_many(server, path, 40, at_once=8) == {200: 40}
+        assert not backends(postgres, server.name, "query LIKE '%%_django_curs%%'")
+
+
+@needs_pgbouncer
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_every_deployment_can_have_a_pgbouncer(deployment, postgres):
+    shaped = DEPLOYMENTS[deployment].shaped(database="pgbouncer")
+    with servers.serving([shaped]) as (server,):
+        assert get_many(server, path_of(orm_in_async, "sync"), 5) == {200: 5}
+        assert 1 <= len(backends(postgres, server.name)) <= 20
+
+
+@needs_pgbouncer
+def test_after_a_thousand_requests_through_pgbouncer_no_connection_is_lost(postgres):
+    with server_of(pgbouncer, "async_native") as (server, path):
+        answers = get_many(server, path, 1000, every=10, leave_after=0.005)
+        assert answers[200] == 900
+        until(lambda: not backends(postgres, server.name, BUSY))
+        assert get_many(server, path, 20) == {200: 20}
+        assert len(backends(postgres, server.name)) <= pgbouncer.POOL
+
+
+def test_without_the_program_the_rows_say_so(monkeypatch):
+    monkeypatch.setattr(bouncing, "program", lambda: None)
+    measured = []
+    comparison = pgbouncer.comparison
+    alone = replace(
+        comparison, variants=[v for v in comparison.variants if v.name == "async_native"]
+    )
+    rows = selection.rows_of(alone, [], None)
+    measure(alone, rows, QUICK, 1, None, lambda: [], measured.append)
+    (row,) = [results.measurement([round_], None, 0.95) for round_ in measured]
+    assert not row["valid"]
+    assert "pgbouncer is not installed" in row["invalid_because"][0]
+
+
+def test_without_the_program_the_option_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr(bouncing, "program", lambda: None)
+    options = {"workers": None, "threads": None, "database": "pgbouncer"}
+    with pytest.raises(CommandError, match="pgbouncer is not installed"):
+        reshape([DEPLOYMENTS["asgi-uvicorn"]], options)

@@ -19,6 +19,7 @@ from comparisons.pairs import (
     many_waiting,
     orm_in_async,
     persistent_under_asgi,
+    pgbouncer,
     pool_size,
     row_loop,
     sequential_awaits,
@@ -51,6 +52,7 @@ GROUPS = {
         streaming_response,
         transactions,
         pool_size,
+        pgbouncer,
     ],
 }
 

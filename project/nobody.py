@@ -1,0 +1,36 @@
+"""For root: programs that refuse root run as the user nobody."""
+
+import os
+import pwd
+import re
+import shutil
+import signal
+from pathlib import Path
+
+
+def as_nobody(on_parents_death: signal.Signals) -> list[str]:
+    """The words that run a command as the user nobody. Raises LookupError without setpriv.
+
+    The one capability lets it pass through a home such as /root, to the programs and to the data.
+    Without no_setuid_fixup access(2), by which PostgreSQL looks for its own programs, ignores it.
+    """
+    setpriv = shutil.which("setpriv")
+    if not setpriv:
+        raise LookupError("no setpriv (util-linux) to run it as nobody; be an ordinary user")
+    permitted = re.findall(r"CapPrm:\s*(\w+)", Path("/proc/self/status").read_text())
+    # A container's root often lacks CAP_DAC_READ_SEARCH (bit 2) and has CAP_DAC_OVERRIDE, wider.
+    capability = "dac_read_search" if int(permitted[0], 16) & 1 << 2 else "dac_override"
+    nobody = pwd.getpwnam("nobody")
+    # The signal again, because the change of user clears it.
+    options = (
+        f"--reuid={nobody.pw_uid} --regid={nobody.pw_gid} --clear-groups --inh-caps=+{capability} "
+        f"--ambient-caps=+{capability} --securebits=+no_setuid_fixup "
+        f"--pdeathsig={on_parents_death.name.removeprefix('SIG')} --"
+    )
+    return [setpriv, *options.split()]
+
+
+def give_to_nobody(*paths: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    for path in paths:
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)

@@ -1,0 +1,82 @@
+"""A PgBouncer of one server's own: `python -m project.pgbouncer COMMAND ...`.
+
+Starts PgBouncer between DATABASE_URL and the command, in transaction mode, with POOL_SIZE
+connections to PostgreSQL, and then becomes the command. PgBouncer is its child, so that what it
+uses counts as the server's, and ends with it.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from project.nobody import as_nobody, give_to_nobody
+from project.ports import free_port, refusal
+from project.processes import dying_with_parent
+
+START_LIMIT = 10  # seconds
+CLIENTS = 2_000
+
+
+def program() -> str | None:
+    return shutil.which("pgbouncer", path=os.pathsep.join([*os.get_exec_path(), "/usr/sbin"]))
+
+
+def why_missing() -> str:
+    return "" if program() else "pgbouncer is not installed (Debian: apt-get install pgbouncer)"
+
+
+def configuration(url: str, port: int, users: Path, pool_size: int) -> str:
+    parts = urlsplit(url)
+    name = unquote(parts.path[1:])
+    return "\n".join(
+        [
+            "[databases]",
+            f"{name} = host={parts.hostname} port={parts.port or 5432} dbname={name}",
+            "[pgbouncer]",
+            *(f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =", "pidfile ="),
+            *("auth_type = scram-sha-256", f"auth_file = {users}"),
+            *("pool_mode = transaction", f"default_pool_size = {pool_size}"),
+            f"max_client_conn = {CLIENTS}",
+            "ignore_startup_parameters = extra_float_digits, options",
+            "log_connections = 0\nlog_disconnections = 0\nlog_pooler_errors = 0\nlog_stats = 0",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    url, port = os.environ["DATABASE_URL"], free_port()
+    parts = urlsplit(url)
+    logins = {unquote(parts.username or ""), os.environ.get("DATABASE_ROLE", "")} - {""}
+    quoted = unquote(parts.password or "").replace('"', '""')
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as folder:
+        users, ini = Path(folder, "users.txt"), Path(folder, "pgbouncer.ini")
+        users.write_text("".join(f'"{login}" "{quoted}"\n' for login in sorted(logins)))
+        pool_size = int(os.environ.get("POOL_SIZE") or 20)
+        ini.write_text(configuration(url, port, users, pool_size))
+        prefix = []
+        if os.geteuid() == 0:  # whom PgBouncer refuses
+            prefix = as_nobody(signal.SIGTERM)
+            give_to_nobody(Path(folder), users, ini)
+        bouncer = subprocess.Popen(
+            dying_with_parent([*prefix, str(program()), "--quiet", str(ini)]),
+            stdin=subprocess.DEVNULL,
+        )
+        patience = time.monotonic() + START_LIMIT
+        while not refusal(port):  # nobody listens yet
+            if bouncer.poll() is not None or time.monotonic() > patience:
+                sys.exit("pgbouncer does not start")
+            time.sleep(0.02)
+    place = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{port}"
+    os.environ["DATABASE_URL"] = parts._replace(netloc=place).geturl()
+    os.execvp(sys.argv[1], sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()
