@@ -1016,7 +1016,7 @@ def test_what_belongs_to_a_session_does_not_survive_between_transactions(variant
         return [body.decode() for status, body in answers if status == 503]
 
     with server_of(pgbouncer, variant) as (server, path):
-        assert all(said in error for error in until(lambda: asyncio.run(failures())))
+        assert any(said in error for error in until(lambda: asyncio.run(failures())))
 
 
 @needs_pgbouncer
