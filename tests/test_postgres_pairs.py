@@ -1007,7 +1007,7 @@ needs_pgbouncer = pytest.mark.skipif(bool(why_missing()), reason=why_missing() o
     ("variant", "said"),
     [
         ("async_prepared", "prepared statement"),
-        ("async_held_cursor", 'cursor "invoices"'),
+        ("async_held_cursor", "invoices"),
     ],
 )
 def test_what_belongs_to_a_session_does_not_survive_between_transactions(variant, said):
