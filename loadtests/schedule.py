@@ -26,12 +26,10 @@ class Plan:
         return 1 - 0.05 / len(self.looks)
 
 
-# A cold server imports and fills its caches: a first round, this short and of so few users, does
-# not count.
-WARMING, WARMING_USERS = 0.1, 2
+WARMING = 3  # calls of every server before the first round
 REPEATS = 2  # of a round that was disturbed, on average over the rows of a comparison
-FULL = Plan(window=0.75, looks=(4, 8))
-QUICK = Plan(window=0.35, looks=(3,))
+FULL = Plan(window=0.5, looks=(4, 8))
+QUICK = Plan(window=0.3, looks=(3,))
 
 
 def block(rows: Sequence[T], seed: int, number: int) -> list[T]:

@@ -72,7 +72,17 @@ def against_itself(comparison: Comparison) -> Comparison:
 
 
 def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> list[Row]:
-    """A row per case, variant and deployment: the variant's own, or those of its interface."""
+    """A row per case, variant and deployment: the variant's own, or those of its interface.
+
+    Of several cases, a variant is measured in those in which something is expected of it.
+    """
+    needed = {
+        (name, case)
+        for expectation in comparison.expectations
+        for name in (expectation.variant, expectation.of)
+        for case in [comparison.case(expectation)]
+    }
+    everywhere = len(comparison.cases) == 1
     return [
         Row(
             variant,
@@ -84,6 +94,7 @@ def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> lis
         )
         for users, round_trip in comparison.cases
         for variant in comparison.variants
+        if everywhere or (variant.name, (users, round_trip)) in needed
         for name in dict.fromkeys(names or [variant.deployment])
         if DEPLOYMENTS[name].interface == DEPLOYMENTS[variant.deployment].interface
     ]

@@ -17,9 +17,17 @@ def measurement_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for heading in ("variant", "deployment"):
         table.add_column(heading, no_wrap=True)
+    # What tells the rows of a variant apart, where there are several.
+    cases = [
+        (heading, key)
+        for heading, key in (("users", "users"), ("ms\naway", "round_trip"))
+        if len({row[key] for row in rows}) > 1
+    ]
+    for heading, _key in cases:
+        table.add_column(heading, justify="right")
     for heading in (
         "processes\n× threads",
-        "req/s",
+        "req/s (interval)",
         "% of\nceiling",
         "p50",
         "p99",
@@ -32,7 +40,8 @@ def measurement_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
         share = rate["mean"] / row["ceiling"] if row["ceiling"] and rate["mean"] else None
         name = row["variant"] if row["valid"] else f"{row['variant']} (invalid)"
         table.add_row(
-            *(name, row["deployment"], f"{row['workers']} × {row['worker_threads'] or '∞'}"),
+            *(name, row["deployment"], *(f"{row[key]:g}" for _heading, key in cases)),
+            f"{row['workers']} × {row['worker_threads'] or '∞'}",
             f"{figure(rate['mean'])} ({figure(rate['low'])}–{figure(rate['high'])})",
             "" if share is None else f"{share:.0%}",
             *(figure(row["latency_ms"][q]) for q in ("p50", "p99")),

@@ -7,6 +7,7 @@ application name; and each remedy ends with none leaked after many requests, som
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -47,11 +48,15 @@ from comparisons.pairs import (
 from comparisons.pairs import connections as connections_pair
 from loadtests import results, selection, servers
 from loadtests.arguments import reshape
-from loadtests.measure import measure
-from loadtests.schedule import QUICK
+from loadtests.backends import Backends
+from loadtests.measure import load_generator, measure
+from loadtests.rounds import invalid_because
+from loadtests.schedule import QUICK, Plan
 from project import pgbouncer as bouncing
+from project import services
 from project.deployments import DEPLOYMENTS
 from project.pgbouncer import why_missing
+from project.ports import free_port
 from tests.plugin import accounts_alone
 
 PATIENCE = 20  # seconds
@@ -1075,3 +1080,63 @@ def test_without_the_program_the_option_is_refused_in_one_line(monkeypatch):
     options = {"workers": None, "threads": None, "database": "pgbouncer"}
     with pytest.raises(CommandError, match="pgbouncer is not installed"):
         reshape([DEPLOYMENTS["asgi-uvicorn"]], options)
+
+
+# --- A PostgreSQL that restarts
+
+
+@contextmanager
+def own_postgres(folder):
+    """Its address, and a function that restarts it."""
+    command, url = services._prepare_postgres(folder, free_port())
+    running = []
+
+    def up():
+        try:
+            return not psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            return False
+
+    def start():
+        log = open(folder / "server.log", "ab")  # noqa: SIM115  closed below
+        running.append(subprocess.Popen(command, stdout=log, stderr=log))
+        log.close()
+        until(up)
+
+    def stop():
+        running[-1].send_signal(signal.SIGINT)
+        running[-1].wait(PATIENCE)
+
+    start()
+    try:
+        yield url, lambda: (stop(), start())
+    finally:
+        stop()
+
+
+@pytest.mark.parametrize("variant", ["async_django_pool", "async_native"])
+def test_a_round_in_which_postgres_restarts_is_invalid_and_the_next_is_right(
+    variant, tmp_path, monkeypatch
+):
+    comparison = persistent_under_asgi.comparison
+    small = replace(comparison, variants=[v for v in comparison.variants if v.name == variant])
+    measured = []
+    count = Backends.count
+
+    with own_postgres(tmp_path) as (url, restart), load_generator() as generator:
+
+        def count_and_restart(self, name):
+            """In the second round."""
+            if len(measured) == 1 and not restarted:
+                restarted.append(restart())
+            return count(self, name)
+
+        restarted = []
+        monkeypatch.setattr(Backends, "count", count_and_restart)
+        monkeypatch.setenv("DATABASE_URL", url)
+        rows, plan = selection.rows_of(small, [], None), Plan(window=1.5, looks=(4,))
+        measure(small, rows, plan, 1, generator, lambda: [], measured.append)
+    reasons = [invalid_because(round_, None) for round_ in measured]
+    assert "PostgreSQL was away" in reasons[1]
+    assert any("failed: status 500" in reason for reason in reasons[1])
+    assert [reasons[0], reasons[3]] == [[], []]

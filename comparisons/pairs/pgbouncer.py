@@ -9,6 +9,8 @@ Instead: a cursor inside of one transaction, which stays where it is; no prepare
     transactions: `DISABLE_SERVER_SIDE_CURSORS` makes it fetch all rows at once instead.
 """
 
+from itertools import count
+
 import psycopg
 from django.http import HttpRequest, JsonResponse
 
@@ -19,6 +21,7 @@ from comparisons.resources import async_pool
 ROWS, BATCH = 400, 100
 SQL = "SELECT amount_cents FROM comparisons_invoice ORDER BY id LIMIT %s"
 CENTS = Invoice.objects.order_by("id").values_list("amount_cents", flat=True)
+NUMBERS = count()  # with one name for all, a request would read another one's rows
 POOL = 4
 FEW = {"POOL_SIZE": str(POOL)}
 
@@ -47,9 +50,9 @@ async def async_held_cursor(request: HttpRequest) -> JsonResponse:
     try:
         async with (
             pool.connection() as connection,
-            connection.cursor(name="invoices", withhold=True) as cursor,  # pitfall: outlives its
+            connection.cursor(name=f"invoices_{next(NUMBERS)}", withhold=True) as cursor,  # pitfall
         ):
-            await cursor.execute(SQL, [ROWS])  # transaction
+            await cursor.execute(SQL, [ROWS])
             while batch := await cursor.fetchmany(BATCH):
                 cents += sum(value for (value,) in batch)
     except psycopg.Error as error:

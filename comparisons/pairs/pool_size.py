@@ -15,7 +15,7 @@ from comparisons.resources import async_pool
 
 WAIT = 0.05
 SQL = "SELECT pg_sleep(%s)"
-SYNC_SIZES, SIZES = (4, 8), (1, 2, 4, 8, 64)
+SYNC_SIZES, SIZES = (4, 8), (1, 2, 4, 8, 16, 32, 64)
 
 
 def sync(request: HttpRequest) -> JsonResponse:
@@ -68,6 +68,12 @@ comparison = Comparison(
         # The same law: everyone waits for users / size queries.
         Expectation("async_1", "latency", of="wait", at_least=lambda users: 0.9 * users),
         Expectation("async_4", "latency", of="wait", at_least=lambda users: 0.9 * users / 4),
+        # Of which all but one query's time is the wait for a connection, and with a connection for
+        # everyone there is none; a fifth of a query is left for handing on.
+        Expectation(
+            "async_4", "pool_wait", of="wait", at_least=lambda users: 0.8 * (users / 4 - 1)
+        ),
+        Expectation("async_8", "pool_wait", at_most=1000 * WAIT / 5),
         # A connection for everyone is enough; the colour makes no difference to the law.
         Expectation("async_64", "throughput", of="async_8", between=(0.9, 1.1)),
         Expectation("sync_4", "throughput", of="async_4", between=(0.9, 1.1)),

@@ -83,7 +83,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console()
         if not console.is_terminal:
-            console.width = 110  # a file or a pipe has none
+            console.width = 120  # a file or a pipe has none
         if options["source"]:
             found = print_again(options["source"], console)
             print(tables.count_line(found))
