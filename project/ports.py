@@ -2,15 +2,22 @@
 
 import random
 import socket
+from itertools import cycle, islice
 
 # Below the ports that the kernel gives to outgoing connections (from 32768 on Linux, from 49152 on
 # macOS and in RFC 6335): from those, a client could take ours between our look and the server's.
 CANDIDATES = range(20_000, 32_768)
 
 
+_untried = cycle(random.sample(CANDIDATES, len(CANDIDATES)))
+
+
 def free_port() -> int:
-    """A port at which nobody listens on 127.0.0.1. Raises OSError if there is none."""
-    for port in random.sample(CANDIDATES, 1000):
+    """A port at which nobody listens on 127.0.0.1. Raises OSError if there is none.
+
+    Each time another, because whoever was given the last may not listen yet.
+    """
+    for port in islice(_untried, len(CANDIDATES)):
         if not refusal(port):
             return port
     raise OSError("no free port")

@@ -171,3 +171,8 @@ def test_locust_takes_class_names(serve):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "cpu-bound/async_blocking " in done.stderr
     assert "cpu-bound/sync" not in done.stderr
+
+
+def test_ports_are_given_once():
+    given = [free_port() for _ in range(100)]
+    assert len(set(given)) == 100
