@@ -1,7 +1,9 @@
 """The simulated external service: a plain ASGI app in a process of its own.
 
 GET /wait/MS                answers after that many milliseconds (0 to 60,000)
-GET /limited/CAPACITY/MS    the same, but 503 at once while CAPACITY (to 1,000) others are answered
+GET /limited/WHO/CAPACITY/MS
+                            the same, but 503 at once while CAPACITY (to 1,000) others of that WHO
+                            are answered
 GET /freeze/MS              answers at once; from now on nothing else is answered for so long
 GET /counts                 {"requests": N, "most_at_once": N} since the last GET of /counts, and
                             {"under_way": N} now
@@ -46,7 +48,7 @@ async def answer_to(path: str) -> tuple[int, dict[str, Any]]:
         case ["", "wait", ms] if _within(ms, LONGEST_WAIT_MS):
             await waited(path, int(ms))
             return 200, {"waited_ms": int(ms)}
-        case ["", "limited", capacity, ms] if _within(capacity, MOST_CAPACITY) and _within(
+        case ["", "limited", _, capacity, ms] if _within(capacity, MOST_CAPACITY) and _within(
             ms, LONGEST_WAIT_MS
         ):
             if under_way[path] >= int(capacity):

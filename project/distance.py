@@ -18,7 +18,6 @@ import functools
 import json
 import math
 import os
-import resource
 import socket
 import struct
 import subprocess
@@ -34,7 +33,7 @@ from urllib.parse import unquote, urlsplit
 import psutil
 import uvloop
 
-from project.processes import die_with_parent
+from project.processes import die_with_parent, raise_file_limit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEFAULT_PORTS = {"postgres": 5432, "postgresql": 5432, "redis": 6379, "http": 80}
@@ -259,9 +258,7 @@ def _accept(link: Link, host: str, port: int) -> Endpoint:
 async def proxy(round_trip_ms: float, targets: list[tuple[str, int]]) -> None:
     """Listen for each target, print the ports as JSON; ends when stdin does."""
     die_with_parent()  # and where the kernel does not know how, stdin ends with the parent
-    with contextlib.suppress(OSError, ValueError):  # a connection takes two descriptors
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    raise_file_limit()  # a connection takes two
     loop = asyncio.get_running_loop()
     link = Link(round(round_trip_ms / 2 * 1e6))
     servers = []

@@ -2,9 +2,11 @@
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -20,7 +22,7 @@ def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
 
 
 def dying_with_parent(command: Sequence[str]) -> list[str]:
-    """The command, wrapped in this file: `die_with_parent`, then exec.
+    """The command, wrapped in this file: `die_with_parent`, `raise_file_limit`, then exec.
 
     For `subprocess` without a `preexec_fn`, which would swallow a Ctrl-C that comes while it forks.
     """
@@ -33,6 +35,14 @@ def adopt_orphans() -> None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def raise_file_limit() -> None:
+    """As many open files as we may have: a connection is one, and the usual limit is 1,024."""
+    hardest = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(ValueError, OSError):  # macOS says "infinity" and means less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hardest, hardest))
+
+
 if __name__ == "__main__":
     die_with_parent()
+    raise_file_limit()
     os.execvp(sys.argv[1], sys.argv[1:])

@@ -79,8 +79,9 @@ class FakeUpstream:
         self.under_way = self.most_at_once = 0
 
     async def get(self, path):
-        *limit, ms = map(int, path.strip("/").split("/")[1:])
-        if limit and self.under_way >= limit[0]:
+        kind, *limit, ms = path.strip("/").split("/")
+        ms = int(ms)
+        if kind == "limited" and self.under_way >= int(limit[-1]):
             return httpx2.Response(503, json={"error": "too many"})
         self.events.append("ask")
         self.under_way += 1

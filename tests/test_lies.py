@@ -20,7 +20,7 @@ PLAN = Plan(window=0.4, looks=(3, 6, 12))
 SLUGS = (
     list(COMPARISONS)
     if os.environ.get("LIES") == "all"
-    else [*("blocking-call", "sequential-awaits")]
+    else ["blocking-call", "sequential-awaits", "dependent-awaits"]
 )
 
 

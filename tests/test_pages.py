@@ -193,9 +193,7 @@ def test_page_shows_lesson_and_every_view_with_its_place(client: Client, slug: s
         assert f'data-url="/{slug}/{variant.name}/"' in card
         path, number = re.findall(r"(comparisons/\S+\.py):(\d+)", card)[0]
         assert comparison.module.__file__.endswith(path)
-        assert lines[int(number) - 1].endswith(
-            f"def {variant.view.__name__}(request: HttpRequest) -> JsonResponse:"
-        )
+        assert f"def {variant.view.__name__}(request: HttpRequest) -> " in lines[int(number) - 1]
 
 
 def test_page_shows_the_source_as_it_is_in_the_file(client: Client) -> None:

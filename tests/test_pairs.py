@@ -1,6 +1,5 @@
 """Every variant on every deployment: real servers, a real PostgreSQL, one table."""
 
-import json
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -65,8 +64,8 @@ def test_every_variant_answers_alike_under_every_deployment(
     assert status, body
     assert headers[HEADER] == running[deployment].name
     if declared.may_fail and status == 503:  # its lesson; it says why
-        assert json.loads(body)
+        assert body
         return
     first = comparison.variants[0]
     assert (status, body) == (200, answers[slug, first.name, first.deployment][2])
-    assert json.loads(body)
+    assert body

@@ -12,11 +12,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import tracemalloc
 import warnings
 from collections import Counter
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from urllib.parse import urlsplit
@@ -57,9 +56,9 @@ from project import services
 from project.deployments import DEPLOYMENTS
 from project.pgbouncer import why_missing
 from project.ports import free_port
+from tests.clients import PATIENCE, answer, get_many, until
 from tests.plugin import accounts_alone
 
-PATIENCE = 20  # seconds
 APPLICATION = settings.DATABASES["default"]["OPTIONS"]["application_name"]  # of this process
 BASE_DIR = servers.BASE_DIR
 
@@ -96,15 +95,6 @@ BUSY = "state <> 'idle'"  # in a query, or in a transaction
 ASLEEP = "state = 'active' AND query LIKE '%%pg_sleep%%'"
 
 
-def until(condition):
-    """Waits until it is true; fails if that never comes."""
-    patience = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < patience
-        time.sleep(0.005)
-    return found
-
-
 # --- Real servers, and clients that may go away
 
 
@@ -120,47 +110,6 @@ def server_of(module, variant, **environ):
 
 def path_of(module, variant):
     return f"/{module.comparison.slug}/{variant}/"
-
-
-@asynccontextmanager
-async def asked(server, path):
-    """The answer's stream; the client leaves with the block, whatever it has read."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    try:
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-        yield reader
-    finally:
-        writer.close()
-
-
-async def answer(server, path):
-    """Status and body."""
-    async with asked(server, path) as reader:
-        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-        return int(head.split(None, 2)[1]), body
-
-
-async def left(server, path, after):
-    async with asked(server, path):
-        await asyncio.sleep(after)
-
-
-def get_many(server, path, count, *, at_once=20, every=None, leave_after=0.0):
-    """Statuses and how many there were of each; every so-manyth client leaves."""
-
-    async def main():
-        places = asyncio.Semaphore(at_once)
-
-        async def one(number):
-            async with places:
-                if every and number % every == 0:
-                    return await left(server, path, leave_after)
-                status, _ = await answer(server, path)
-                return status
-
-        return Counter(await asyncio.gather(*(one(number) for number in range(count))))
-
-    return asyncio.run(main())
 
 
 def most_asleep(server, path, postgres, count):

@@ -1,5 +1,7 @@
 """Deployments as real processes: started, known by their nonce, stopped whole."""
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,9 +14,10 @@ import pytest
 
 from loadtests import servers
 from loadtests.servers import BASE_DIR, ServerError
-from project.deployments import DEPLOYMENTS
+from project.deployments import CORES, DEPLOYMENTS
 from project.middleware import HEADER
 from project.ports import free_port
+from tests.clients import get_many, until
 
 
 def header_of(url):
@@ -176,3 +179,32 @@ def test_locust_takes_class_names(serve):
 def test_ports_are_given_once():
     given = [free_port() for _ in range(100)]
     assert len(set(given)) == 100
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/blocking-call/async_native/",
+        "/blocking-call/async_threaded/",
+        "/sequential-awaits/async_task_group/",
+        "/bounded-concurrency/async_worker_queue/",
+        "/cpu-offload/async_process/",
+        "/cpu-offload/async_new_process/",
+    ],
+)
+def test_a_hundred_requests_that_clients_leave_leave_no_task_thread_or_child_process(path):
+    environ = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.counting_settings"}
+
+    def tasks():
+        with urllib.request.urlopen(f"{server.url}/tasks/", timeout=30) as response:
+            return json.load(response)
+
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [environ]) as (server,):
+        get_many(server, path, 20, at_once=5)
+        before, tasks_before = servers.usage(server), tasks()
+        get_many(server, path, 100, at_once=20, every=1, leave_after=0.02)
+        until(lambda: tasks() <= tasks_before)
+        # The loop's executor may have grown to its full size, a pool to one process a core.
+        executor = min(32, CORES + 4)
+        until(lambda: servers.usage(server).threads <= before.threads + executor + CORES)
+        until(lambda: servers.usage(server).processes <= before.processes + CORES)
