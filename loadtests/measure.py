@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -32,6 +33,7 @@ from project.distance import at_distance
 from project.processes import dying_with_parent
 
 CALIBRATION = 0.5  # seconds
+CGROUP_CPU = Path("/sys/fs/cgroup/cpu.stat")  # version 2, as a container sees its own
 SAMPLING = 0.1  # seconds between two looks at what a server uses
 
 
@@ -116,7 +118,7 @@ def measure(
 
     After a look only those rows (variant, users, round trip) are measured on that are `in_doubt`.
 
-    A round from which the hypervisor took too much is measured again, as part of the same block,
+    A round from which somebody else took too much is measured again, as part of the same block,
     as long as REPEATS lasts.
 
     Raises ServerError if a server does not start, ServiceError if a service goes away.
@@ -159,7 +161,7 @@ def measure(
                 services.check()
                 if server.death():
                     servers.restart(running, index, environs[index])
-                if round_.steal > rounds.MOST_STEAL and repeats:
+                if rounds.disturbed(round_) and repeats:
                     repeats -= 1
                     queue.append(index)
             if number in plan.looks:
@@ -240,6 +242,7 @@ def _round(
     _expect(generator, "open")
     sampler = time.process_time()
     before, cpu_before = servers.usage(server), psutil.cpu_times()
+    throttled = _throttled()
     seen = [before]
     assert generator.process.stdout
     while not select.select([generator.process.stdout], [], [], SAMPLING)[0]:
@@ -247,6 +250,7 @@ def _round(
         count_connections()
     _expect(generator, "close")
     after, cpu_after = servers.usage(server), psutil.cpu_times()
+    throttled = _throttled() - throttled
     seen.append(after)
     count_connections()
     sampler = time.process_time() - sampler
@@ -278,6 +282,7 @@ def _round(
         ),
         generator_cpu=result["cpu"],
         steal=_steal(cpu_before, cpu_after),
+        throttled=throttled / (result["closed"] - result["opened"]),
         ceiling=ceiling(
             row.variant,
             row.deployment.interface,
@@ -365,3 +370,13 @@ def _steal(before: Any, after: Any) -> float:
     """The share of all CPU time that the hypervisor gave to others; 0 where it does not tell."""
     total = sum(after) - sum(before)
     return float((getattr(after, "steal", 0) - getattr(before, "steal", 0)) / total) if total else 0
+
+
+def _throttled(stat: Path = CGROUP_CPU) -> float:
+    """Seconds for which a container's quota has held its processes back; 0 where there is none."""
+    with suppress(OSError):
+        for line in stat.read_text().splitlines():
+            name, _, microseconds = line.partition(" ")
+            if name == "throttled_usec":
+                return int(microseconds) / 1e6
+    return 0

@@ -140,6 +140,7 @@ def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) 
         "sampler_cpu": _figure(max(round_.sampler_cpu for round_ in used)),
         "load_generator_cpu": _figure(max(round_.generator_cpu for round_ in used)),
         "steal": _figure(max(round_.steal for round_ in used)),
+        "throttled": _figure(max(round_.throttled for round_ in used)),
         "valid": not because,
         "invalid_because": because,
     }

@@ -72,6 +72,7 @@ class Round:
     send_delay: float = 0  # ms, p99: how late the generator itself sent what was due (open loop)
     generator_capacity: float | None = None  # requests/s against a trivial server
     sampler_cpu: float = 0  # 0..1 of one core: what looking at the server cost
+    throttled: float = 0  # 0..1 of the window, held back by the container's quota
     broken: list[str] = field(default_factory=list)  # what went wrong around it
 
     @property
@@ -128,6 +129,11 @@ def failures(round_: Round) -> list[Sample]:
     return [sample for sample in round_.answers() if sample.error]
 
 
+def disturbed(round_: Round) -> bool:
+    """Whether so much was taken from it, by others or by a quota, that it is to be repeated."""
+    return max(round_.steal, round_.throttled) > MOST_STEAL
+
+
 def invalid_because(round_: Round, digest: int | None) -> list[str]:
     """Why the round does not count; nothing when it does.
 
@@ -150,6 +156,8 @@ def invalid_because(round_: Round, digest: int | None) -> list[str]:
     capacity = round_.generator_capacity
     if capacity and throughput(round_) > FASTEST_GENERATOR * capacity:
         reasons.append(f"the load generator is near its limit of {capacity:.0f} requests/s")
+    if round_.throttled > MOST_STEAL:
+        reasons.append(f"the container's quota held it back for {round_.throttled:.0%} of the time")
     if round_.steal > MOST_STEAL:
         reasons.append(f"the hypervisor took {round_.steal:.0%} of the CPU")
     if round_.ceiling and throughput(round_) > ABOVE_CEILING * round_.ceiling:

@@ -138,3 +138,15 @@ def test_usage_of_a_dead_server_is_nothing():
     with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
         assert servers.usage(server).memory_mb > 10
     assert servers.usage(server) == servers.Usage(0, 0, 0.0, 0.0)
+
+
+def test_what_a_containers_quota_took_is_read_from_its_cgroup(tmp_path):
+    stat = tmp_path / "cpu.stat"
+    assert measuring._throttled(stat) == 0
+    stat.write_text("usage_usec 9\nnr_throttled 3\nthrottled_usec 1500000\n")
+    assert measuring._throttled(stat) == 1.5
+
+
+def test_a_round_that_a_quota_held_back_is_invalid(generator):
+    round_ = replace(one_round(generator), throttled=0.2)
+    assert any("quota" in reason for reason in invalid_because(round_, None))
