@@ -53,6 +53,7 @@ from loadtests.rounds import invalid_because
 from loadtests.schedule import QUICK, Plan
 from project import pgbouncer as bouncing
 from project import services
+from project.deployments import DATABASE_MODES as MODES
 from project.deployments import DEPLOYMENTS
 from project.pgbouncer import why_missing
 from project.ports import free_port
@@ -991,13 +992,18 @@ def test_through_pgbouncer_djangos_iterator_opens_no_cursor_outside_of_a_transac
         assert not backends(postgres, server.name, "query LIKE '%%_django_curs%%'")
 
 
-@needs_pgbouncer
-@pytest.mark.parametrize("deployment", DEPLOYMENTS)
-def test_every_deployment_can_have_a_pgbouncer(deployment, postgres):
-    shaped = DEPLOYMENTS[deployment].shaped(database="pgbouncer")
-    with servers.serving([shaped]) as (server,):
-        assert get_many(server, path_of(orm_in_async, "sync"), 5) == {200: 5}
-        assert 1 <= len(backends(postgres, server.name)) <= 20
+@pytest.mark.parametrize(
+    "mode", [pytest.param(m, marks=needs_pgbouncer if m == "pgbouncer" else ()) for m in MODES]
+)
+def test_every_deployment_can_have_every_database_mode(mode, postgres):
+    shaped = [deployment.shaped(database=mode) for deployment in DEPLOYMENTS.values()]
+    with servers.serving(shaped) as running:
+        for server in running:
+            assert get_many(server, path_of(orm_in_async, "sync"), 5) == {200: 5}
+            if mode == "none":
+                until(lambda name=server.name: not backends(postgres, name))
+            else:
+                assert 1 <= len(backends(postgres, server.name)) <= 20
 
 
 @needs_pgbouncer
