@@ -16,6 +16,7 @@ from loadtests.servers import BASE_DIR
 from project import services
 
 COMPARE = [sys.executable, "manage.py", "compare"]
+SLUGS = ("cpu-bound", "gil")
 
 
 def compare(*arguments, env=None):
@@ -176,13 +177,13 @@ def server_of(process):
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Two comparisons, with services of their own, so that these can be killed too."""
+def run(tmp_path, request):
+    """Two comparisons, or the parameter's, with services of their own, which can be killed too."""
     path = tmp_path / "result.json"
     given = {service.variable for service in services.SERVICES} | {services.CHECKED}
     environ = {name: value for name, value in os.environ.items() if name not in given}
     process = subprocess.Popen(
-        [*COMPARE, "cpu-bound", "gil", "--quick", "--output", str(path)],
+        [*COMPARE, *getattr(request, "param", SLUGS), "--quick", "--output", str(path)],
         cwd=BASE_DIR,
         env=environ | {"SERVICES_DIR": str(tmp_path / "services")},
         stdout=subprocess.PIPE,
@@ -241,6 +242,7 @@ def test_a_run_that_is_killed_leaves_nothing(run):
     assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
+@pytest.mark.parametrize("run", [SLUGS[:1]], indirect=True)
 def test_a_server_that_dies_costs_its_round_and_no_more(run):
     process, path = run
     await_(lambda: generator_rounds(process), process)
