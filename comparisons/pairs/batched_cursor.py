@@ -67,7 +67,7 @@ async def async_fetchall(request: HttpRequest) -> JsonResponse:
     pool = await async_pool()
     async with pool.connection() as connection:
         cursor = await connection.execute(SQL, [ROWS])
-        for row in await cursor.fetchall():  # pitfall
+        for row in await cursor.fetchall():  # pitfall: all of them at once
             csv.add(row)
     return csv.response()
 

@@ -31,9 +31,7 @@ def sync(request: HttpRequest) -> JsonResponse:
 
 
 async def async_persistent(request: HttpRequest) -> JsonResponse:
-    await sync_to_async(
-        query
-    )()  # pitfall with CONN_MAX_AGE: in a thread that ends with the request
+    await sync_to_async(query)()  # pitfall with CONN_MAX_AGE: its thread ends with the request
     return JsonResponse({"slept": WAIT})
 
 
