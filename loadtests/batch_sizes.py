@@ -68,7 +68,7 @@ def bystander(url: str) -> Iterator[list[float]]:
 def main() -> None:
     deployment = DEPLOYMENTS["asgi-uvicorn"]
     configurations = [(trip, batch) for trip in ROUND_TRIPS for batch in BATCHES]
-    found: dict[tuple[float, int], list[tuple[float, float, float]]] = {
+    found: dict[tuple[int, int], list[tuple[float, float, float]]] = {
         configuration: [] for configuration in configurations
     }
     with services.running(), ExitStack() as stack:
@@ -83,6 +83,7 @@ def main() -> None:
         ]
         running = stack.enter_context(servers.serving([deployment] * len(environs), environs))
         up = dict(zip(configurations, running, strict=True))
+        idle = {of: servers.usage(server).memory_mb for of, server in up.items()}
         for server in running:
             get(server.url + PATH)
         for _turn in track(range(TURNS), "batch sizes", transient=True):
@@ -91,12 +92,19 @@ def main() -> None:
                 with bystander(url) as taken:
                     first, whole = get(url + PATH)
                 found[configuration].append((first, whole, max(taken, default=0)))
-    table = Table("ms away", "rows a batch", "rows/s", "first row, ms", "longest bystander, ms")
+        # Memory that Python has had it keeps: after all turns it is what the dearest needed.
+        grown = {of: servers.usage(server).memory_mb - idle[of] for of, server in up.items()}
+    table = Table(
+        *("ms away", "rows a batch", "rows/s", "first row, ms", "longest bystander, ms"),
+        "grown by, MB",
+    )
     for (trip, batch), turns in found.items():
         first, whole, longest = (median(column) for column in zip(*turns, strict=True))
         rate = rows_of(batch) / whole
-        cells = (f"{trip:g}", f"{batch:,}", f"{rate:,.0f}")
-        table.add_row(*cells, f"{1000 * first:.1f}", f"{1000 * longest:.1f}")
+        table.add_row(
+            *(f"{trip:g}", f"{batch:,}", f"{rate:,.0f}"),
+            *(f"{1000 * first:.1f}", f"{1000 * longest:.1f}", f"{grown[trip, batch]:.1f}"),
+        )
     Console().print(table)
 
 
