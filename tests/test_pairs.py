@@ -67,5 +67,6 @@ def test_every_variant_answers_alike_under_every_deployment(
         assert body
         return
     first = comparison.variants[0]
-    assert (status, body) == (200, answers[slug, first.name, first.deployment][2])
+    expected = answers[slug, first.name, first.deployment][2]
+    assert (status, body) == (200, expected), running[deployment].log.read_text()
     assert body
