@@ -234,6 +234,8 @@ class Row:
     p99: str
     bystander_p99: str
     connections: str
+    # Where requests only wait: the server's threads, and kB that it grew by for each of them.
+    waiting: tuple[str, str] | None
     invalid_because: tuple[str, ...] | None
 
 
@@ -265,6 +267,11 @@ class Result:
         """The load of all rows; None where they differ, and each row says its own."""
         loads = {row.load for row in self.rows}
         return loads.pop() if len(loads) == 1 else None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether requests only waited: then their number a second says nothing."""
+        return any(row.waiting for row in self.rows)
 
     @property
     def rounds(self) -> str:
@@ -379,9 +386,19 @@ def _row(measurement: dict[str, Any]) -> Row:
         p99=_figure(p99),
         bystander_p99=_figure(bystander_p99),
         connections=_figure(connections, 0),
+        waiting=_waiting(measurement) if measurement.get("waiting") else None,
         invalid_because=(
             None if measurement["valid"] else tuple(map(str, measurement["invalid_because"]))
         ),
+    )
+
+
+def _waiting(measurement: dict[str, Any]) -> tuple[str, str]:
+    threads, most, idle = _numbers(measurement["server"], "threads", "rss_mb", "idle_mb")
+    growth = None if most is None or idle is None else most - idle
+    return (
+        _figure(threads, 0),
+        _figure(None if growth is None else 1000 * growth / int(measurement["users"])),
     )
 
 

@@ -17,7 +17,7 @@ Metric = Literal[
     "latency_p99",  # ms
     "bystander",  # ms, the median
     "bystander_p99",  # ms
-    "cpu_per_request",  # CPU ms of the whole server
+    "cpu_per_request",  # CPU ms of the whole server, for an answer or for a request that waits
     "memory",  # MB that the server grew to above its idle size
     "threads",  # of the whole server, at most
     "connections",  # to Postgres, of the whole server, at most
@@ -126,6 +126,8 @@ class Comparison:
     """One question: its variants, the load they are measured under, and what theory expects.
 
     users: concurrent users, each of whom sends the next request as soon as the last is answered.
+    waiting: users -> seconds, where instead each of them sends one request, all at once, and it
+        waits for so long (`?seconds=`): what is measured is that they wait.
     work: the CPU-bound part of a request alone; timed in every round where given.
     round_trip: ms to Postgres, Valkey and the upstream; 0 is this machine.
     Of users and round_trip there may be several; every variant is measured in each case.
@@ -136,6 +138,7 @@ class Comparison:
     expectations: Sequence[Expectation]
     work: Callable[[], Any] | None = None
     round_trip: float | tuple[float, ...] = 0
+    waiting: Callable[[int], float] | None = None
 
     @property
     def module(self) -> Any:

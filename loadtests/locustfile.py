@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import gevent
+import gevent.event
 from locust import FastHttpUser, constant, events, tag, task
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -30,8 +30,8 @@ from comparisons.registry import Variant  # noqa: E402
 from project.middleware import HEADER  # noqa: E402
 
 BYSTANDER_PACE = 0.025  # seconds between two calls of the bystander
-# Seconds over which users come where nothing waits: all at once, they may all be accepted by one of
-# two processes, and stay there.
+# Seconds over which users come where nothing is known: all at once, they may all be accepted by one
+# of two processes, and stay there.
 SPREAD = 0.1
 
 
@@ -41,6 +41,10 @@ class CheckingUser(FastHttpUser):
     abstract = True
     # What X-Deployment must say; None by hand, where any server will do.
     server: str | None = None
+
+    def on_stop(self) -> None:
+        # At once, not when the garbage collector comes: a server that stops waits for connections.
+        self.client.client.close()
 
     def call(self, path: str, name: str, due: float | None = None) -> None:
         """One checked GET. `due`: when it should have started, by time.time(); None is now."""
@@ -60,7 +64,8 @@ class VariantUser(CheckingUser):
 
     abstract = True
     wait_time = constant(0)
-    # Users come spread over this many seconds, or they would move in lockstep.
+    # Users come spread over this many seconds, best those that all of them need for one request
+    # each: or they would move in lockstep, and be answered in bunches.
     spread: float = 0
     started = 0
     slug: str
@@ -74,6 +79,26 @@ class VariantUser(CheckingUser):
 
     def call_variant(self) -> None:
         self.call(f"/{self.slug}/{self.variant.name}/", name=f"{self.slug}/{self.variant.name}")
+
+
+class WaitingUser(VariantUser):
+    """Opens a connection, sends its request, and waits for the answer; in `compare`, only once.
+
+    Nothing else, so that thousands of users cost the load generator nothing while they wait.
+    """
+
+    abstract = True
+    seconds: float = 10
+    gate: gevent.event.Event | None = None  # in `compare`: all send when it opens
+
+    def on_start(self) -> None:
+        type(self).started += 1
+        if self.gate:
+            self.gate.wait()
+
+    def call_variant(self) -> None:
+        path = f"/{self.slug}/{self.variant.name}/?seconds={self.seconds:g}"
+        self.call(path, name=f"{self.slug}/{self.variant.name}")
 
 
 class OpenLoopUser(CheckingUser):
@@ -96,6 +121,7 @@ class OpenLoopUser(CheckingUser):
 
     def on_stop(self) -> None:
         self.under_way.join()
+        super().on_stop()
 
     def call_when_due(self) -> None:
         self.due += self.pace
@@ -131,12 +157,13 @@ def class_name(slug: str, variant: str) -> str:
 
 
 def _user_class(slug: str, variant: Variant) -> type[VariantUser]:
+    base = WaitingUser if COMPARISONS[slug].waiting else VariantUser
     decorated = tag(slug, variant.name)(task(lambda user: user.call_variant()))
     members = {
         **{"slug": slug, "variant": variant, "spread": variant.wait or SPREAD},
         **{"call_it": decorated, "__module__": __name__},
     }
-    return type(class_name(slug, variant.name), (VariantUser,), members)
+    return type(class_name(slug, variant.name), (base,), members)
 
 
 USERS: dict[tuple[str, str], type[VariantUser]] = {

@@ -6,6 +6,7 @@ in another's round; all of them up for the whole comparison, each idle but in it
 
 import json
 import os
+import resource
 import select
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,12 @@ from loadtests.rounds import Round, Sample
 from project import pgbouncer, services
 from project.deployments import CORES, UVICORN, Deployment
 from project.distance import at_distance
-from project.processes import dying_with_parent
+from project.processes import CPU_AFFINITY, dying_with_parent
 
+OTHER_FILES = 200  # than its users' connections that a server, or the load generator, opens
 CALIBRATION = 0.5  # seconds
 CGROUP_CPU = Path("/sys/fs/cgroup/cpu.stat")  # version 2, as a container sees its own
+WAITING_WINDOW = 0.2  # seconds: while all requests wait, nothing changes
 SAMPLING = 0.1  # seconds between two looks at what a server uses
 
 
@@ -47,6 +50,7 @@ class Row:
     round_trip: float = 0  # ms
     route: str = ""  # the variant's name in its URL
     rate: float | None = None  # requests/s, for an open loop
+    waiting: float | None = None  # seconds that every user's one request waits
 
     @property
     def key(self) -> tuple[str, int, float]:
@@ -55,29 +59,48 @@ class Row:
 
 @dataclass(frozen=True)
 class Generator:
-    """The locust process. capacity: requests/s against a trivial server, at the start."""
+    """The locust process. capacity: requests/s against a trivial server, at the start.
+
+    beside: what the environment of a server adds, to run beside it.
+    """
 
     process: subprocess.Popen[str]
     capacity: float | None = None
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
-def load_generator() -> Iterator[Generator]:
-    """It has a session of its own, so that Ctrl-C reaches `compare` alone."""
+def load_generator(pinned: bool = False) -> Iterator[Generator]:
+    """It has a session of its own, so that Ctrl-C reaches `compare` alone.
+
+    pinned: the last core is its own, and the others are the servers'.
+    """
+    own, beside = cores_apart() if pinned else ({}, {})
     process = subprocess.Popen(
         dying_with_parent([sys.executable, "-m", "loadtests.generator"]),
         cwd=servers.BASE_DIR,
+        env=os.environ | own,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     try:
-        generator = Generator(process)
+        generator = Generator(process, beside=beside)
         yield replace(generator, capacity=_capacity(generator))
     finally:
         process.kill()
         process.communicate()
+
+
+def cores_apart() -> tuple[dict[str, str], dict[str, str]]:
+    """What the environments of the generator and of the servers add. ValueError if they can't."""
+    if not hasattr(os, "sched_getaffinity"):
+        raise ValueError("this system pins no process to a core")
+    *others, last = sorted(os.sched_getaffinity(0))
+    if not others:
+        raise ValueError("there is one core only")
+    return {CPU_AFFINITY: str(last)}, {CPU_AFFINITY: ",".join(map(str, others))}
 
 
 def _capacity(generator: Generator) -> float:
@@ -88,7 +111,7 @@ def _capacity(generator: Generator) -> float:
         interface="asgi",
         command=(*UVICORN[:-1], "loadtests.trivial:app"),
     )
-    with servers.serving([trivial]) as (server,):
+    with servers.serving([trivial], [os.environ | generator.beside]) as (server,):
         slug, comparison = next(iter(COMPARISONS.items()))
         row = Row(comparison.variants[0], trivial, users=10, route=comparison.variants[0].name)
         return throughput_of(generator, slug, row, server, CALIBRATION)
@@ -98,7 +121,7 @@ def throughput_of(
     generator: Generator, slug: str, row: Row, server: servers.Running, window: float
 ) -> float:
     """Answers a second in one window, and nothing else."""
-    _order(generator, slug, row, server, window)
+    _order(generator, slug, row, server, schedule.Plan(window, looks=()))
     result = _expect(generator, "round")
     ends = [start + latency / 1000 for start, latency, *_ in result["samples"]]
     count = sum(result["opened"] <= end <= result["closed"] for end in ends)
@@ -123,9 +146,11 @@ def measure(
 
     Raises ServerError if a server does not start, ServiceError if a service goes away.
     """
-    rows, absent = _installed(rows)
-    for row in absent:
-        keep(_not_measured(comparison, row, pgbouncer.why_missing()))
+    reasons = [_why_not(row) for row in rows]
+    for row, why in zip(rows, reasons, strict=True):
+        if why:
+            keep(_not_measured(comparison, row, why))
+    rows = [row for row, why in zip(rows, reasons, strict=True) if not why]
     addresses = {s.variable: os.environ[s.variable] for s in services.SERVICES}
     with ExitStack() as stack:
         seen = {
@@ -134,6 +159,7 @@ def measure(
         }
         environs = [
             os.environ
+            | generator.beside
             | seen[row.round_trip]
             | {name: text.replace("{row}", str(n)) for name, text in row.variant.environ.items()}
             for n, row in enumerate(rows)
@@ -153,7 +179,7 @@ def measure(
                 server = running[index]
                 work = _timed(comparison.work, work) if comparison.work else None
                 round_ = _round(
-                    *(comparison, rows[index], number, plan.window, work),
+                    *(comparison, rows[index], number, plan, work),
                     *(server, idle[index], generator, backends),
                 )
                 keep(round_)
@@ -178,18 +204,32 @@ def _warm_up(slug: str, rows: list[Row], running: list[servers.Running]) -> None
     def call(row: Row, server: servers.Running) -> None:
         for _ in range(schedule.WARMING):
             with suppress(OSError):
-                urllib.request.urlopen(f"{server.url}/{slug}/{row.route}/", timeout=10).close()
+                url = f"{server.url}/{slug}/{row.route}/{'?seconds=0' if row.waiting else ''}"
+                urllib.request.urlopen(url, timeout=10).close()
 
     with ThreadPoolExecutor(max(1, len(rows))) as threads:
         list(threads.map(call, rows, running))
 
 
-def _installed(rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """Those that can be measured here, and those that need a program that is not installed."""
-    if not pgbouncer.why_missing():
-        return rows, []
-    absent = [row for row in rows if row.deployment.database == "pgbouncer"]
-    return [row for row in rows if row not in absent], absent
+def _why_not(row: Row) -> str:
+    """Why it can't be measured on this machine; nothing if it can."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if most != resource.RLIM_INFINITY and most < row.users + OTHER_FILES:
+        return f"a process may have {most} files open here, and {row.users} users need one each"
+    if row.deployment.database == "pgbouncer" and (why := pgbouncer.why_missing()):
+        return why
+    if role := row.variant.environ.get("DATABASE_ROLE"):
+        return _why_no_login(role.replace("{row}", "0"))
+    return ""
+
+
+def _why_no_login(role: str) -> str:
+    """Migration 0003 makes such roles, where DATABASE_URL's own may."""
+    try:
+        psycopg.connect(os.environ["DATABASE_URL"], user=role).close()
+    except psycopg.OperationalError as error:
+        return f"can't log in as {role}: {str(error).splitlines()[0]}"
+    return ""
 
 
 def _not_measured(comparison: Comparison, row: Row, reason: str) -> Round:
@@ -221,7 +261,7 @@ def _round(
     comparison: Comparison,
     row: Row,
     block: int,
-    window: float,
+    plan: schedule.Plan,
     work: float | None,
     server: servers.Running,
     idle_mb: float,
@@ -238,7 +278,16 @@ def _round(
             broken.append("PostgreSQL was away")
 
     asked = _pools(row, server)
-    _order(generator, comparison.slug, row, server, window)
+    most = ceiling(
+        row.variant,
+        row.deployment.interface,
+        users=row.users,
+        processes=row.deployment.workers,
+        threads=row.deployment.threads,
+        cores=CORES,
+        work=work,
+    )
+    _order(generator, comparison.slug, row, server, plan, most)
     _expect(generator, "open")
     sampler = time.process_time()
     before, cpu_before = servers.usage(server), psutil.cpu_times()
@@ -283,16 +332,9 @@ def _round(
         generator_cpu=result["cpu"],
         steal=_steal(cpu_before, cpu_after),
         throttled=throttled / (result["closed"] - result["opened"]),
-        ceiling=ceiling(
-            row.variant,
-            row.deployment.interface,
-            users=row.users,
-            processes=row.deployment.workers,
-            threads=row.deployment.threads,
-            cores=CORES,
-            work=work,
-        ),
-        wait=row.variant.wait,
+        ceiling=most,
+        wait=row.waiting or row.variant.wait,
+        waiting=row.waiting is not None,
         work=work,
         may_fail=row.variant.may_fail,
         rate=row.rate,
@@ -304,17 +346,26 @@ def _round(
 
 
 def _order(
-    generator: Generator, slug: str, row: Row, server: servers.Running, window: float
+    generator: Generator,
+    slug: str,
+    row: Row,
+    server: servers.Running,
+    plan: schedule.Plan,
+    most: float | None = None,
 ) -> None:
+    """most: the ceiling, in requests/s."""
     assert generator.process.stdin
     order = {
         "comparison": slug,
         "variant": row.route,
         "rate": row.rate,
+        "waiting": row.waiting,
         "host": server.url,
         "server": server.name,
         "users": row.users,
-        "window": window,
+        "spread": row.users / most if most else None,
+        "window": min(plan.window, WAITING_WINDOW) if row.waiting else plan.window,
+        "fewest": plan.fewest,
     }
     try:
         generator.process.stdin.write(json.dumps(order) + "\n")

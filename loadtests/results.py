@@ -135,6 +135,7 @@ def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) 
             "pool_wait_ms": _mean_of(round_.server.pool_wait_ms for round_ in used),
         },
         "ceiling": _figure(median(ceilings)) if ceilings else None,
+        "waiting": first.waiting,
         "rate": first.rate,
         "send_delay_ms": _figure(max(round_.send_delay for round_ in used)),
         "sampler_cpu": _figure(max(round_.sampler_cpu for round_ in used)),

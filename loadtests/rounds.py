@@ -69,6 +69,7 @@ class Round:
     work: float | None  # seconds of CPU, timed just before the round
     may_fail: bool = False  # failing is the lesson
     rate: float | None = None  # requests/s of an open loop; None is the closed loop
+    waiting: bool = False  # every user sends one request, and all of them wait during the window
     send_delay: float = 0  # ms, p99: how late the generator itself sent what was due (open loop)
     generator_capacity: float | None = None  # requests/s against a trivial server
     sampler_cpu: float = 0  # 0..1 of one core: what looking at the server cost
@@ -80,6 +81,16 @@ class Round:
         return self.variant, self.deployment, self.users, self.round_trip
 
     def answers(self) -> list[Sample]:
+        """Those that came in the window; where requests wait, those that did so all through it.
+
+        A request is known to wait from `wait` seconds before its answer.
+        """
+        if self.waiting and self.wait:
+            return [
+                sample
+                for sample in self.samples
+                if sample.end - self.wait <= self.opened and sample.end >= self.closed
+            ]
         return [sample for sample in self.samples if self.opened <= sample.end <= self.closed]
 
     def bystander_answers(self) -> list[Sample]:
@@ -91,9 +102,10 @@ def throughput(round_: Round) -> float:
     """Answers a second: those in the window, over the time from the last answer before it.
 
     Both ends are answers, so that a view that gives ten a second is not counted as nine or eleven.
+    Where requests only wait, none is answered in the window.
     """
     answers = round_.answers()
-    if not answers:
+    if not answers or round_.waiting:
         return 0
     before = [sample.end for sample in round_.samples if sample.end < round_.opened]
     span = max(sample.end for sample in answers) - max(before, default=round_.opened)
@@ -143,10 +155,13 @@ def invalid_because(round_: Round, digest: int | None) -> list[str]:
     if not round_.samples and reasons:  # it was not measured at all
         return reasons
     answers = round_.answers()
-    calls = ([] if round_.may_fail else answers) + round_.bystander_answers()
+    asked = round_.samples if round_.waiting else answers
+    calls = ([] if round_.may_fail else asked) + round_.bystander_answers()
     for error, count in Counter(sample.error for sample in calls if sample.error).most_common(2):
         reasons.append(f"{count} of {len(calls)} answers failed: {error}")
-    if len(answers) < FEWEST_ANSWERS:
+    if round_.waiting and len(answers) < round_.users:
+        reasons.append(f"{len(answers)} of {round_.users} requests waited at once")
+    elif not round_.waiting and len(answers) < FEWEST_ANSWERS:
         reasons.append(f"only {len(answers)} answers in the window")
     bodies = {sample.digest for sample in answers if not sample.error}
     if digest is not None and bodies - {digest}:

@@ -10,7 +10,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Plan:
-    """window: seconds that a round measures. looks: after how many blocks to look at the verdicts.
+    """window: seconds that a round measures, and longer until it has `fewest` answers.
+    looks: after how many blocks to look at the verdicts.
 
     After a look, only those rows go on of which something is expected that is not decided. The
     number of looks is fixed beforehand, and each uses its equal share of the 5 % (Bonferroni):
@@ -19,6 +20,7 @@ class Plan:
 
     window: float
     looks: tuple[int, ...]
+    fewest: int = 5
 
     @property
     def confidence(self) -> float:
@@ -29,7 +31,7 @@ class Plan:
 WARMING = 3  # calls of every server before the first round
 REPEATS = 2  # of a round that was disturbed, on average over the rows of a comparison
 FULL = Plan(window=0.5, looks=(4, 8))
-QUICK = Plan(window=0.3, looks=(3,))
+QUICK = Plan(window=0.25, looks=(3,), fewest=3)
 
 
 def block(rows: Sequence[T], seed: int, number: int) -> list[T]:

@@ -25,31 +25,47 @@ def measurement_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     ]
     for heading, _key in cases:
         table.add_column(heading, justify="right")
+    waiting = any(row["waiting"] for row in rows)
+    first = ("threads", "kB a\nrequest") if waiting else ("req/s (interval)", "% of\nceiling")
+    last = () if waiting else ("db\nconns",)
     for heading in (
         "processes\n× threads",
-        "req/s (interval)",
-        "% of\nceiling",
+        *first,
         "p50",
         "p99",
         "bystander\np99",
-        "db\nconns",
+        *last,
     ):
         table.add_column(heading, justify="right")
     for row in rows:
-        rate = row["throughput"]
-        share = rate["mean"] / row["ceiling"] if row["ceiling"] and rate["mean"] else None
         name = row["variant"] if row["valid"] else f"{row['variant']} (invalid)"
         table.add_row(
             *(name, row["deployment"], *(f"{row[key]:g}" for _heading, key in cases)),
             f"{row['workers']} × {row['worker_threads'] or '∞'}",
-            f"{figure(rate['mean'])} ({figure(rate['low'])}–{figure(rate['high'])})",
-            "" if share is None else f"{share:.0%}",
+            *(_waiting(row) if waiting else _throughput(row)),
             *(figure(row["latency_ms"][q]) for q in ("p50", "p99")),
             figure(row["bystander_ms"]["p99"]),
-            str(row["server"]["db_connections"]),
+            *(() if waiting else (str(row["server"]["db_connections"]),)),
             style=None if row["valid"] else COLOURS["invalid"],
         )
     return table
+
+
+def _throughput(row: Mapping[str, Any]) -> tuple[str, str]:
+    rate = row["throughput"]
+    share = rate["mean"] / row["ceiling"] if row["ceiling"] and rate["mean"] else None
+    return (
+        f"{figure(rate['mean'])} ({figure(rate['low'])}–{figure(rate['high'])})",
+        "" if share is None else f"{share:.0%}",
+    )
+
+
+def _waiting(row: Mapping[str, Any]) -> tuple[str, str]:
+    """The server's threads, and the memory that it grew by for each request that waits."""
+    server = row["server"]
+    return str(server["threads"]), figure(
+        1000 * (server["rss_mb"] - server["idle_mb"]) / row["users"]
+    )
 
 
 def verdict_line(verdict: Verdict) -> Text:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 
+from django.http import JsonResponse
 from django.urls import path
 
 from comparisons.pairs import COMPARISONS
@@ -46,10 +47,16 @@ def other_body(request):
     return another_body(variant.view(request))
 
 
+async def in_a_hurry(request):
+    return JsonResponse({"waited": True})
+
+
 if kind == "pitfall":
     lie = next(v.view for v in comparison.variants if v.pitfall)
 elif kind == "body":
     lie = async_other_body if variant.is_async else other_body
+elif kind == "hurry":
+    lie = in_a_hurry
 else:
     lie = a_fifth_slower(variant.view)
 

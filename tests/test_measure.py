@@ -1,7 +1,9 @@
 """What makes a round invalid, each caused for real; and what the open loop sees."""
 
+import os
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from comparisons.pairs import COMPARISONS
@@ -11,7 +13,8 @@ from loadtests.intervals import percentile
 from loadtests.measure import load_generator, measure
 from loadtests.rounds import Sample, invalid_because
 from loadtests.schedule import Plan, block
-from project.deployments import DEPLOYMENTS, UVICORN, Deployment
+from project.deployments import CORES, DEPLOYMENTS, UVICORN, Deployment
+from tests.clients import until
 
 PLAN = Plan(window=0.3, looks=(1,))
 BLOCKING_CALL = COMPARISONS["blocking-call"]
@@ -53,7 +56,7 @@ def test_a_stale_server_is_not_measured(generator):
     with servers.serving([deployment]) as (server,):
         row = selection.rows_of(BLOCKING_CALL, [], None)[-1]
         stale = replace(server, nonce="00000000")
-        measuring._order(generator, "blocking-call", row, stale, 0.2)
+        measuring._order(generator, "blocking-call", row, stale, PLAN)
         result = measuring._expect(generator, "round")
     errors = {Sample(*sample).error for sample in result["samples"]}
     assert errors == {
@@ -120,7 +123,7 @@ def test_the_open_loop_reports_a_freeze_that_the_closed_loop_hides(
     rate, sees, freezing_server, generator
 ):
     row = replace(selection.rows_of(BLOCKING_CALL, [], rate)[-1], users=1)
-    measuring._order(generator, "blocking-call", row, freezing_server, 3.0)
+    measuring._order(generator, "blocking-call", row, freezing_server, Plan(window=3.0, looks=()))
     result = measuring._expect(generator, "round")
     samples = [Sample(*sample) for sample in result["samples"]]
     window = [s for s in samples if result["opened"] <= s.start <= result["closed"]]
@@ -128,6 +131,78 @@ def test_the_open_loop_reports_a_freeze_that_the_closed_loop_hides(
     # A hundred calls fell due while it was frozen; the one closed-loop user has made only one.
     assert (percentile([s.latency for s in window], 99) > 500) == sees
     assert (result["send_delay"] > 0) == sees
+
+
+# --- Requests that only wait
+
+WAITING = 30
+
+
+def waiting_round(generator, **changes):
+    many_waiting = replace(COMPARISONS["many-waiting"], users=WAITING)
+    return one_round(generator, "async_shared_thread", many_waiting, **changes)
+
+
+def test_as_many_requests_wait_at_once_as_there_are_users(generator):
+    round_ = waiting_round(generator)
+    assert invalid_because(round_, None) == []
+    assert len(round_.samples) == len(round_.answers()) == WAITING
+    assert min(sample.latency for sample in round_.samples) >= 1000 * round_.wait
+
+
+def test_a_round_in_which_they_did_not_wait_is_no_result(generator):
+    lie = {"DJANGO_SETTINGS_MODULE": "tests.lying_settings"}
+    at_once = lie | {"LIE": "many-waiting/async_shared_thread hurry"}
+    reasons = invalid_because(waiting_round(generator, environ=at_once), None)
+    assert reasons == [f"0 of {WAITING} requests waited at once"]
+
+
+def test_more_users_than_a_process_may_have_files_are_not_measured(generator, monkeypatch):
+    monkeypatch.setattr(measuring.resource, "getrlimit", lambda _: (99, 99))
+    reasons = invalid_because(waiting_round(generator), None)
+    assert reasons == [f"a process may have 99 files open here, and {WAITING} users need one each"]
+
+
+# --- The generator
+
+
+def test_users_close_their_connections_when_the_round_ends(generator):
+    deployment = DEPLOYMENTS["wsgi-threads"]
+    row = selection.rows_of(BLOCKING_CALL, [], None)[0]
+    with servers.serving([deployment]) as (server,):
+        measuring._order(generator, "blocking-call", row, server, PLAN)
+        measuring._expect(generator, "open")
+        assert connections_of(server)
+        measuring._expect(generator, "round")
+        until(lambda: not connections_of(server))
+
+
+def connections_of(server):
+    (worker,) = psutil.Process(server.process.pid).children()
+    return [
+        c
+        for c in worker.net_connections("tcp")
+        if c.status == psutil.CONN_ESTABLISHED and c.laddr.port == server.port
+    ]
+
+
+def test_with_one_core_nothing_can_be_pinned(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    with pytest.raises(ValueError, match="one core only"):
+        measuring.cores_apart()
+
+
+@pytest.mark.skipif(CORES < 2, reason="pinning needs two cores")
+def test_pinned_the_generator_and_the_servers_share_no_core():
+    with load_generator(pinned=True) as generator:
+        of_generator = set(psutil.Process(generator.process.pid).cpu_affinity())
+        with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [os.environ | generator.beside]) as (
+            server,
+        ):
+            of_server = set(psutil.Process(server.process.pid).cpu_affinity())
+    assert of_generator
+    assert of_server
+    assert not of_generator & of_server
 
 
 def test_calibration_finds_the_generators_capacity(generator):

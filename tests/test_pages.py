@@ -355,6 +355,17 @@ def test_file_of_a_run_that_has_measured_nothing_yet_is_passed_over(
     assert "Skipped" not in text_of(client, "/cpu-bound/")
 
 
+def test_where_requests_only_wait_threads_and_memory_are_shown_and_no_rate(
+    client: Client, save: Save
+) -> None:
+    server = MEASUREMENT["server"] | {"threads": 1002, "rss_mb": 95.0, "idle_mb": 57.0}
+    save(measurement={"waiting": True, "users": 1000, "server": server})
+    text = text_of(client, "/cpu-bound/")
+    assert "kB a request" in text
+    assert "1,002 38.0" in text
+    assert "Requests/s" not in text
+
+
 def test_run_of_variants_against_themselves_is_no_result(client: Client, save: Save) -> None:
     save("2026-11-23T00-00-00Z.json", options={"null": True})
     save()

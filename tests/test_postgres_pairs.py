@@ -45,6 +45,7 @@ from comparisons.pairs import (
     transactions,
 )
 from comparisons.pairs import connections as connections_pair
+from loadtests import measure as measuring
 from loadtests import results, selection, servers
 from loadtests.arguments import reshape
 from loadtests.backends import Backends
@@ -243,6 +244,14 @@ def test_without_the_right_to_create_roles_the_migration_leaves_them_out(
     assert found == (None if target else "comparisons_account",)
     query = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'comparisons_limited_%'"
     assert postgres.execute(query).fetchone() == (32,)
+
+
+def test_where_nobody_can_log_in_as_these_roles_the_rows_say_so(
+    database_of_a_plain_role, monkeypatch
+):
+    monkeypatch.setenv("DATABASE_URL", database_of_a_plain_role)  # another password than theirs
+    row = selection.rows_of(connections_pair.comparison, [], None)[0]
+    assert "can't log in as comparisons_limited_0" in measuring._why_not(row)
 
 
 # --- connection-per-request

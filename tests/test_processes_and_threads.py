@@ -15,6 +15,7 @@ import psutil
 import pytest
 from asgiref.sync import ThreadSensitiveContext
 from django.core.asgi import get_asgi_application
+from django.core.exceptions import BadRequest
 from django.http import JsonResponse
 from django.test import RequestFactory, override_settings
 from django.urls import path
@@ -120,8 +121,8 @@ def test_one_loop_lets_nothing_else_run_while_it_computes(request_, monkeypatch)
 # --- many-waiting
 
 
-def test_a_thousand_waiting_coroutines_wait_together_in_one_thread(request_, monkeypatch):
-    monkeypatch.setattr(many_waiting, "WAIT", 0.05)
+def test_a_thousand_waiting_coroutines_wait_together_in_one_thread():
+    request_ = RequestFactory().get("/?seconds=0.05")
 
     async def main():
         waiting = [asyncio.ensure_future(many_waiting.async_native(request_)) for _ in range(1000)]
@@ -132,6 +133,15 @@ def test_a_thousand_waiting_coroutines_wait_together_in_one_thread(request_, mon
         await asyncio.gather(*waiting)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("text", ["", "long", "-1", "60.1", "nan", "inf", "1e400"])
+@pytest.mark.parametrize("view", [many_waiting.sync, many_waiting.async_native])
+def test_how_long_to_wait_is_bounded(view, text):
+    """BadRequest is what Django answers with status 400."""
+    request = RequestFactory().get("/", {"seconds": text})
+    with pytest.raises(BadRequest, match="seconds"):
+        asyncio.run(view(request)) if asyncio.iscoroutinefunction(view) else view(request)
 
 
 TOGETHER = 20

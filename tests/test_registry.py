@@ -8,6 +8,7 @@ import pytest
 from comparisons import pairs
 from comparisons.pairs import COMPARISONS
 from comparisons.registry import THEORY, Expectation, Variant, ceiling
+from loadtests import selection
 from project.deployments import DEPLOYMENTS
 
 EACH_COMPARISON = pytest.mark.parametrize("comparison", COMPARISONS.values(), ids=COMPARISONS)
@@ -116,6 +117,32 @@ def test_the_ceiling_is_littles_law_or_the_cores(variant, interface, load, reque
 def test_an_expectation_has_exactly_one_kind_of_bound(bounds):
     with pytest.raises(ValueError, match="one of"):
         Expectation(view, "latency", of="wait", **bounds)
+
+
+def selected(**options):
+    """What a run with these options measures: {slug: (comparison, rows)}."""
+    defaults = {"slugs": [], "deployment": [], "users": None, "round_trip": None, "rate": None}
+    shape = {"workers": None, "threads": None, "database": None, "quick": False, "null": False}
+    return {c.slug: (c, rows) for c, rows in selection.choose(defaults | shape | options)}
+
+
+def test_a_quick_run_leaves_out_the_crowds_and_what_is_expected_of_them():
+    whole, quick = selected()["many-waiting"], selected(quick=True)["many-waiting"]
+    assert {row.users for row in whole[1]} == {10, 100, 1_000, 5_000}
+    assert {row.users for row in quick[1]} == {10, 100}
+    assert {e.users for e in quick[0].expectations} == {10, 100}
+
+
+def test_a_quick_run_has_every_other_row_of_a_whole_one():
+    whole, quick = selected(), selected(quick=True)
+    assert all(
+        quick[slug][1] == rows for slug, (_, rows) in whole.items() if slug != "many-waiting"
+    )
+
+
+def test_the_users_that_were_asked_for_are_no_crowd():
+    _, rows = selected(quick=True, users=2_000)["many-waiting"]
+    assert {row.users for row in rows} == {2_000}
 
 
 def test_a_bound_may_depend_on_the_load():

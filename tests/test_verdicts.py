@@ -22,7 +22,7 @@ def made_round(variant="async_native", block=1, rate=100.0, **changes):
         "variant": variant,
         "deployment": "asgi-uvicorn",
         "block": block,
-        "users": 10,
+        "users": blocking_call.comparison.users,
         "round_trip": 0,
         "workers": 1,
         "worker_threads": 1,
@@ -110,6 +110,23 @@ def test_only_the_rows_of_an_undecided_expectation_are_in_doubt():
         ("async_native", *case),
         ("async_blocking", *case),
     }
+
+
+def test_requests_that_only_wait_count_if_they_do_so_through_the_whole_window():
+    """Each waits for 5 s, and so from 5 s before its answer; the window is from 100 to 101."""
+    came_and_was_answered = {
+        "in time": (97.0, 102.0),
+        "in time, and sent early": (95.0, 104.5),
+        "too late": (98.0, 105.5),
+        "too early": (95.0, 100.5),
+    }
+    samples = [
+        Sample(sent, 1000 * (end - sent), 200, BODY, None)
+        for sent, end in came_and_was_answered.values()
+    ]
+    round_ = made_round(samples=samples, waiting=True, wait=5.0, users=4)
+    assert round_.answers() == samples[:2]
+    assert invalid_because(round_, BODY) == ["2 of 4 requests waited at once"]
 
 
 def test_an_expectation_of_a_variant_that_was_not_measured_has_no_verdict():

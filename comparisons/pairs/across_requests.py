@@ -13,7 +13,7 @@ from django.http import HttpRequest, JsonResponse
 from comparisons.registry import Comparison, Expectation, Variant
 from comparisons.resources import async_upstream, upstream
 
-WAITS_MS = (70, 50)
+WAITS_MS = (35, 25)
 SUM = sum(WAITS_MS) / 1000
 
 
@@ -28,7 +28,7 @@ async def async_sequential(request: HttpRequest) -> JsonResponse:
 
 
 comparison = Comparison(
-    users=8,
+    users=5,
     variants=[
         Variant(sync, "wsgi-sync", name="sync_one_worker", workers=1, wait=SUM),
         Variant(sync, "wsgi-threads", name="sync_threads", wait=SUM),

@@ -39,7 +39,7 @@ async def async_native(request: HttpRequest) -> JsonResponse:
 
 
 comparison = Comparison(
-    users=10,
+    users=6,
     variants=[
         Variant(sync, "wsgi-threads", wait=WAIT),
         Variant(async_blocking, "asgi-uvicorn", wait=WAIT, slots=1, pitfall=True),

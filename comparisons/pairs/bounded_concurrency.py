@@ -21,7 +21,7 @@ from django.http import HttpRequest, JsonResponse
 from comparisons.registry import Comparison, Expectation, Variant
 from comparisons.resources import async_upstream, upstream
 
-CAPACITY, WAIT_MS, CALLS = 10, 50, 12
+CAPACITY, WAIT_MS, CALLS = 10, 40, 12
 PATH = f"/limited/{settings.DEPLOYMENT_NONCE or 'anyone'}/{CAPACITY}/{WAIT_MS}"
 SUM = CALLS * WAIT_MS / 1000
 THREADS = ThreadPoolExecutor(CAPACITY)  # a pool of threads is a bound by itself
@@ -120,7 +120,7 @@ comparison = Comparison(
         Expectation(async_semaphore, "failures", at_most=0),
         Expectation(async_worker_queue, "failures", at_most=0),
         Expectation(sync_threads, "failures", at_most=0),
-        # The capacity is the ceiling; three tenths are left for what 200 calls a second cost.
+        # The capacity is the ceiling; three tenths are left for what 250 calls a second cost.
         Expectation(async_semaphore, "throughput", of="ceiling", at_least=0.7),
         # It uses CAPACITY slots, and one call after another a slot a user; as much is left.
         Expectation(

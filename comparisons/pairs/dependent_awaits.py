@@ -18,7 +18,7 @@ from comparisons.registry import Comparison, Expectation, Variant
 from comparisons.resources import async_upstream, upstream
 
 # Orders and terms need the customer, here to know how long to wait; the rates need nothing.
-CUSTOMER_MS, ORDERS_MS, TERMS_MS, RATES_MS = 50, 100, 50, 100
+CUSTOMER_MS, ORDERS_MS, TERMS_MS, RATES_MS = 25, 50, 25, 50
 SUM = (CUSTOMER_MS + ORDERS_MS + TERMS_MS + RATES_MS) / 1000
 CRITICAL_PATH = max(CUSTOMER_MS + max(ORDERS_MS, TERMS_MS), RATES_MS) / 1000
 STAGES = (max(CUSTOMER_MS, RATES_MS) + max(ORDERS_MS, TERMS_MS)) / 1000
@@ -72,7 +72,7 @@ async def async_by_dependency(request: HttpRequest) -> JsonResponse:
 
 
 comparison = Comparison(
-    users=5,
+    users=3,
     variants=[
         Variant(sync, "wsgi-threads", wait=SUM),
         Variant(sync_threads, "wsgi-threads", wait=CRITICAL_PATH),

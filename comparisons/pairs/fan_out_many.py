@@ -77,7 +77,7 @@ async def async_bounded(request: HttpRequest) -> JsonResponse:
 
 
 comparison = Comparison(
-    users=2,
+    users=1,
     variants=[
         Variant(sync_threads, "wsgi-threads", wait=ITEMS / AT_ONCE * WAIT),
         Variant(async_gather_all, "asgi-uvicorn", wait=WAIT, pitfall=True),
@@ -87,7 +87,7 @@ comparison = Comparison(
     ],
     expectations=[
         # Whatever the loop does in one go, it does for AT_ONCE instead of for ITEMS: a twentieth.
-        # Half is left for the other user's share of the loop and for the bystander's own request.
+        # Half is left for the bystander's own request.
         Expectation(async_batches, "bystander_p99", of=async_gather_all, at_most=0.5),
         Expectation(async_bounded, "bystander_p99", of=async_gather_all, at_most=0.5),
         # A twentieth of the tasks, timers and futures, and what any server grows by when it is used

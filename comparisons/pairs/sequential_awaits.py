@@ -14,7 +14,7 @@ from django.http import HttpRequest, JsonResponse
 from comparisons.registry import Comparison, Expectation, Variant
 from comparisons.resources import async_upstream, upstream
 
-WAITS_MS = (100, 50, 150)
+WAITS_MS = (50, 25, 75)
 SUM, LONGEST = sum(WAITS_MS) / 1000, max(WAITS_MS) / 1000
 
 
@@ -53,7 +53,7 @@ async def async_task_group(request: HttpRequest) -> JsonResponse:
 
 
 comparison = Comparison(
-    users=8,
+    users=4,
     variants=[
         Variant(sync, "wsgi-threads", wait=SUM),
         Variant(sync_threads, "wsgi-threads", wait=LONGEST),

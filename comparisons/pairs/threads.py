@@ -17,7 +17,7 @@ from django.http import HttpRequest, JsonResponse
 
 from comparisons.registry import Comparison, Expectation, Variant
 
-WAIT = 0.15
+WAIT = 0.1
 OWN_EXECUTOR = ThreadPoolExecutor(100)
 DEFAULT_THREADS = ThreadPoolExecutor()._max_workers  # min(32, cores + 4), as in the loop's own
 
@@ -48,7 +48,7 @@ async def async_native(request: HttpRequest) -> JsonResponse:
 
 
 comparison = Comparison(
-    users=30,
+    users=20,
     variants=[
         Variant(sync, "wsgi-threads", wait=WAIT),
         Variant(async_default_executor, "asgi-uvicorn", wait=WAIT, slots=DEFAULT_THREADS),

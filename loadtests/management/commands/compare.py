@@ -25,14 +25,14 @@ from loadtests.arguments import (
     bad,
     within,
 )
-from loadtests.measure import Generator, Row, load_generator, measure
+from loadtests.measure import Generator, Row, cores_apart, load_generator, measure
 from loadtests.rounds import Round
 from loadtests.selection import choose
 from loadtests.servers import ServerError
 from loadtests.verdicts import Verdict
 from project import schema, services
 
-RECORDED = (*SHAPE, "quick", "null", "deployment", "users", "round_trip", "rate")
+RECORDED = (*SHAPE, "quick", "null", "pin", "deployment", "users", "round_trip", "rate")
 REFUTED, UNDECIDED = 1, 3  # with --check
 MOST_USERS, LONGEST_ROUND_TRIP, MOST_RATE = 10_000, 1_000, 10_000
 
@@ -78,6 +78,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--output", type=Path, metavar="FILE", help="the result file")
         add_shape(parser)
+        parser.add_argument(
+            "--pin",
+            action="store_true",
+            help="the load generator has the last core for itself, the servers have the others",
+        )
         parser.add_argument("--seed", type=int, metavar="N", help="of the order of the rounds")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -93,6 +98,11 @@ class Command(BaseCommand):
             for comparison, rows in chosen:
                 console.print(listing(comparison, rows))
             return
+        if options["pin"]:
+            try:
+                cores_apart()
+            except ValueError as error:
+                raise bad(f"--pin: {error}") from None
         plan = schedule.QUICK if options["quick"] else schedule.FULL
         seed = random.randrange(2**32) if options["seed"] is None else options["seed"]
         path = options["output"] or settings.RESULTS_DIR / f"{results.now().replace(':', '-')}.json"
@@ -105,7 +115,7 @@ class Command(BaseCommand):
         run = Run(path, {})
         status = 0
         try:
-            with services.running(), load_generator() as generator:
+            with services.running(), load_generator(options["pin"]) as generator:
                 schema.ensure()
                 run.result.update(
                     schema=results.SCHEMA,
