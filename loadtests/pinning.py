@@ -5,7 +5,6 @@ how far apart two rounds of one block are that measured the same view (|A / A - 
 variant what pinning changes: the median throughput with it, divided by that without.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,8 +15,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from loadtests import results, rounds
-from loadtests.rounds import Round
-from loadtests.selection import AGAIN
+from loadtests.rounds import AGAIN, Round
 from project.services import BASE_DIR
 
 TIMES = 4
@@ -80,5 +78,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     sys.exit(main())

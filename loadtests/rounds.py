@@ -8,6 +8,7 @@ from typing import NamedTuple
 from comparisons.registry import Metric
 from loadtests.intervals import percentile
 
+AGAIN = "_again"  # ends the second name of a variant that is measured against itself
 BUSIEST_GENERATOR = 0.8  # of one core: above it, the generator's own queue is in the latency
 FASTEST_GENERATOR = 0.8  # of what it can do against a trivial server
 # Steal stretches CPU-bound work by as much: a tenth is what "no difference" leaves room for.

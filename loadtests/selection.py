@@ -7,9 +7,9 @@ from comparisons.pairs import COMPARISONS
 from comparisons.registry import Comparison, Expectation, Metric
 from loadtests.arguments import known, reshape
 from loadtests.measure import Row
+from loadtests.rounds import AGAIN
 from project.deployments import DEPLOYMENTS
 
-AGAIN = "_again"
 MOST_QUICKLY = 100  # users of a quick run: a thousand take seconds to come
 
 
