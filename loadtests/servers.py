@@ -4,13 +4,15 @@ import os
 import secrets
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 import psutil
 
@@ -18,6 +20,7 @@ from project.deployments import Deployment
 from project.middleware import HEADER
 from project.ports import free_port
 from project.processes import dying_with_parent
+from project.services import ServiceError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LONGEST_START = 30  # seconds
@@ -26,6 +29,15 @@ LONGEST_STOP = 10  # seconds
 
 class ServerError(Exception):
     """A server that does not start; str() is one line for the terminal."""
+
+
+def run_script(main: Callable[[], int | None]) -> NoReturn:
+    """Runs it and exits with what it returns; with 2, after one line, if something can't start."""
+    try:
+        sys.exit(main())
+    except (ServerError, ServiceError) as error:
+        sys.stderr.write(f"{sys.argv[0]}: {error}\n")
+        sys.exit(2)
 
 
 @dataclass(frozen=True)
