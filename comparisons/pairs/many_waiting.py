@@ -77,8 +77,7 @@ comparison = Comparison(
     expectations=[
         # A thread for each request that waits.
         *(Expectation(sync, "threads", at_least=as_many, users=users) for users in CROWDS),
-        # An event loop has its thread and a few helpers, the default executor's at the most
-        # (min(32, cores + 4)), however many wait.
+        # An event loop has its thread and a few helpers, however many wait: twenty is generous.
         *(Expectation(async_native, "threads", at_most=20, users=users) for users in CROWDS),
         *(
             Expectation("async_shared_thread", "threads", at_most=20, users=users)
