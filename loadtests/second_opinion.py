@@ -46,7 +46,7 @@ def main() -> int:
         them = wrk(f"{up[0].url}/{SLUG}/{VARIANT}/", row.users)
         us = (before + throughput_of(generator, SLUG, row, up[0], OUR_SECONDS)) / 2
     difference = us / them - 1
-    print(f"{SLUG}/{VARIANT}, {row.users} users: wrk for {THEIR_SECONDS} s between two rounds of ours")
+    print(f"{SLUG}/{VARIANT}, {row.users} users, wrk {THEIR_SECONDS} s between two rounds of ours:")
     print(f"locust {us:.1f} requests/s, wrk {them:.1f} requests/s, difference {difference:+.1%}")
     capacity = generator.capacity or 0
     print(f"({us / capacity:.0%} of the load generator's capacity of {capacity:.0f} requests/s)")
