@@ -10,6 +10,7 @@ from django.core.management import execute_from_command_line
 from environs import EnvError
 
 from project import schema, services
+from project.keeper import ServiceError
 
 # These need no database, or (compare, serve) start the services once their arguments are known to
 # be good.
@@ -27,7 +28,7 @@ def main() -> None:
             if needs_services and command != "migrate":
                 schema.ensure()
             execute_from_command_line(sys.argv)
-    except (services.ServiceError, EnvError) as error:
+    except (ServiceError, EnvError) as error:
         print(f"{sys.argv[0]}: {error}", file=sys.stderr)
         sys.exit(2)
 

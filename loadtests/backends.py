@@ -4,7 +4,7 @@ import time
 
 import psycopg
 
-from project.services import ServiceError
+from project.keeper import ServiceError
 
 ABSENCE_LIMIT = 5  # seconds that a PostgreSQL that restarts may be away
 

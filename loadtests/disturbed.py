@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from project.deployments import CORES
-from project.services import BASE_DIR
+from project.processes import BASE_DIR
 
 BUSY = 4.0  # seconds on, and as many off
 SLUGS = ("blocking-call", "cpu-bound", "workers", "sequential-awaits")

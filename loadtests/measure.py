@@ -31,7 +31,7 @@ from loadtests.rounds import Round, Sample
 from project import pgbouncer, services
 from project.deployments import CORES, UVICORN, Deployment
 from project.distance import at_distance
-from project.processes import CPU_AFFINITY, dying_with_parent
+from project.processes import BASE_DIR, CPU_AFFINITY, dying_with_parent
 
 OTHER_FILES = 200  # than its users' connections that a server, or the load generator, opens
 CALIBRATION = 0.5  # seconds
@@ -78,7 +78,7 @@ def load_generator(pinned: bool = False) -> Iterator[Generator]:
     own, beside = cores_apart() if pinned else ({}, {})
     process = subprocess.Popen(
         dying_with_parent([sys.executable, "-m", "loadtests.generator"]),
-        cwd=servers.BASE_DIR,
+        cwd=BASE_DIR,
         env=os.environ | own,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

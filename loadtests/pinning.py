@@ -16,7 +16,7 @@ from statistics import median, quantiles
 
 from loadtests import results, rounds
 from loadtests.rounds import AGAIN, Round
-from project.services import BASE_DIR
+from project.processes import BASE_DIR
 
 TIMES = 4
 SLUGS = ("cpu-bound", "thread-hops")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from project.services import BASE_DIR
+from project.processes import BASE_DIR
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 

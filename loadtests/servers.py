@@ -17,12 +17,11 @@ from typing import NoReturn
 import psutil
 
 from project.deployments import Deployment
+from project.keeper import ServiceError
 from project.middleware import HEADER
 from project.ports import free_port
-from project.processes import dying_with_parent
-from project.services import ServiceError
+from project.processes import BASE_DIR, dying_with_parent
 
-BASE_DIR = Path(__file__).resolve().parent.parent
 LONGEST_START = 30  # seconds
 LONGEST_STOP = 10  # seconds
 

@@ -26,16 +26,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import psutil
 import uvloop
 
-from project.processes import die_with_parent, raise_file_limit
+from project.processes import BASE_DIR, die_with_parent, raise_file_limit
 
-BASE_DIR = Path(__file__).resolve().parent.parent
 DEFAULT_PORTS = {"postgres": 5432, "postgresql": 5432, "redis": 6379, "http": 80}
 # Bytes that one direction of a connection may have under way: 100 ms at 1 Gbit/s take 12.5 MB.
 WINDOW = 16 * 2**20

@@ -1,13 +1,16 @@
 """What the starters of processes share."""
 
 import ctypes
+import importlib.util
 import os
 import resource
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
+BASE_DIR = Path(__file__).resolve().parent.parent
 CPU_AFFINITY = "CPU_AFFINITY"
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -34,6 +37,12 @@ def adopt_orphans() -> None:
     """What a child leaves behind becomes ours to end, instead of init's (Linux)."""
     if _prctl:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def package(name: str) -> Path:
+    """Where a package is installed, found without importing it; or a folder that is not there."""
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")
 
 
 def raise_file_limit() -> None:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import psycopg
 
-from project.services import BASE_DIR, ServiceError
+from project.keeper import ServiceError
+from project.processes import BASE_DIR
 
 MIGRATIONS = BASE_DIR / "comparisons" / "migrations"
 

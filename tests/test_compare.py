@@ -15,8 +15,8 @@ import pytest
 from rich.console import Console
 
 from loadtests import tables
-from loadtests.servers import BASE_DIR
 from project import services
+from project.processes import BASE_DIR
 
 COMPARE = [sys.executable, "manage.py", "compare"]
 SLUGS = ("cpu-bound", "gil")

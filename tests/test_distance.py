@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from project import distance
 from project.distance import DistanceError, at_distance
+from project.processes import BASE_DIR
 
 ROUND_TRIP = 0.2  # seconds
 RANDOM_BYTES = random.Random(1).randbytes(8 * 2**20)
@@ -333,7 +333,7 @@ with at_distance(1, {"URL": "http://127.0.0.1:9"}) as seen:
 def test_proxy_ends_with_a_killed_parent() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT],
-        cwd=distance.BASE_DIR,
+        cwd=BASE_DIR,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -348,7 +348,7 @@ def test_proxy_ends_with_its_stdin() -> None:
     """What ends it where the kernel has no PR_SET_PDEATHSIG."""
     with subprocess.Popen(
         [sys.executable, "-m", "project.distance", "1", "127.0.0.1:9"],
-        cwd=distance.BASE_DIR,
+        cwd=BASE_DIR,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as proxy:

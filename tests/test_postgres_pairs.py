@@ -53,16 +53,16 @@ from loadtests.measure import load_generator, measure
 from loadtests.rounds import invalid_because
 from loadtests.schedule import QUICK, Plan
 from project import pgbouncer as bouncing
-from project import services
+from project import postgres as embedded
 from project.deployments import DATABASE_MODES as MODES
 from project.deployments import DEPLOYMENTS
 from project.pgbouncer import program
 from project.ports import free_port
+from project.processes import BASE_DIR
 from tests.clients import PATIENCE, answer, asked, get_many, until
 from tests.plugin import accounts_alone
 
 APPLICATION = settings.DATABASES["default"]["OPTIONS"]["application_name"]  # of this process
-BASE_DIR = servers.BASE_DIR
 
 
 @pytest.fixture
@@ -1062,7 +1062,7 @@ def test_without_the_program_the_option_is_refused_in_one_line(monkeypatch):
 @contextmanager
 def own_postgres(folder):
     """Its address, and a function that restarts it."""
-    command, url = services._prepare_postgres(folder, free_port())
+    command, url = embedded.prepare(folder, free_port())
     running = []
 
     def up():

@@ -4,8 +4,8 @@ import json
 import re
 
 from loadtests import reference
-from loadtests.servers import BASE_DIR
 from project.deployments import DEPLOYMENTS
+from project.processes import BASE_DIR
 
 README = (BASE_DIR / "README.md").read_text()
 

@@ -9,7 +9,7 @@ import pytest
 
 from comparisons.pairs import streaming_response
 from loadtests import batch_sizes, first_byte, pinning
-from loadtests.servers import BASE_DIR
+from project.processes import BASE_DIR
 from tests.test_verdicts import made_round
 
 

@@ -13,10 +13,11 @@ import psutil
 import pytest
 
 from loadtests import servers
-from loadtests.servers import BASE_DIR, ServerError
+from loadtests.servers import ServerError
 from project.deployments import CORES, DEPLOYMENTS
 from project.middleware import HEADER
 from project.ports import free_port
+from project.processes import BASE_DIR
 from tests.clients import get_many, until
 
 

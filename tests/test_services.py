@@ -18,7 +18,9 @@ import pytest
 import redis
 
 from project import services
-from project.services import SERVICES, ServiceError
+from project.keeper import ServiceError
+from project.processes import BASE_DIR
+from project.services import SERVICES
 
 PATIENCE = 60  # seconds; only what is broken takes so long
 NAMES = [service.name for service in SERVICES]
@@ -34,11 +36,12 @@ ONLY_POSTGRES = {
 USE = """
 import os, sys
 from project import services
+from project.keeper import ServiceError
 try:
     with services.running():
         print(*(os.environ[service.variable] for service in services.SERVICES), flush=True)
         sys.stdin.readline()
-except services.ServiceError as error:
+except ServiceError as error:
     sys.exit(f"ServiceError: {error}")
 """
 
@@ -151,7 +154,7 @@ def users(folder: Path) -> Iterator[Callable[..., User]]:
             environment.pop(services.CHECKED, None)
             process = subprocess.Popen(
                 [sys.executable, "-c", code],
-                cwd=services.BASE_DIR,
+                cwd=BASE_DIR,
                 env=environment | {"SERVICES_DIR": str(folder)} | variables,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

