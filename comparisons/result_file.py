@@ -24,8 +24,13 @@ VERDICTS = {  # verdict: its mark, and the word for a count of them
 }
 # All that reading a foreign file can raise: no file, no JSON, other types, keys or numbers in it.
 UNREADABLE = (
-    *(OSError, ValueError, TypeError, AttributeError),
-    *(LookupError, ArithmeticError, RecursionError),
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
 )
 
 

@@ -179,8 +179,15 @@ def measure(
                 server = running[index]
                 work = _timed(comparison.work, work) if comparison.work else None
                 round_ = _round(
-                    *(comparison, rows[index], number, plan, work),
-                    *(server, idle[index], generator, backends),
+                    comparison,
+                    rows[index],
+                    number,
+                    plan,
+                    work,
+                    server,
+                    idle[index],
+                    generator,
+                    backends,
                 )
                 keep(round_)
                 backends.wait_for_it()

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from project.nobody import as_nobody, give_to_nobody
 from project.ports import free_port, refusal
@@ -21,6 +21,13 @@ from project.processes import dying_with_parent
 
 START_LIMIT = 10  # seconds
 CLIENTS = 2_000
+# What DATABASE_URL asks of the connection to PostgreSQL is for PgBouncer to do.
+TLS = {
+    "sslmode": "server_tls_sslmode",
+    "sslrootcert": "server_tls_ca_file",
+    "sslcert": "server_tls_cert_file",
+    "sslkey": "server_tls_key_file",
+}
 
 
 def program() -> str | None:
@@ -32,6 +39,7 @@ def why_missing() -> str:
 
 
 def configuration(url: str, port: int, users: Path, pool_size: int) -> str:
+    """The text of its ini file: on `port`, with the logins in the file `users`."""
     parts = urlsplit(url)
     name = unquote(parts.path[1:])
     return "\n".join(
@@ -42,12 +50,21 @@ def configuration(url: str, port: int, users: Path, pool_size: int) -> str:
             *(f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =", "pidfile ="),
             *("auth_type = scram-sha-256", f"auth_file = {users}"),
             *("pool_mode = transaction", f"default_pool_size = {pool_size}"),
+            *(f"{TLS[name]} = {value}" for name, value in parse_qsl(parts.query) if name in TLS),
             f"max_client_conn = {CLIENTS}",
             "ignore_startup_parameters = extra_float_digits, options",
             "log_connections = 0\nlog_disconnections = 0\nlog_pooler_errors = 0\nlog_stats = 0",
             "",
         ]
     )
+
+
+def through(url: str, port: int) -> str:
+    """DATABASE_URL for those who go through the PgBouncer on this port: without TLS."""
+    parts = urlsplit(url)
+    place = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{port}"
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in TLS]
+    return parts._replace(netloc=place, query=urlencode(kept, quote_via=quote)).geturl()
 
 
 def main() -> None:
@@ -73,8 +90,7 @@ def main() -> None:
             if bouncer.poll() is not None or time.monotonic() > patience:
                 sys.exit("pgbouncer does not start")
             time.sleep(0.02)
-    place = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{port}"
-    os.environ["DATABASE_URL"] = parts._replace(netloc=place).geturl()
+    os.environ["DATABASE_URL"] = through(url, port)
     os.execvp(sys.argv[1], sys.argv[1:])
 
 

@@ -18,6 +18,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -1002,6 +1003,15 @@ def test_behind_pgbouncer_many_clients_share_few_connections(variant, postgres):
         children = psutil.Process(server.process.pid).children()
         (bouncer,) = [child for child in children if child.name() == "pgbouncer"]
     assert not bouncer.is_running() or bouncer.status() == psutil.STATUS_ZOMBIE
+
+
+def test_tls_that_the_address_asks_for_is_between_pgbouncer_and_postgres():
+    tls, other = "sslmode=verify-full&sslrootcert=/ca.pem", "options=-c%20a%3D1"
+    url = f"postgres://me:secret@db.example/shop?{tls}&{other}"
+    lines = bouncing.configuration(url, 6432, Path("/users.txt"), 5).splitlines()
+    assert "server_tls_sslmode = verify-full" in lines
+    assert "server_tls_ca_file = /ca.pem" in lines
+    assert bouncing.through(url, 6432) == f"postgres://me:secret@127.0.0.1:6432/shop?{other}"
 
 
 @needs_pgbouncer

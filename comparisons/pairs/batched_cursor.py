@@ -140,20 +140,14 @@ comparison = Comparison(
         Variant(async_fetchall, "asgi-uvicorn", pitfall=True),
         Variant(async_iterator, "asgi-uvicorn"),
         Variant(async_for, "asgi-uvicorn"),
-        Variant(
-            *(async_fetchmany, "asgi-uvicorn"),
-            name="async_fetchmany_250",
-            environ={"CURSOR_BATCH": "250"},
-        ),
-        Variant(
-            *(async_fetchmany, "asgi-uvicorn"),
-            name="async_fetchmany_1000",
-            environ={"CURSOR_BATCH": "1000"},
-        ),
-        Variant(
-            *(async_fetchmany, "asgi-uvicorn"),
-            name="async_fetchmany_10000",
-            environ={"CURSOR_BATCH": "10000"},
+        *(
+            Variant(
+                async_fetchmany,
+                "asgi-uvicorn",
+                name=f"async_fetchmany_{batch}",
+                environ={"CURSOR_BATCH": str(batch)},
+            )
+            for batch in (250, 1_000, 10_000)
         ),
         Variant(async_stream, "asgi-uvicorn"),
         Variant(async_copy, "asgi-uvicorn"),

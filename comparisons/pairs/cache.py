@@ -69,13 +69,17 @@ comparison = Comparison(
         # One after another they get 1 / (FAR + CPU) requests a second; together, `users` times that
         # as far as the CPU goes. Half is left for the CPU.
         Expectation(
-            *(async_native, "throughput", async_blocking),
+            async_native,
+            "throughput",
+            of=async_blocking,
             at_least=lambda users: users / 2,
             round_trip=FAR,
         ),
         # The same call in a thread for each user holds up nobody else: likewise.
         Expectation(
-            *(sync, "throughput", async_blocking),
+            sync,
+            "throughput",
+            of=async_blocking,
             at_least=lambda users: users / 2,
             round_trip=FAR,
         ),
