@@ -28,11 +28,6 @@ PATIENCE = 20  # seconds
 
 
 @pytest.fixture
-def request_():
-    return RequestFactory().get("/")
-
-
-@pytest.fixture
 def gil_kept():
     """Nobody takes the GIL from a thread: it has it until it waits or calls what gives it up."""
     interval = sys.getswitchinterval()

@@ -1,146 +1,51 @@
-"""What the pairs about Postgres claim: by the order of events, and by counting backends.
+"""What the pairs about queries claim: the ORM, gathered queries, cursors, streams, transactions.
 
-Each leak and each limit is made to happen on a real server, whose backends are counted by their
-application name; and each remedy ends with none leaked after many requests, some of them cancelled.
+By the order of events, or on a real server, whose backends are counted by their application name.
 """
 
 import asyncio
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import tracemalloc
 import warnings
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import groupby
-from pathlib import Path
-from urllib.parse import urlsplit
 
-import psutil
-import psycopg
 import pytest
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
-from django.core.management.base import CommandError
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections
-from django.db.backends.postgresql.base import DatabaseWrapper
-from django.test import RequestFactory
 from psycopg import AsyncConnection
 
 from comparisons import resources
 from comparisons.pairs import (
     batched_cursor,
-    connection_per_request,
     gathered_queries,
     orm_in_async,
     persistent_under_asgi,
-    pgbouncer,
-    pool_size,
     streaming_response,
     transactions,
 )
-from comparisons.pairs import connections as connections_pair
-from loadtests import measure as measuring
-from loadtests import results, selection, servers
-from loadtests.arguments import reshape
-from loadtests.backends import Backends
-from loadtests.measure import load_generator, measure
-from loadtests.rounds import invalid_because
-from loadtests.schedule import QUICK, Plan
-from project import pgbouncer as bouncing
-from project import postgres as embedded
-from project.deployments import DATABASE_MODES as MODES
+from loadtests import servers
 from project.deployments import DEPLOYMENTS
-from project.pgbouncer import program
-from project.ports import free_port
-from project.processes import BASE_DIR
-from tests.clients import PATIENCE, answer, asked, get_many, until
+from tests.clients import PATIENCE, asked, get_many, until
 from tests.plugin import accounts_alone
+from tests.postgres import (
+    ASLEEP,
+    BUSY,
+    backends,
+    body_of,
+    most_asleep,
+    path_of,
+    run,
+    server_of,
+)
 
 APPLICATION = settings.DATABASES["default"]["OPTIONS"]["application_name"]  # of this process
-
-
-@pytest.fixture
-def request_():
-    return RequestFactory().get("/")
-
-
-@pytest.fixture
-def database(django_db_blocker):
-    """The seeded database itself, which the views under test read."""
-    with django_db_blocker.unblock():
-        yield
-        connections.close_all()
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as watcher:
-        yield watcher
-
-
-# --- Backends, counted
-
-
-def backends(postgres, name, condition="true"):
-    """The process ids of those with this application name."""
-    query = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND "
-    return {pid for (pid,) in postgres.execute(query + condition, [name])}
-
-
-BUSY = "state <> 'idle'"  # in a query, or in a transaction
-ASLEEP = "state = 'active' AND query LIKE '%%pg_sleep%%'"
-
-
-# --- Real servers, and clients that may go away
-
-
-@contextmanager
-def server_of(module, variant, **environ):
-    """A server as `compare` starts it for this variant, and the path of the variant."""
-    declared = next(v for v in module.comparison.variants if v.name == variant)
-    deployment = DEPLOYMENTS[declared.deployment].shaped(database=declared.database)
-    of_variant = {key: value.replace("{row}", "31") for key, value in declared.environ.items()}
-    with servers.serving([deployment], [os.environ | of_variant | environ]) as (server,):
-        yield server, path_of(module, variant)
-
-
-def path_of(module, variant):
-    return f"/{module.comparison.slug}/{variant}/"
-
-
-def most_asleep(server, path, postgres, count):
-    """How many of its backends sleep at once while `count` clients ask at once."""
-    asking = threading.Thread(
-        target=get_many, args=(server, path, count), kwargs={"at_once": count}
-    )
-    asking.start()
-    most = 0
-    while asking.is_alive():
-        most = max(most, len(backends(postgres, server.name, ASLEEP)))
-    return most
-
-
-# --- Event loops, and what runs in them
-
-
-def run(coroutine):
-    """In a loop of its own and, as under Django's ASGI handler, with a thread for the request."""
-
-    async def main():
-        async with resources.lasting(), ThreadSensitiveContext():
-            try:
-                return await coroutine
-            finally:
-                await sync_to_async(connections.close_all)()
-
-    return asyncio.run(main())
 
 
 async def beside_a_heartbeat(awaitable, events):
@@ -150,250 +55,6 @@ async def beside_a_heartbeat(awaitable, events):
         events.append("beat")
         await asyncio.sleep(0)
     return task.result()
-
-
-def body_of(view, request):
-    if asyncio.iscoroutinefunction(view):
-        return json.loads(run(view(request)).content)
-    return json.loads(view(request).content)
-
-
-# --- connections
-
-
-LIMITED_ROLE = "comparisons_limited_31"
-
-
-@contextmanager
-def connected(role, count):
-    """So many connections of this role, held by somebody else."""
-    held = []
-    try:
-        for _ in range(count):
-            held.append(psycopg.connect(os.environ["DATABASE_URL"], user=role))
-        yield
-    finally:
-        for one in held:
-            one.close()
-
-
-def test_the_role_may_log_in_as_often_as_its_limit_says(postgres):
-    limit = connections_pair.LIMIT
-    with (
-        connected(LIMITED_ROLE, limit),
-        pytest.raises(psycopg.OperationalError, match="too many connections for role"),
-    ):
-        psycopg.connect(os.environ["DATABASE_URL"], user=LIMITED_ROLE)
-
-
-@pytest.mark.parametrize("variant", connections_pair.WITHOUT_POOL)
-def test_without_a_pool_who_comes_above_the_limit_is_refused(variant):
-    users, limit = 20, connections_pair.LIMIT
-    with server_of(connections_pair, variant) as (server, path):
-        with connected(LIMITED_ROLE, limit - 1):
-            answers = get_many(server, path, users, at_once=users)
-        assert set(answers) == {200, 503}
-        assert get_many(server, path, 1) == {200: 1}
-
-
-@pytest.mark.parametrize("variant", connections_pair.WITH_POOL)
-def test_with_a_pool_who_comes_above_the_limit_waits(variant, postgres):
-    users, limit, size = 20, connections_pair.LIMIT, connections_pair.POOL
-    with (
-        connected(LIMITED_ROLE, limit - size),
-        server_of(connections_pair, variant) as (server, path),
-    ):
-        assert get_many(server, path, users, at_once=users) == {200: users}
-        assert 1 <= len(backends(postgres, server.name)) <= size
-
-
-def test_who_logs_in_as_a_role_that_is_not_there_is_told_its_name():
-    with server_of(connections_pair, "sync_threads", DATABASE_ROLE="nobody_at_all") as running:
-        status, body = asyncio.run(answer(*running))
-    assert status == 503
-    assert "nobody_at_all" in json.loads(body)["error"]
-
-
-MIGRATE = [sys.executable, "manage.py", "migrate", "--verbosity", "0", "comparisons"]
-
-
-@pytest.fixture
-def database_of_a_plain_role(postgres):
-    """The address of an empty database whose owner may not create roles."""
-    postgres.execute("CREATE ROLE comparisons_plain LOGIN PASSWORD 'plain'")
-    postgres.execute("CREATE DATABASE comparisons_plain OWNER comparisons_plain")
-    yield servers_url(user="comparisons_plain", password="plain", name="comparisons_plain")
-    postgres.execute("DROP DATABASE comparisons_plain WITH (FORCE)")
-    postgres.execute("DROP ROLE comparisons_plain")
-
-
-def servers_url(user, password, name):
-    parts = urlsplit(os.environ["DATABASE_URL"])
-    place = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{user}:{password}@{place}", path=f"/{name}").geturl()
-
-
-@pytest.mark.parametrize("target", [[], ["0002"]])
-def test_without_the_right_to_create_roles_the_migration_leaves_them_out(
-    target, database_of_a_plain_role, postgres
-):
-    environ = os.environ | {"DATABASE_URL": database_of_a_plain_role}
-    for arguments in dict.fromkeys([(), tuple(target)]):
-        subprocess.run([*MIGRATE, *arguments], cwd=BASE_DIR, env=environ, check=True)
-    with psycopg.connect(database_of_a_plain_role) as plain:
-        found = plain.execute("SELECT to_regclass('comparisons_account')").fetchone()
-    assert found == (None if target else "comparisons_account",)
-    query = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'comparisons_limited_%'"
-    assert postgres.execute(query).fetchone() == (32,)
-
-
-def test_where_nobody_can_log_in_as_these_roles_the_rows_say_so(
-    database_of_a_plain_role, monkeypatch
-):
-    monkeypatch.setenv("DATABASE_URL", database_of_a_plain_role)  # another password than theirs
-    row = selection.rows_of(connections_pair.comparison, [], None)[0]
-    assert "can't log in as comparisons_limited_0" in measuring._why_not(row)
-
-
-# --- connection-per-request
-
-
-@pytest.mark.parametrize("variant", ["sync_new", "sync_null_pool", "async_new"])
-def test_a_connection_ends_with_its_request(variant, postgres):
-    with server_of(connection_per_request, variant) as (server, path):
-        assert get_many(server, path, 5, at_once=1) == {200: 5}
-        until(lambda: not backends(postgres, server.name))
-
-
-@pytest.mark.parametrize(
-    "variant", ["sync_persistent", "sync_pool", "async_django_pool", "async_native"]
-)
-def test_a_connection_outlives_its_request(variant, postgres):
-    with server_of(connection_per_request, variant) as (server, path):
-        assert get_many(server, path, 1) == {200: 1}
-        first = backends(postgres, server.name)
-        assert first
-        assert get_many(server, path, 5, at_once=1) == {200: 5}
-        assert first <= backends(postgres, server.name)
-
-
-def test_connecting_takes_several_round_trips_and_a_query_takes_one(postgres):
-    spoke, ended = [], None
-
-    async def forward(reader, writer, who):
-        while data := await reader.read(65536):
-            spoke.append(who)
-            writer.write(data)
-        writer.close()
-        await writer.wait_closed()
-
-    async def accept(reader, writer):
-        of_server = await asyncio.open_connection("127.0.0.1", postgres.info.port)
-        await asyncio.gather(
-            forward(reader, of_server[1], "client"), forward(of_server[0], writer, "postgres")
-        )
-        ended.set()
-
-    def round_trips():
-        """Since the last time."""
-        turns = [who for who, _ in groupby(spoke)].count("postgres")
-        spoke.clear()
-        return turns
-
-    async def main():
-        nonlocal ended
-        ended = asyncio.Event()
-        proxy = await asyncio.start_server(accept, "127.0.0.1", 0)
-        port = proxy.sockets[0].getsockname()[1]
-        async with proxy:
-            url = os.environ["DATABASE_URL"]
-            async with await AsyncConnection.connect(url, port=port) as new:
-                await new.set_autocommit(True)
-                connecting = round_trips()
-                await new.execute(connection_per_request.SQL)
-                asking = round_trips()
-            await ended.wait()
-            return connecting, asking
-
-    connecting, asking = asyncio.run(main())
-    assert asking == 1
-    assert connecting >= 2  # the session's start and the password; TCP's handshake came before
-
-
-# --- persistent-under-asgi
-
-
-def test_persistent_connections_are_left_behind_by_every_request_under_asgi(postgres):
-    deployment = DEPLOYMENTS["asgi-uvicorn"].shaped(database="persistent")
-    path = path_of(persistent_under_asgi, "async_django_pool")
-    with servers.serving([deployment]) as (server,):
-        assert get_many(server, path, 40, at_once=40) == {200: 40}
-        # Most of forty: the garbage collector may have come, and Postgres be ending some.
-        assert len(backends(postgres, server.name)) > 20
-        assert not backends(postgres, server.name, BUSY)
-
-
-def test_they_are_left_until_the_view_fails(postgres):
-    with server_of(persistent_under_asgi, "async_persistent") as (server, path):
-        answers = Counter()
-        while not answers[500] and answers.total() < 200:
-            answers += get_many(server, path, 5)
-        assert answers[500]
-        assert "too many connections for role" in server.log.read_text()
-
-
-def test_under_wsgi_they_are_no_more_than_threads(postgres):
-    with server_of(persistent_under_asgi, "sync") as (server, path):
-        assert get_many(server, path, 100, at_once=40) == {200: 100}
-        assert len(backends(postgres, server.name)) <= DEPLOYMENTS["wsgi-threads"].threads
-
-
-def test_djangos_pool_refuses_persistent_connections():
-    settings = connections["default"].settings_dict
-    options = {**settings["OPTIONS"], "pool": True}
-    both = DatabaseWrapper({**settings, "CONN_MAX_AGE": 60, "OPTIONS": options}, alias="both")
-    with pytest.raises(ImproperlyConfigured, match="persistent connections"):
-        _ = both.pool
-
-
-# Each remedy: 1,000 requests, of which 100 are cancelled in the middle of their query.
-SIZE = 10
-
-
-@pytest.mark.parametrize(
-    ("module", "variant"),
-    [
-        (persistent_under_asgi, "async_per_request"),
-        (persistent_under_asgi, "async_django_pool"),
-        (persistent_under_asgi, "async_native"),
-        (pool_size, "async_8"),
-    ],
-)
-def test_after_a_thousand_requests_of_which_a_hundred_are_cancelled_no_connection_is_lost(
-    module, variant, postgres
-):
-    with server_of(module, variant, POOL_SIZE=str(SIZE)) as (server, path):
-        answers = get_many(server, path, 1000, every=10, leave_after=module.WAIT / 2)
-        assert answers == {200: 900, None: 100}
-        until(lambda: not backends(postgres, server.name, BUSY))
-        if variant == "async_per_request":
-            until(lambda: not backends(postgres, server.name))
-        else:
-            assert len(backends(postgres, server.name)) <= SIZE
-            until(lambda: most_asleep(server, path, postgres, 3 * SIZE) == SIZE)  # all are usable
-
-
-@pytest.mark.parametrize("variant", ["async_django_pool", "async_native"])
-def test_a_pool_recovers_by_itself_when_its_connections_are_gone(variant, postgres):
-    with server_of(persistent_under_asgi, variant, POOL_SIZE="4") as (server, path):
-        assert get_many(server, path, 20) == {200: 20}
-        before = backends(postgres, server.name)
-        for pid in before:
-            postgres.execute("SELECT pg_terminate_backend(%s)", [pid])
-        until(lambda: not before & backends(postgres, server.name))
-        answers = get_many(server, path, 20, at_once=1)
-        assert answers[500] <= len(before)  # each once, when its connection turns out to be dead
-        assert get_many(server, path, 20) == {200: 20}
 
 
 # --- orm-in-async
@@ -952,175 +613,3 @@ def test_without_a_transaction_who_leaves_in_the_middle_takes_money_along(postgr
             until(money_is_gone)  # once, unless the server hears too late that the client has gone
     finally:
         postgres.execute(f"UPDATE comparisons_account SET balance_cents = {CENTS}")
-
-
-# --- pool-size
-
-
-@pytest.mark.parametrize(("variant", "size"), [("async_2", 2), ("async_8", 8), ("sync_4", 4)])
-def test_a_pools_size_is_how_many_queries_run_at_once_however_many_ask(variant, size, postgres):
-    with server_of(pool_size, variant) as (server, path):
-        assert get_many(server, path, 3 * size, at_once=3 * size) == {200: 3 * size}
-        until(lambda: most_asleep(server, path, postgres, 3 * size) == size)
-        assert len(backends(postgres, server.name)) == size
-
-
-def test_a_larger_pool_than_there_are_users_takes_no_more_connections(postgres):
-    with server_of(pool_size, "async_64") as (server, path):
-        assert get_many(server, path, 40, at_once=4) == {200: 40}
-        assert len(backends(postgres, server.name)) <= 8  # one at work and one being put back each
-
-
-# --- pgbouncer
-
-# CI installs it (.ci/run); on a reader's machine the README's test command must pass without.
-needs_pgbouncer = pytest.mark.skipif(not program(), reason="pgbouncer is not installed")
-
-
-@needs_pgbouncer
-@pytest.mark.parametrize(
-    ("variant", "said"),
-    [
-        ("async_prepared", "prepared statement"),
-        ("async_held_cursor", "invoices"),
-    ],
-)
-def test_what_belongs_to_a_session_does_not_survive_between_transactions(variant, said):
-    async def failures():
-        answers = await asyncio.gather(*(answer(server, path) for _ in range(40)))
-        return [body.decode() for status, body in answers if status == 503]
-
-    with server_of(pgbouncer, variant) as (server, path):
-        assert any(said in error for error in until(lambda: asyncio.run(failures())))
-
-
-@needs_pgbouncer
-@pytest.mark.parametrize("variant", ["sync", "async_native"])
-def test_behind_pgbouncer_many_clients_share_few_connections(variant, postgres):
-    with server_of(pgbouncer, variant) as (server, path):
-        assert get_many(server, path, 100, at_once=40) == {200: 100}
-        assert 1 <= len(backends(postgres, server.name)) <= pgbouncer.POOL
-        children = psutil.Process(server.process.pid).children()
-        (bouncer,) = [child for child in children if child.name() == "pgbouncer"]
-    assert not bouncer.is_running() or bouncer.status() == psutil.STATUS_ZOMBIE
-
-
-def test_tls_that_the_address_asks_for_is_between_pgbouncer_and_postgres():
-    tls, other = "sslmode=verify-full&sslrootcert=/ca.pem", "options=-c%20a%3D1"
-    url = f"postgres://me:secret@db.example/shop?{tls}&{other}"
-    lines = bouncing.configuration(url, 6432, Path("/users.txt"), 5).splitlines()
-    assert "server_tls_sslmode = verify-full" in lines
-    assert "server_tls_ca_file = /ca.pem" in lines
-    assert bouncing.through(url, 6432) == f"postgres://me:secret@127.0.0.1:6432/shop?{other}"
-
-
-@needs_pgbouncer
-def test_through_pgbouncer_djangos_iterator_opens_no_cursor_outside_of_a_transaction(postgres):
-    with server_of(pgbouncer, "sync") as (server, path):
-        assert get_many(server, path, 40, at_once=8) == {200: 40}
-        assert not backends(postgres, server.name, "query LIKE '%%_django_curs%%'")
-
-
-@pytest.mark.parametrize(
-    "mode", [pytest.param(m, marks=needs_pgbouncer if m == "pgbouncer" else ()) for m in MODES]
-)
-def test_every_deployment_can_have_every_database_mode(mode, postgres):
-    shaped = [deployment.shaped(database=mode) for deployment in DEPLOYMENTS.values()]
-    with servers.serving(shaped) as running:
-        for server in running:
-            assert get_many(server, path_of(orm_in_async, "sync"), 5) == {200: 5}
-            if mode == "none":
-                until(lambda name=server.name: not backends(postgres, name))
-            else:
-                assert 1 <= len(backends(postgres, server.name)) <= 20
-
-
-@needs_pgbouncer
-def test_after_a_thousand_requests_through_pgbouncer_no_connection_is_lost(postgres):
-    with server_of(pgbouncer, "async_native") as (server, path):
-        answers = get_many(server, path, 1000, every=10, leave_after=0.005)
-        assert answers[200] == 900
-        until(lambda: not backends(postgres, server.name, BUSY))
-        assert get_many(server, path, 20) == {200: 20}
-        assert len(backends(postgres, server.name)) <= pgbouncer.POOL
-
-
-def test_without_the_program_the_rows_say_so(monkeypatch):
-    monkeypatch.setattr(bouncing, "program", lambda: None)
-    measured = []
-    comparison = pgbouncer.comparison
-    alone = replace(
-        comparison, variants=[v for v in comparison.variants if v.name == "async_native"]
-    )
-    rows = selection.rows_of(alone, [], None)
-    measure(alone, rows, QUICK, 1, None, lambda: [], measured.append)
-    (row,) = [results.measurement([round_], None, 0.95) for round_ in measured]
-    assert not row["valid"]
-    assert "pgbouncer is not installed" in row["invalid_because"][0]
-
-
-def test_without_the_program_the_option_is_refused_in_one_line(monkeypatch):
-    monkeypatch.setattr(bouncing, "program", lambda: None)
-    options = {"workers": None, "threads": None, "database": "pgbouncer"}
-    with pytest.raises(CommandError, match="pgbouncer is not installed"):
-        reshape([DEPLOYMENTS["asgi-uvicorn"]], options)
-
-
-# --- A PostgreSQL that restarts
-
-
-@contextmanager
-def own_postgres(folder):
-    """Its address, and a function that restarts it."""
-    command, url = embedded.prepare(folder, free_port())
-    running = []
-
-    def up():
-        try:
-            return not psycopg.connect(url).close()
-        except psycopg.OperationalError:
-            return False
-
-    def start():
-        log = open(folder / "server.log", "ab")  # noqa: SIM115  closed below
-        running.append(subprocess.Popen(command, stdout=log, stderr=log))
-        log.close()
-        until(up)
-
-    def stop():
-        running[-1].send_signal(signal.SIGINT)
-        running[-1].wait(PATIENCE)
-
-    start()
-    try:
-        yield url, lambda: (stop(), start())
-    finally:
-        stop()
-
-
-@pytest.mark.parametrize("variant", ["async_django_pool", "async_native"])
-def test_a_round_in_which_postgres_restarts_is_invalid_and_the_next_is_right(
-    variant, tmp_path, monkeypatch
-):
-    comparison = persistent_under_asgi.comparison
-    small = replace(comparison, variants=[v for v in comparison.variants if v.name == variant])
-    measured = []
-    count = Backends.count
-
-    with own_postgres(tmp_path) as (url, restart), load_generator() as generator:
-
-        def count_and_restart(self, name):
-            """In the second round."""
-            if len(measured) == 1 and not restarted:
-                restarted.append(restart())
-            return count(self, name)
-
-        restarted = []
-        monkeypatch.setattr(Backends, "count", count_and_restart)
-        monkeypatch.setenv("DATABASE_URL", url)
-        rows, plan = selection.rows_of(small, [], None), Plan(window=1.5, looks=(4,))
-        measure(small, rows, plan, 1, generator, lambda: [], measured.append)
-    reasons = [invalid_because(round_, None) for round_ in measured]
-    assert "PostgreSQL was away" in reasons[1]
-    assert any("failed: status 500" in reason for reason in reasons[1])
-    assert [reasons[0], reasons[3]] == [[], []]
