@@ -5,16 +5,19 @@ A page shows a pair as it stands in its file, and what was measured of it last.
 
 import ast
 import inspect
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.views.static import serve
 from pygments import highlight
 from pygments.formatters.html import HtmlFormatter
 from pygments.lexers.python import PythonLexer
@@ -76,6 +79,15 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
         previous=order[place - 1] if place else None,
         next=order[place + 1] if place + 1 < len(order) else None,
     )
+
+
+def static_file(request: HttpRequest, path: str) -> HttpResponseBase:
+    """As Django's view, but whole: of a file in pieces, an iterator, Django warns under ASGI."""
+    response = serve(request, path, str(settings.STATIC_ROOT))
+    if not isinstance(response, FileResponse):
+        return response  # 304 Not Modified
+    with closing(response):
+        return HttpResponse(b"".join(response), headers=dict(response.items()))
 
 
 def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:

@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.urls import path
-from django.views.static import serve
 
 from comparisons import pages
 from comparisons.pairs import COMPARISONS
@@ -17,7 +16,7 @@ urlpatterns = [
     path("bystander/", bystander, name="bystander"),
     path("pools/", pages.pools, name="pools"),
     # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
-    path("static/<path:path>", serve, {"document_root": settings.STATIC_ROOT}),
+    path("static/<path:path>", pages.static_file),
 ]
 for slug, comparison in COMPARISONS.items():
     urlpatterns += [

@@ -63,7 +63,10 @@ def test_static_files_are_served_without_debug():
     assert settings.DEBUG is False
     response = Client().get("/static/comparisons/pages.css")
     assert response.status_code == 200
-    response.close()
+    assert response.content == (settings.STATIC_ROOT / "comparisons/pages.css").read_bytes()
+    assert not response.streaming  # or else Django warns under ASGI
+    known = Client(headers={"if-modified-since": response["Last-Modified"]})
+    assert known.get("/static/comparisons/pages.css").status_code == 304
 
 
 def test_a_strange_host_is_refused():
