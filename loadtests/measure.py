@@ -28,9 +28,8 @@ from comparisons.registry import Comparison, Variant, ceiling
 from loadtests import rounds, schedule, servers
 from loadtests.backends import Backends
 from loadtests.rounds import Round, Sample
-from project import pgbouncer, services
+from project import distance, pgbouncer, services
 from project.deployments import CORES, UVICORN, Deployment
-from project.distance import at_distance
 from project.processes import BASE_DIR, CPU_AFFINITY, dying_with_parent
 
 OTHER_FILES = 200  # than its users' connections that a server, or the load generator, opens
@@ -151,10 +150,9 @@ def measure(
         if why:
             keep(_not_measured(comparison, row, why))
     rows = [row for row, why in zip(rows, reasons, strict=True) if not why]
-    addresses = {s.variable: os.environ[s.variable] for s in services.SERVICES}
     with ExitStack() as stack:
         seen = {
-            ms: stack.enter_context(at_distance(ms, addresses))
+            ms: stack.enter_context(distance.at_distance(ms, _addresses()))
             for ms in sorted({row.round_trip for row in rows})
         }
         environs = [
@@ -225,9 +223,16 @@ def _why_not(row: Row) -> str:
         return f"a process may have {most} files open here, and {row.users} users need one each"
     if row.deployment.database == "pgbouncer" and (why := pgbouncer.why_missing()):
         return why
+    if row.round_trip and (why := distance.why_not(_addresses())):
+        return why
     if role := row.variant.environ.get("DATABASE_ROLE"):
         return _why_no_login(role.replace("{row}", "0"))
     return ""
+
+
+def _addresses() -> dict[str, str]:
+    """Of the services, by environment variable."""
+    return {service.variable: os.environ[service.variable] for service in services.SERVICES}
 
 
 def _why_no_login(role: str) -> str:

@@ -32,15 +32,17 @@ from urllib.parse import unquote, urlsplit
 import psutil
 import uvloop
 
+from project.keeper import ServiceError
 from project.processes import BASE_DIR, die_with_parent, raise_file_limit
 
 DEFAULT_PORTS = {"postgres": 5432, "postgresql": 5432, "redis": 6379, "http": 80}
+NAMED = ("https", "rediss")  # their clients compare the certificate's name with the address
 # Bytes that one direction of a connection may have under way: 100 ms at 1 Gbit/s take 12.5 MB.
 WINDOW = 16 * 2**20
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger
 
 
-class DistanceError(Exception):
+class DistanceError(ServiceError):
     """No distance can be put there; its text is one line for the terminal."""
 
 
@@ -83,6 +85,16 @@ def at_distance(round_trip_ms: float, urls: Mapping[str, str]) -> Iterator[dict[
             proxy.kill()
 
 
+def why_not(urls: Mapping[str, str]) -> str:
+    """Why these can't be put at a distance, in a line; nothing if they can."""
+    try:
+        for name, url in urls.items():
+            _target(name, url)
+    except DistanceError as error:
+        return str(error)
+    return ""
+
+
 def _target(name: str, url: str) -> str:
     """The URL's HOST:PORT. The error does not quote the URL: it may hold a password."""
     try:
@@ -90,6 +102,10 @@ def _target(name: str, url: str) -> str:
         host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
     except ValueError:
         raise DistanceError(f"{name}: malformed URL") from None
+    if parts.scheme in NAMED or "sslmode=verify-full" in parts.query.split("&"):
+        raise DistanceError(
+            f"{name}: its certificate does not name the proxy, which would be in between"
+        )
     if not host or not port or "/" in unquote(host):  # a socket's folder
         raise DistanceError(f"{name}: no TCP host and port that could be put at a distance")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

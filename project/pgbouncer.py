@@ -13,8 +13,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from project import postgres
 from project.nobody import as_nobody, give_to_nobody
 from project.ports import free_port, refusal
 from project.processes import dying_with_parent
@@ -40,17 +41,18 @@ def why_missing() -> str:
 
 def configuration(url: str, port: int, users: Path, pool_size: int) -> str:
     """The text of its ini file: on `port`, with the logins in the file `users`."""
-    parts = urlsplit(url)
-    name = unquote(parts.path[1:])
+    found = postgres.parameters(url)
+    place = {"host": found.get("host"), "port": found.get("port"), "dbname": found["dbname"]}
     return "\n".join(
         [
             "[databases]",
-            f"{name} = host={parts.hostname} port={parts.port or 5432} dbname={name}",
+            f"{found['dbname']} = "
+            + " ".join(f"{name}={value}" for name, value in place.items() if value),
             "[pgbouncer]",
             *(f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =", "pidfile ="),
             *("auth_type = scram-sha-256", f"auth_file = {users}"),
             *("pool_mode = transaction", f"default_pool_size = {pool_size}"),
-            *(f"{TLS[name]} = {value}" for name, value in parse_qsl(parts.query) if name in TLS),
+            *(f"{TLS[name]} = {value}" for name, value in found.items() if name in TLS),
             f"max_client_conn = {CLIENTS}",
             "ignore_startup_parameters = extra_float_digits, options",
             "log_connections = 0\nlog_disconnections = 0\nlog_pooler_errors = 0\nlog_stats = 0",
@@ -63,15 +65,16 @@ def through(url: str, port: int) -> str:
     """DATABASE_URL for those who go through the PgBouncer on this port: without TLS."""
     parts = urlsplit(url)
     place = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{port}"
-    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in TLS]
+    moved = {*TLS, "host", "hostaddr", "port"}
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in moved]
     return parts._replace(netloc=place, query=urlencode(kept, quote_via=quote)).geturl()
 
 
 def main() -> None:
     url, port = os.environ["DATABASE_URL"], free_port()
-    parts = urlsplit(url)
-    logins = {unquote(parts.username or ""), os.environ.get("DATABASE_ROLE", "")} - {""}
-    quoted = unquote(parts.password or "").replace('"', '""')
+    found = postgres.parameters(url)
+    logins = {found.get("user", ""), os.environ.get("DATABASE_ROLE", "")} - {""}
+    quoted = found.get("password", "").replace('"', '""')
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as folder:
         users, ini = Path(folder, "users.txt"), Path(folder, "pgbouncer.ini")
         users.write_text("".join(f'"{login}" "{quoted}"\n' for login in sorted(logins)))

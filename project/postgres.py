@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psutil
 
@@ -141,16 +140,20 @@ def check(url: str) -> None:
     """Connect once, in CONNECT_LIMIT; raises what is wrong."""
     import psycopg  # here, because a command that shares the services needs none of the clients
 
-    parts = urlsplit(url)
-    if not parts.path.strip("/"):
+    found = parameters(url)
+    if not found.get("dbname"):
         raise ValueError("names no database")
-    # Not the address as a whole: libpq's complaint about one may quote a part of the password.
-    parameters: dict[str, Any] = {
-        "host": unquote(parts.hostname or ""),
-        "port": parts.port,
-        "user": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
-        "dbname": unquote(parts.path[1:]),
-        "connect_timeout": CONNECT_LIMIT,
-    } | dict(parse_qsl(parts.query))
-    psycopg.connect(**{name: value for name, value in parameters.items() if value}).close()
+    psycopg.connect(**{"connect_timeout": CONNECT_LIMIT} | found).close()
+
+
+def parameters(url: str) -> dict[str, Any]:
+    """What libpq reads in an address: host, port, user, password, dbname and more, if given.
+
+    Raises ValueError; libpq's own complaint may quote a part of the password.
+    """
+    from psycopg import ProgrammingError, conninfo
+
+    try:
+        return conninfo.conninfo_to_dict(url)
+    except ProgrammingError:
+        raise ValueError("malformed") from None

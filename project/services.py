@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from project import postgres
 from project.keeper import (
@@ -88,12 +88,16 @@ def running() -> Iterator[None]:
 def check() -> None:
     """Raise ServiceError unless every service of this process still takes connections."""
     for service in SERVICES:
-        parts = urlsplit(os.environ[service.variable])
+        url = os.environ[service.variable]
+        parts = urlsplit(url)
         try:
-            address = (parts.hostname or "", parts.port or service.port)
-            socket.create_connection(address, CONNECT_LIMIT).close()
-        except OSError as error:
-            raise ServiceError(f"{service.name} went away: {error.strerror or error}") from None
+            if "/" in unquote(parts.hostname or "/"):  # the folder of a Unix socket, or its default
+                service.check(url)
+            else:  # to connect is enough, and disturbs less
+                address = (parts.hostname, parts.port or service.port)
+                socket.create_connection(address, CONNECT_LIMIT).close()
+        except Exception as error:
+            raise ServiceError(f"{service.name} went away: {one_line(error)}") from None
 
 
 def check_form() -> None:

@@ -136,6 +136,8 @@ def test_each_url_leads_to_its_own_service() -> None:
         "postgres://user:secret@%2Ftmp/name",
         "postgres://user:secret@one:1,two:2/name",
         "postgres://user:secret@[broken/name",
+        "postgres://user:secret@host/name?sslmode=verify-full",
+        "https://user:secret@host",
         "amqp://user:secret@host",
     ],
 )

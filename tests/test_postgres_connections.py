@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from urllib.parse import urlsplit
+from tempfile import TemporaryDirectory
+from urllib.parse import quote, urlsplit
 
 import psutil
 import psycopg
@@ -411,9 +412,10 @@ def test_without_the_program_the_option_is_refused_in_one_line(monkeypatch):
 
 
 @contextmanager
-def own_postgres(folder):
+def own_postgres(folder, *options):
     """Its address, and a function that restarts it."""
     command, url = embedded.prepare(folder, free_port())
+    command += options
     running = []
 
     def up():
@@ -465,3 +467,35 @@ def test_a_round_in_which_postgres_restarts_is_invalid_and_the_next_is_right(
     assert "PostgreSQL was away" in reasons[1]
     assert any("failed: status 500" in reason for reason in reasons[1])
     assert [reasons[0], reasons[3]] == [[], []]
+
+
+# --- A PostgreSQL behind a Unix socket
+
+
+@pytest.fixture
+def sockets():
+    """A folder with the short path that a socket must have, for whomever PostgreSQL runs as."""
+    with TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        yield folder
+
+
+def test_without_a_host_and_port_all_is_measured_but_at_a_distance(tmp_path, sockets, monkeypatch):
+    comparison = persistent_under_asgi.comparison
+    small = replace(
+        comparison, variants=[v for v in comparison.variants if v.name == "async_native"]
+    )
+    (near,) = selection.rows_of(small, [], None)
+    measured = []
+    with (
+        own_postgres(tmp_path, f"--unix_socket_directories={sockets}") as (url, _restart),
+        load_generator() as generator,
+    ):
+        parts = urlsplit(url)
+        place = parts.netloc.replace(parts.hostname, quote(sockets, safe=""))
+        monkeypatch.setenv("DATABASE_URL", parts._replace(netloc=place).geturl())
+        rows, plan = [near, replace(near, round_trip=5)], Plan(window=0.3, looks=(2,))
+        measure(small, rows, plan, 1, generator, lambda: [], measured.append)
+    far, *rounds = [(round_.round_trip, invalid_because(round_, None)) for round_ in measured]
+    assert far == (5, ["DATABASE_URL: no TCP host and port that could be put at a distance"])
+    assert rounds == [(0, []), (0, [])]
