@@ -10,11 +10,11 @@ GET /counts                 {"requests": N, "most_at_once": N} since the last GE
 """
 
 import asyncio
-import json
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from typing import Any
+
+from comparisons.json_app import json_app
 
 LONGEST_WAIT_MS = 60_000
 MOST_CAPACITY = 1_000
@@ -22,23 +22,6 @@ MOST_CAPACITY = 1_000
 under_way: Counter[str] = Counter()  # by path
 seen = Counter(requests=0, most_at_once=0)
 frozen_until = 0.0  # time.monotonic()
-
-
-async def app(
-    scope: dict[str, Any],
-    receive: Callable[[], Awaitable[dict[str, Any]]],
-    send: Callable[[dict[str, Any]], Awaitable[None]],
-) -> None:
-    if scope["type"] == "lifespan":
-        for event in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{event}.complete"})
-        return
-    status, answer = await answer_to(scope["path"])
-    body = json.dumps(answer).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 async def answer_to(path: str) -> tuple[int, dict[str, Any]]:
@@ -78,3 +61,6 @@ async def waited(path: str, ms: int) -> None:
 
 def _within(text: str, most: int) -> bool:
     return text.isdecimal() and int(text) <= most
+
+
+app = json_app(answer_to)

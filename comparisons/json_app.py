@@ -1,0 +1,36 @@
+"""A plain ASGI app of one function, for the services that views call."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+App = Callable[
+    [
+        dict[str, Any],
+        Callable[[], Awaitable[dict[str, Any]]],
+        Callable[[dict[str, Any]], Awaitable[None]],
+    ],
+    Awaitable[None],
+]
+
+
+def json_app(answer_to: Callable[[str], Awaitable[tuple[int, dict[str, Any]]]]) -> App:
+    """answer_to: of a path, the status and the JSON object that answer it."""
+
+    async def app(
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[dict[str, Any]]],
+        send: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        if scope["type"] == "lifespan":
+            for event in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{event}.complete"})
+            return
+        status, answer = await answer_to(scope["path"])
+        body = json.dumps(answer).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
