@@ -7,20 +7,24 @@ holds to refuted or back; that one becomes inconclusive or invalid is what shoul
 
 import json
 import multiprocessing
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from loadtests import servers
 from project.deployments import CORES
-from project.processes import BASE_DIR
+from project.processes import BASE_DIR, die_with_parent, dying_with_parent
 
 BUSY = 4.0  # seconds on, and as many off
 SLUGS = ("blocking-call", "cpu-bound", "workers", "sequential-awaits")
 
 
 def hog() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent ends it
+    die_with_parent()
     while True:
         start = time.monotonic()
         while time.monotonic() < start + BUSY:
@@ -32,7 +36,9 @@ def verdicts(slugs: list[str], folder: Path, name: str) -> dict[tuple[str, str],
     """What a run says of each expectation."""
     output = folder / f"{name}.json"
     command = [sys.executable, "manage.py", "compare", "--quick", "--output", str(output), *slugs]
-    done = subprocess.run(command, cwd=BASE_DIR, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        dying_with_parent(command), cwd=BASE_DIR, stdout=subprocess.PIPE, text=True
+    )
     if done.returncode:
         sys.exit(done.returncode)
     print(f"{name}: {done.stdout.splitlines()[-1]}", flush=True)
@@ -61,4 +67,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    servers.run_script(main)

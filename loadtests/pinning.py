@@ -14,9 +14,9 @@ from itertools import product
 from pathlib import Path
 from statistics import median, quantiles
 
-from loadtests import results, rounds
+from loadtests import results, rounds, servers
 from loadtests.rounds import AGAIN, Round
-from project.processes import BASE_DIR
+from project.processes import BASE_DIR, dying_with_parent
 
 TIMES = 4
 SLUGS = ("cpu-bound", "thread-hops")
@@ -25,9 +25,8 @@ WAYS = {"free": [], "pinned": ["--pin"]}
 
 def measured(slugs: list[str], options: list[str], output: Path) -> list[Round]:
     command = [sys.executable, "manage.py", "compare", "--null", "--quick", *options]
-    done = subprocess.run(
-        [*command, "--output", output, *slugs], cwd=BASE_DIR, stdout=subprocess.DEVNULL
-    )
+    command += ["--output", str(output), *slugs]
+    done = subprocess.run(dying_with_parent(command), cwd=BASE_DIR, stdout=subprocess.DEVNULL)
     if done.returncode:
         sys.exit(done.returncode)
     return results.load(output)[2]
@@ -78,4 +77,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    servers.run_script(main)

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import psutil
 
+from loadtests.arguments import BAD_ARGUMENTS, INTERRUPTED
 from project.deployments import Deployment
 from project.keeper import ServiceError
 from project.middleware import HEADER
@@ -34,9 +35,11 @@ def run_script(main: Callable[[], int | None]) -> NoReturn:
     """Runs it and exits with what it returns; with 2, after one line, if something can't start."""
     try:
         sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except (ServerError, ServiceError) as error:
         sys.stderr.write(f"{sys.argv[0]}: {error}\n")
-        sys.exit(2)
+        sys.exit(BAD_ARGUMENTS)
 
 
 @dataclass(frozen=True)

@@ -17,20 +17,14 @@ from rich.console import Console
 from loadtests import tables
 from project import services
 from project.processes import BASE_DIR
+from tests.commands import python
 
 COMPARE = [sys.executable, "manage.py", "compare"]
 SLUGS = ("cpu-bound", "gil")
 
 
-def compare(*arguments, env=None):
-    return subprocess.run(
-        [*COMPARE, *arguments],
-        cwd=BASE_DIR,
-        env=os.environ | (env or {}),
-        capture_output=True,
-        text=True,
-        timeout=110,
-    )
+def compare(*arguments, **environ):
+    return python("manage.py", "compare", *arguments, **environ)
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +146,7 @@ def test_bad_arguments_are_refused_in_one_line(arguments, said):
     [("postgres://127.0.0.1:1/none", "refused"), ("mysql://localhost/none", "postgres://")],
 )
 def test_a_database_that_can_not_be_used_is_refused_in_one_line(url, said, tmp_path):
-    done = compare(
-        *("cpu-bound", "--output", str(tmp_path / "none.json")), env={"DATABASE_URL": url}
-    )
+    done = compare(*("cpu-bound", "--output", str(tmp_path / "none.json")), DATABASE_URL=url)
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
     (line,) = done.stderr.splitlines()
     assert "DATABASE_URL" in line

@@ -1,31 +1,17 @@
 """The measurements beside `compare`: python -m loadtests.batch_sizes, first_byte, pinning, ..."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from comparisons.pairs import streaming_response
-from loadtests import batch_sizes, first_byte, pinning
-from project.processes import BASE_DIR
+from loadtests import batch_sizes, first_byte, pinning, servers
+from tests.commands import python
 from tests.test_verdicts import made_round
 
 
-def run(script, **environ):
-    return subprocess.run(
-        [sys.executable, "-m", f"loadtests.{script}"],
-        cwd=BASE_DIR,
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-
-
 def test_the_second_opinion_measures_the_same_view_with_wrk():
-    done = run("second_opinion")
+    done = python("-m", "loadtests.second_opinion")
     # Whether they agree is for a quiet machine to say: exit status 0 or 1.
     assert done.returncode in (0, 1), done.stderr
     ours, theirs = re.search(r"locust ([\d.]+) .* wrk ([\d.]+) ", done.stdout).groups()
@@ -36,10 +22,21 @@ def test_the_second_opinion_measures_the_same_view_with_wrk():
 
 @pytest.mark.parametrize("script", ["batch_sizes", "first_byte", "second_opinion", "pinning"])
 def test_without_a_database_a_script_ends_in_one_line(script):
-    done = run(script, DATABASE_URL="postgres://127.0.0.1:1/none", SERVICES_CHECKED="")
+    nowhere = {"DATABASE_URL": "postgres://127.0.0.1:1/none", "SERVICES_CHECKED": ""}
+    done = python("-m", f"loadtests.{script}", **nowhere)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "DATABASE_URL" in line
+
+
+def test_an_interrupted_script_ends_without_a_traceback():
+    with pytest.raises(SystemExit) as end:
+        servers.run_script(interrupted)
+    assert end.value.code == 130
+
+
+def interrupted():
+    raise KeyboardInterrupt
 
 
 def test_the_first_byte_of_every_variant_comes_before_the_last(monkeypatch, capsys):

@@ -19,6 +19,7 @@ from project.middleware import HEADER
 from project.ports import free_port
 from project.processes import BASE_DIR
 from tests.clients import get_many, until
+from tests.commands import python
 
 
 def header_of(url):
@@ -108,13 +109,7 @@ def test_serve_runs_in_the_foreground_until_it_is_interrupted(serve):
 
 def test_serve_refuses_a_port_that_is_taken(serve):
     _process, port, _line = serve
-    done = subprocess.run(
-        [sys.executable, "manage.py", "serve", "wsgi-threads", "--port", str(port)],
-        cwd=BASE_DIR,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = python("manage.py", "serve", "wsgi-threads", "--port", str(port))
     assert done.returncode == 2
     assert f"can't listen on port {port}" in done.stderr
 

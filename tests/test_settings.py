@@ -10,17 +10,7 @@ from django.conf import settings
 from django.test import Client
 
 from project.processes import BASE_DIR
-
-
-def manage(*arguments, **environ):
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=BASE_DIR,
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+from tests.commands import python
 
 
 def test_nothing_set_is_no_debug_and_loopback_hosts_only():
@@ -43,7 +33,7 @@ def test_the_checkouts_own_key_is_for_its_owner_only():
 
 def test_check_deploy_has_nothing_to_say_once_a_host_and_a_key_are_named():
     key = "a-key-of-fifty-characters-and-more-0123456789-abcdefghij"
-    done = manage("check", "--deploy", ALLOWED_HOSTS="example.org", SECRET_KEY=key)
+    done = python("manage.py", "check", "--deploy", ALLOWED_HOSTS="example.org", SECRET_KEY=key)
     assert (done.returncode, done.stderr) == (0, "")
     assert "no issues" in done.stdout
 
@@ -53,7 +43,7 @@ def test_check_deploy_has_nothing_to_say_once_a_host_and_a_key_are_named():
     [("DATABASE_MODE", "sometimes"), ("DEBUG", "perhaps"), ("POOL_SIZE", "0")],
 )
 def test_nonsense_in_the_environment_is_refused_in_one_line(name, value):
-    done = manage("check", **{name: value})
+    done = python("manage.py", "check", **{name: value})
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert name in line
@@ -74,5 +64,5 @@ def test_a_strange_host_is_refused():
 
 
 def test_migrations_are_up_to_date_with_the_models():
-    done = manage("makemigrations", "--check", "--dry-run")
+    done = python("manage.py", "makemigrations", "--check", "--dry-run")
     assert done.returncode == 0, done.stdout
