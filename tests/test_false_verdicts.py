@@ -37,11 +37,11 @@ def spiked(rng, rounds):
     return rng.normal(0, 0.05, rounds) - np.log(3) * (rng.random(rounds) < 0.1)
 
 
-def false_verdicts(noise, plan):
-    """Of RUNS comparisons of two equal variants against "at least 1", how many decide."""
+def false_verdicts(noise, plan, runs=RUNS):
+    """Of so many comparisons of two equal variants against "at least 1", how many decide."""
     rng = np.random.default_rng(5)
     wrong = 0
-    for _ in range(RUNS):
+    for _ in range(runs):
         speed = np.exp(noise(rng, VARIANTS * plan.looks[-1])).reshape(-1, VARIANTS)
         # In a block, each variant takes its turn at random.
         places = np.array([rng.permutation(VARIANTS)[:2] for _ in speed])
@@ -58,6 +58,16 @@ def false_verdicts(noise, plan):
 @pytest.mark.parametrize("noise", [independent, drifting, correlated, spiked])
 def test_a_ratio_on_the_threshold_is_decided_in_five_runs_of_a_hundred_at_most(noise, plan):
     assert false_verdicts(noise, plan) <= 0.05 * RUNS
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
+@pytest.mark.parametrize("noise", [independent, drifting, correlated, spiked])
+def test_false_verdicts_stay_within_chance_of_five_percent(noise, plan):
+    """So many runs that no seed decides: three standard deviations of the count are allowed."""
+    runs = 20 * RUNS
+    allowed = 0.05 * runs + 3 * (runs * 0.05 * 0.95) ** 0.5
+    assert false_verdicts(noise, plan, runs) <= allowed
 
 
 def test_looking_at_the_end_of_every_block_would_decide_falsely_more_often():
