@@ -5,29 +5,39 @@ from itertools import groupby
 from math import ceil
 from typing import Any
 
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from comparisons.pairs import COMPARISONS
 
-SYNC, ASYNC, PITFALL = "#64748b", "#0d9488", "#dc2626"
+SYNC, ASYNC, INK = "#94a3b8", "#2dd4bf", "#0f172a"
+PITFALL: dict[str, Any] = {
+    "facecolor": "#ef4444",
+    "edgecolor": "white",
+    "hatch": "////",
+}  # not by colour alone
+INTERVAL: dict[str, Any] = {"color": INK, "linewidth": 2.5}
+CEILING: dict[str, Any] = {"color": INK, "linewidth": 1}
 COLUMNS = 2
+WIDTH = 8.6  # inches: 826 px, about what GitHub's README has
 
 
 def throughput(result: Mapping[str, Any]) -> Figure:
-    """A panel per comparison, a bar per variant: requests/s with its interval, and its ceiling."""
+    """Draw a panel per comparison, a bar per variant: requests/s, its interval and its ceiling."""
     panels = [(slug, list(rows)) for slug, rows in groupby(result["measurements"], _slug)]
     lines = ceil(len(panels) / COLUMNS)
     tallest = max(len(rows) for _, rows in panels)
-    figure = Figure(figsize=(11, lines * (0.9 + 0.32 * tallest)), layout="constrained")
-    grid = figure.subplots(lines, COLUMNS, squeeze=False).flat
-    for axes in grid:
-        axes.set_axis_off()
+    figure = Figure(figsize=(WIDTH, 0.6 + lines * (0.6 + 0.24 * tallest)), layout="constrained")
+    grid = list(figure.subplots(lines, COLUMNS, squeeze=False).flat)
     for axes, (slug, rows) in zip(grid, panels, strict=False):
         _panel(axes, slug, rows)
-    figure.suptitle(
-        "Requests a second: sync (grey), async (green), pitfalls (red); | is the ceiling",
-        fontsize=11,
-    )
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    figure.suptitle("Requests per second", fontsize=12, fontweight="bold")
+    figure.legend(handles=_legend(), loc="outside lower center", ncols=5, fontsize=9, frameon=False)
     return figure
 
 
@@ -35,11 +45,10 @@ def _slug(row: Mapping[str, Any]) -> str:
     return str(row["comparison"])
 
 
-def _panel(axes: Any, slug: str, rows: list[Mapping[str, Any]]) -> None:
+def _panel(axes: Axes, slug: str, rows: list[Mapping[str, Any]]) -> None:
     pitfalls = (
         {v.name for v in COMPARISONS[slug].variants if v.pitfall} if slug in COMPARISONS else ()
     )
-    axes.set_axis_on()
     axes.set_title(slug, loc="left", fontsize=10, fontweight="bold")
     several = len({(row["users"], row["round_trip"]) for row in rows}) > 1
     names = [
@@ -47,17 +56,49 @@ def _panel(axes: Any, slug: str, rows: list[Mapping[str, Any]]) -> None:
         for row in rows
     ]
     for place, row in enumerate(rows):
-        rate = row["throughput"]
-        if row["variant"] in pitfalls:
-            colour = PITFALL
+        if row["valid"]:
+            _bar(axes, place, row, row["variant"] in pitfalls)
         else:
-            colour = ASYNC if row["variant"].startswith("async") else SYNC
-        low, high = rate["low"] or 0, rate["high"] or rate["mean"]
-        whisker = [[max(rate["mean"] - low, 0)], [max(high - rate["mean"], 0)]]
-        axes.barh(place, rate["mean"], color=colour, height=0.7, xerr=whisker, ecolor="#0f172a")
-        if row["ceiling"]:
-            axes.plot(row["ceiling"], place, "|", color="#0f172a", markersize=12)
-    axes.set_yticks(range(len(rows)), names, fontsize=8)
-    axes.tick_params(axis="x", labelsize=8)
-    axes.invert_yaxis()
+            axes.text(0, place, " invalid", va="center", fontsize=9)
+    axes.set_yticks(range(len(rows)), names, fontsize=9)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.tick_params(axis="x", labelsize=9)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _bar(axes: Axes, place: int, row: Mapping[str, Any], is_pitfall: bool) -> None:
+    """Draw a row: bar, interval and ceiling, each with an id that stays in an SVG file."""
+    rate, name = row["throughput"], f"{row['comparison']}-{place}"
+    (bar,) = axes.barh(place, rate["mean"], height=0.7, **_look(row["variant"], is_pitfall))
+    bar.set_gid(f"bar-{name}")
+    if rate["low"] is not None and rate["high"] is not None:
+        (interval,) = axes.plot([rate["low"], rate["high"]], [place, place], **INTERVAL)
+        interval.set_gid(f"interval-{name}")
+    if row["ceiling"]:
+        (ceiling,) = axes.plot([row["ceiling"]] * 2, [place - 0.45, place + 0.45], **CEILING)
+        ceiling.set_gid(f"ceiling-{name}")
+
+
+def _look(variant: str, is_pitfall: bool) -> dict[str, Any]:
+    if is_pitfall:
+        return PITFALL
+    return {"facecolor": ASYNC if variant.startswith("async") else SYNC}
+
+
+def _legend() -> list[Artist]:
+    return [
+        Patch(label="sync", **_look("sync", False)),
+        Patch(label="async", **_look("async", False)),
+        Patch(label="pitfall", **_look("async", True)),
+        Line2D([], [], label="95 % interval", **INTERVAL),
+        Line2D(
+            [],
+            [],
+            label="ceiling: what the work allows",
+            marker="|",
+            markersize=12,
+            linestyle="",
+            color=INK,
+        ),
+    ]
