@@ -14,11 +14,8 @@ from matplotlib.patches import Patch
 from comparisons.pairs import COMPARISONS
 
 SYNC, ASYNC, INK = "#94a3b8", "#2dd4bf", "#0f172a"
-PITFALL: dict[str, Any] = {
-    "facecolor": "#ef4444",
-    "edgecolor": "white",
-    "hatch": "////",
-}  # not by colour alone
+# Told apart not by colour alone.
+PITFALL: dict[str, Any] = {"facecolor": "#ef4444", "edgecolor": "white", "hatch": "////"}
 INTERVAL: dict[str, Any] = {"color": INK, "linewidth": 2.5}
 CEILING: dict[str, Any] = {"color": INK, "linewidth": 1}
 COLUMNS = 2
