@@ -271,6 +271,16 @@ def test_rows_state_their_load_where_it_differs(client: Client, save: Save) -> N
     assert "asgi-uvicorn 1,000 users, 5 ms round trip 1 × 20" in text
 
 
+@pytest.mark.parametrize(
+    ("rounds", "said"), [([1, 1], "1 round;"), ([4, 4], "4 rounds;"), ([4, 8], "4 to 8 rounds;")]
+)
+def test_page_counts_rounds_in_good_english(
+    client: Client, save: Save, rounds: list[int], said: str
+) -> None:
+    save(measurements=[MEASUREMENT | {"rounds": number} for number in rounds])
+    assert f"4 users, {said}" in text_of(client, "/cpu-bound/")
+
+
 def test_invalid_measurement_says_why(client: Client, save: Save) -> None:
     save(
         measurement={
