@@ -88,7 +88,9 @@ def _open_cpu_client() -> "httpx2.AsyncClient":
 
     from comparisons.resources import LIMITS, TIMEOUT
 
-    return httpx2.AsyncClient(base_url=settings.CPU_SERVICE_URL, limits=LIMITS, timeout=TIMEOUT)
+    return httpx2.AsyncClient(
+        base_url=settings.CPU_SERVICE_URL, limits=LIMITS, timeout=TIMEOUT, trust_env=False
+    )
 
 
 # --- Native code ----------------------------------------------------------------------------------

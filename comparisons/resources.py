@@ -27,6 +27,7 @@ T = TypeVar("T")
 # Alike on both sides. The default (100 connections, 20 kept alive) would be a hidden limit.
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=1000)
 TIMEOUT = httpx2.Timeout(60)
+# Each client says trust_env=False: a proxy of the environment is not for services of this machine.
 
 _by_loop: dict[
     asyncio.AbstractEventLoop, dict[Callable[[], Any], tuple[Any, AsyncGenerator[None, None]]]
@@ -38,7 +39,9 @@ _lasting: set[asyncio.AbstractEventLoop] = set()
 @cache
 def upstream() -> httpx2.Client:
     """The sync client of the upstream: one a process, shared by its threads."""
-    return httpx2.Client(base_url=settings.UPSTREAM_URL, limits=LIMITS, timeout=TIMEOUT)
+    return httpx2.Client(
+        base_url=settings.UPSTREAM_URL, limits=LIMITS, timeout=TIMEOUT, trust_env=False
+    )
 
 
 def async_upstream() -> httpx2.AsyncClient:
@@ -101,7 +104,9 @@ async def lasting() -> AsyncIterator[None]:
 
 
 def _open_client() -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=settings.UPSTREAM_URL, limits=LIMITS, timeout=TIMEOUT)
+    return httpx2.AsyncClient(
+        base_url=settings.UPSTREAM_URL, limits=LIMITS, timeout=TIMEOUT, trust_env=False
+    )
 
 
 def _open_redis() -> redis.asyncio.Redis:

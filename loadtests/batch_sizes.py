@@ -10,7 +10,6 @@ import random
 import re
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from statistics import median
@@ -40,7 +39,7 @@ def rows_of(batch: int) -> int:
 def get(url: str) -> tuple[float, float]:
     """A request: seconds until its first row, and in all."""
     start = time.perf_counter()
-    with urllib.request.urlopen(url, timeout=60) as response:
+    with servers.direct.open(url, timeout=60) as response:
         response.read()
         waited = re.findall(r"dur=([\d.]+)", response.headers.get("Server-Timing", ""))
     return float(waited[0]) / 1000 if waited else 0, time.perf_counter() - start
@@ -76,9 +75,7 @@ def main() -> None:
         addresses = {s.variable: os.environ[s.variable] for s in services.SERVICES}
         seen = {trip: stack.enter_context(at_distance(trip, addresses)) for trip in ROUND_TRIPS}
         environs = [
-            os.environ
-            | seen[trip]
-            | {"CURSOR_BATCH": str(batch), "CURSOR_ROWS": str(rows_of(batch))}
+            seen[trip] | {"CURSOR_BATCH": str(batch), "CURSOR_ROWS": str(rows_of(batch))}
             for trip, batch in configurations
         ]
         running = stack.enter_context(servers.serving([deployment] * len(environs), environs))

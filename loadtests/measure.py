@@ -11,7 +11,6 @@ import select
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -30,6 +29,7 @@ from loadtests.backends import Backends
 from loadtests.rounds import Round, Sample
 from project import distance, pgbouncer, services
 from project.deployments import CORES, UVICORN, Deployment
+from project.environment import child_environ
 from project.processes import BASE_DIR, CPU_AFFINITY, dying_with_parent
 
 OTHER_FILES = 200  # than its users' connections that a server, or the load generator, opens
@@ -78,7 +78,7 @@ def load_generator(pinned: bool = False) -> Iterator[Generator]:
     process = subprocess.Popen(
         dying_with_parent([sys.executable, "-m", "loadtests.generator"]),
         cwd=BASE_DIR,
-        env=os.environ | own,
+        env=child_environ() | own,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -110,7 +110,7 @@ def _capacity(generator: Generator) -> float:
         interface="asgi",
         command=(*UVICORN[:-1], "loadtests.trivial:app"),
     )
-    with servers.serving([trivial], [os.environ | generator.beside]) as (server,):
+    with servers.serving([trivial], [generator.beside]) as (server,):
         slug, comparison = next(iter(COMPARISONS.items()))
         row = Row(comparison.variants[0], trivial, users=10, route=comparison.variants[0].name)
         return throughput_of(generator, slug, row, server, CALIBRATION)
@@ -156,8 +156,7 @@ def measure(
             for ms in sorted({row.round_trip for row in rows})
         }
         environs = [
-            os.environ
-            | generator.beside
+            dict(generator.beside)
             | seen[row.round_trip]
             | {name: text.replace("{row}", str(n)) for name, text in row.variant.environ.items()}
             for n, row in enumerate(rows)
@@ -210,7 +209,7 @@ def _warm_up(slug: str, rows: list[Row], running: list[servers.Running]) -> None
         for _ in range(schedule.WARMING):
             with suppress(OSError):
                 url = f"{server.url}/{slug}/{row.route}/{'?seconds=0' if row.waiting else ''}"
-                urllib.request.urlopen(url, timeout=10).close()
+                servers.direct.open(url, timeout=10).close()
 
     with ThreadPoolExecutor(max(1, len(rows))) as threads:
         list(threads.map(call, rows, running))
@@ -411,7 +410,7 @@ def _pools(row: Row, server: servers.Running) -> Mapping[str, int] | None:
     """What the pools of the server's one process have been asked for until now."""
     if row.deployment.workers > 1 or server.death():
         return None
-    with suppress(OSError), urllib.request.urlopen(f"{server.url}/pools/", timeout=5) as response:
+    with suppress(OSError), servers.direct.open(f"{server.url}/pools/", timeout=5) as response:
         found: dict[str, int] = json.load(response)
         return found
     return None

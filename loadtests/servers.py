@@ -12,12 +12,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import NoReturn
 
 import psutil
 
 from loadtests.arguments import BAD_ARGUMENTS, INTERRUPTED
 from project.deployments import Deployment
+from project.environment import child_environ
 from project.keeper import ServiceError
 from project.middleware import HEADER
 from project.ports import free_port
@@ -25,6 +27,9 @@ from project.processes import BASE_DIR, dying_with_parent
 
 LONGEST_START = 30  # seconds
 LONGEST_STOP = 10  # seconds
+
+# Opens addresses of this machine: urllib's own opener would ask the proxy of the environment.
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ServerError(Exception):
@@ -75,13 +80,13 @@ def serving(
 ) -> Iterator[list[Running]]:
     """These deployments, up and answering on free ports; all gone after the block.
 
-    environs: the environment of each; by default, this process's.
+    environs: what the environment of each adds to `child_environ`.
     """
     started: list[Running] = []
     with TemporaryDirectory(prefix="servers-") as logs:
         try:
             for number, deployment in enumerate(deployments):
-                environ = environs[number] if environs else os.environ
+                environ = environs[number] if environs else {}
                 started.append(start(deployment, environ, log=Path(logs, f"{number}.log")))
             for server in started:
                 wait_until_ready(server)
@@ -101,7 +106,7 @@ def restart(servers: list[Running], index: int, environ: Mapping[str, str]) -> R
 
 def start(
     deployment: Deployment,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] = MappingProxyType({}),
     *,
     port: int | None = None,
     log: Path | None = None,
@@ -113,6 +118,8 @@ def start(
         dying_with_parent(deployment.argv(port)),
         cwd=BASE_DIR,
         env={
+            **child_environ(),
+            "SECRET_KEY": secrets.token_urlsafe(50),  # one for all its processes
             **environ,
             "DEPLOYMENT": deployment.name,
             "DEPLOYMENT_NONCE": nonce,
@@ -137,7 +144,7 @@ def wait_until_ready(server: Running) -> None:
             raise ServerError(f"{death} at its start: {_last_line(server.log)}")
         with (
             suppress(OSError),  # not yet listening, or an HTTP error of somebody else's
-            urllib.request.urlopen(f"{server.url}/bystander/", timeout=5) as response,
+            direct.open(f"{server.url}/bystander/", timeout=5) as response,
         ):
             if response.headers[HEADER] == server.name:
                 return

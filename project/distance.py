@@ -32,6 +32,7 @@ from urllib.parse import unquote, urlsplit
 import psutil
 import uvloop
 
+from project.environment import child_environ
 from project.keeper import ServiceError
 from project.processes import BASE_DIR, die_with_parent, raise_file_limit
 
@@ -64,6 +65,7 @@ def at_distance(round_trip_ms: float, urls: Mapping[str, str]) -> Iterator[dict[
         proxy = subprocess.Popen(
             [sys.executable, "-m", "project.distance", str(round_trip_ms), *targets],
             cwd=BASE_DIR,
+            env=child_environ(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the command, which then ends the block

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from project.environment import child_environ
 from project.keeper import ServiceError
 from project.processes import BASE_DIR
 
@@ -30,7 +31,7 @@ def ensure() -> None:
     if wanted <= _applied():
         return
     command = [sys.executable, str(BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, env=child_environ(), capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
         raise ServiceError(f"manage.py migrate failed: {said[-1]}")

@@ -23,6 +23,7 @@ from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from project import postgres
+from project.environment import child_environ
 from project.keeper import (
     CONNECT_LIMIT,
     POLL,
@@ -57,9 +58,14 @@ def running() -> Iterator[None]:
     missing = [service for service in SERVICES if service not in given]
     for service, url in given.items():
         _check_given(service, url)
-    before = {name: os.environ.get(name) for name in (*(s.variable for s in missing), CHECKED)}
+    # libpq's own variables (PGSSLMODE, PGSERVICE, ...) are for a database of the user's.
+    libpqs = [] if given.get(SERVICES[0]) else [name for name in os.environ if name[:2] == "PG"]
+    changed = (*(service.variable for service in missing), CHECKED, *libpqs)
+    before = {name: os.environ.get(name) for name in changed}
     uses: dict[Service, IO[bytes]] = {}
     try:
+        for name in libpqs:
+            del os.environ[name]
         try:
             if missing:
                 _make_services_dir()
@@ -212,7 +218,7 @@ def _start_keeper(service: Service, lock: IO[bytes]) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for the command, not for the keeper
             pass_fds=[lock.fileno()],
-            env=os.environ | {"SERVICES_DIR": str(SERVICES_DIR)},
+            env=child_environ() | {"SERVICES_DIR": str(SERVICES_DIR)},
         )
 
 

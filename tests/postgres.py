@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import threading
 from contextlib import contextmanager
 
@@ -30,7 +29,7 @@ def server_of(module, variant, **environ):
     declared = next(v for v in module.comparison.variants if v.name == variant)
     deployment = DEPLOYMENTS[declared.deployment].shaped(database=declared.database)
     of_variant = {key: value.replace("{row}", "31") for key, value in declared.environ.items()}
-    with servers.serving([deployment], [os.environ | of_variant | environ]) as (server,):
+    with servers.serving([deployment], [of_variant | environ]) as (server,):
         yield server, path_of(module, variant)
 
 

@@ -124,7 +124,11 @@ def shared():
     """A client in place of the shared one; what it leaves behind in loops that have ended, and
     nobody can close any more, is collected here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared_resource, "SHARED", httpx2.AsyncClient(base_url=settings.UPSTREAM_URL))
+        patch.setattr(
+            shared_resource,
+            "SHARED",
+            httpx2.AsyncClient(base_url=settings.UPSTREAM_URL, trust_env=False),
+        )
         yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

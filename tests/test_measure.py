@@ -196,9 +196,7 @@ def test_with_one_core_nothing_can_be_pinned(monkeypatch):
 def test_pinned_the_generator_and_the_servers_share_no_core():
     with load_generator(pinned=True) as generator:
         of_generator = set(psutil.Process(generator.process.pid).cpu_affinity())
-        with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [os.environ | generator.beside]) as (
-            server,
-        ):
+        with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [generator.beside]) as (server,):
             of_server = set(psutil.Process(server.process.pid).cpu_affinity())
     assert of_generator
     assert of_server

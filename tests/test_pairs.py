@@ -1,7 +1,6 @@
 """Every variant on every deployment: real servers, a real PostgreSQL, one table."""
 
 import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
@@ -23,7 +22,7 @@ def running():
 
 
 def get(server, path):
-    with urllib.request.urlopen(f"{server.url}{path}", timeout=30) as response:
+    with servers.direct.open(f"{server.url}{path}", timeout=30) as response:
         return response.status, response.headers, response.read()
 
 

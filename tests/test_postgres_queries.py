@@ -484,7 +484,7 @@ def test_under_wsgi_a_slow_client_holds_a_thread_and_its_connection(postgres):
     environ = {"POOL_SIZE": "1", "POOL_TIMEOUT": "0.2"}
     variant = next(v for v in streaming_response.comparison.variants if v.name == "sync")
     pooled = DEPLOYMENTS[variant.deployment].shaped(database="pool")
-    with servers.serving([pooled], [os.environ | environ]) as (server,):
+    with servers.serving([pooled], [environ]) as (server,):
         path = path_of(streaming_response, "sync")
         other = path_of(orm_in_async, "sync")
         with slow_client(server, path):

@@ -1,12 +1,10 @@
 """Deployments as real processes: started, known by their nonce, stopped whole."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from dataclasses import replace
 
 import psutil
@@ -23,7 +21,7 @@ from tests.commands import python
 
 
 def header_of(url):
-    with urllib.request.urlopen(f"{url}/bystander/", timeout=10) as response:
+    with servers.direct.open(f"{url}/bystander/", timeout=10) as response:
         return response.headers[HEADER]
 
 
@@ -189,10 +187,10 @@ def test_ports_are_given_once():
     ],
 )
 def test_a_hundred_requests_that_clients_leave_leave_no_task_thread_or_child_process(path):
-    environ = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.counting_settings"}
+    environ = {"DJANGO_SETTINGS_MODULE": "tests.counting_settings"}
 
     def tasks():
-        with urllib.request.urlopen(f"{server.url}/tasks/", timeout=30) as response:
+        with servers.direct.open(f"{server.url}/tasks/", timeout=30) as response:
             return json.load(response)
 
     with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [environ]) as (server,):

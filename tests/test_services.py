@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import psycopg
 import pytest
 import redis
 
+from loadtests import servers
 from project import services
 from project.keeper import ServiceError
 from project.processes import BASE_DIR
@@ -177,9 +177,8 @@ def test_every_service_answers(shared: tuple[list[str], Path]) -> None:
     assert query(postgres, "SELECT current_database()") == ["comparisons"]
     with redis.Redis.from_url(valkey) as client:
         assert client.ping()
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     for url in (f"{upstream}/wait/0", f"{cpu_service}/fib/1"):
-        with direct.open(url) as response:
+        with servers.direct.open(url) as response:
             assert response.status == 200
 
 

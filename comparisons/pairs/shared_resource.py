@@ -22,7 +22,7 @@ from comparisons.resources import LIMITS, async_upstream, upstream
 WAIT_MS = 100
 WAIT = WAIT_MS / 1000
 LONGEST = 1  # seconds: nothing promises that a client in the wrong loop ever answers
-SHARED = httpx2.AsyncClient(base_url=settings.UPSTREAM_URL, limits=LIMITS)
+SHARED = httpx2.AsyncClient(base_url=settings.UPSTREAM_URL, limits=LIMITS, trust_env=False)
 
 
 def sync(request: HttpRequest) -> JsonResponse:

@@ -6,7 +6,7 @@ import httpx2
 
 
 def sync_script() -> None:
-    with httpx2.Client(base_url=os.environ["UPSTREAM_URL"]) as client:
+    with httpx2.Client(base_url=os.environ["UPSTREAM_URL"], trust_env=False) as client:
         first = client.get("/wait/10")
         second = client.get("/wait/10")
     assert first.status_code == second.status_code == 200
