@@ -1,11 +1,26 @@
-"""Fixtures that more than one file uses."""
+"""Fixtures that more than one file uses; and what becomes of a test whose program is missing."""
 
 import os
+import shutil
 
 import psycopg
 import pytest
 from django.db import connections
 from django.test import RequestFactory
+
+# Where Debian has programs, PgBouncer among them, that an ordinary user's PATH may leave out.
+PATH = os.pathsep.join([*os.get_exec_path(), "/usr/sbin"])
+
+
+def pytest_runtest_setup(item):
+    """Skip a test marked `needs(program)` where there is none; CI has them all, or fails."""
+    for mark in item.iter_markers("needs"):
+        (program,) = mark.args
+        if not shutil.which(program, path=PATH):
+            missing = f"{program} is not installed (Debian: apt-get install {program})"
+            if os.environ.get("CI"):
+                pytest.fail(missing, pytrace=False)
+            pytest.skip(missing)
 
 
 @pytest.fixture

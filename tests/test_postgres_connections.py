@@ -46,7 +46,6 @@ from project import pgbouncer as bouncing
 from project import postgres as embedded
 from project.deployments import DATABASE_MODES as MODES
 from project.deployments import DEPLOYMENTS
-from project.pgbouncer import program
 from project.ports import free_port
 from project.processes import BASE_DIR
 from tests.clients import PATIENCE, answer, get_many, until
@@ -315,8 +314,7 @@ def test_a_larger_pool_than_there_are_users_takes_no_more_connections(postgres):
 
 # --- pgbouncer
 
-# CI installs it (.ci/run); on a reader's machine the README's test command must pass without.
-needs_pgbouncer = pytest.mark.skipif(not program(), reason="pgbouncer is not installed")
+needs_pgbouncer = pytest.mark.needs("pgbouncer")
 
 
 @needs_pgbouncer

@@ -5,11 +5,18 @@ import re
 import pytest
 
 from comparisons.pairs import streaming_response
-from loadtests import batch_sizes, first_byte, pinning, servers
+from loadtests import batch_sizes, first_byte, pinning, second_opinion, servers
 from tests.commands import python
 from tests.test_verdicts import made_round
 
 
+def test_without_wrk_there_is_no_second_opinion(monkeypatch, capsys):
+    monkeypatch.setattr(second_opinion.shutil, "which", lambda _: None)
+    assert second_opinion.main() == 2
+    assert capsys.readouterr().err == "wrk is not installed (Debian: apt-get install wrk)\n"
+
+
+@pytest.mark.needs("wrk")
 def test_the_second_opinion_measures_the_same_view_with_wrk():
     done = python("-m", "loadtests.second_opinion")
     # Whether they agree is for a quiet machine to say: exit status 0 or 1.
@@ -20,7 +27,15 @@ def test_the_second_opinion_measures_the_same_view_with_wrk():
     assert 0 < float(theirs) < 63
 
 
-@pytest.mark.parametrize("script", ["batch_sizes", "first_byte", "second_opinion", "pinning"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "batch_sizes",
+        "first_byte",
+        pytest.param("second_opinion", marks=pytest.mark.needs("wrk")),
+        "pinning",
+    ],
+)
 def test_without_a_database_a_script_ends_in_one_line(script):
     nowhere = {"DATABASE_URL": "postgres://127.0.0.1:1/none", "SERVICES_CHECKED": ""}
     done = python("-m", f"loadtests.{script}", **nowhere)
