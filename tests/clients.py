@@ -5,15 +5,24 @@ import time
 from collections import Counter
 from contextlib import asynccontextmanager
 
-PATIENCE = 20  # seconds
+PATIENCE = 60  # seconds; only what is broken takes so long
 
 
 def until(condition):
-    """Waits until it is true; fails if that never comes."""
-    patience = time.monotonic() + PATIENCE
+    """Wait until it is true; fail if that never comes."""
+    deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
-        assert time.monotonic() < patience
+        assert time.monotonic() < deadline
         time.sleep(0.005)
+    return found
+
+
+async def loop_until(condition):
+    """The same, while the event loop runs."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
     return found
 
 

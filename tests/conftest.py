@@ -8,6 +8,8 @@ import pytest
 from django.db import connections
 from django.test import RequestFactory
 
+from tests.postgres import sleep_at_command
+
 # Where Debian has programs, PgBouncer among them, that an ordinary user's PATH may leave out.
 PATH = os.pathsep.join([*os.get_exec_path(), "/usr/sbin"])
 
@@ -40,3 +42,9 @@ def database(django_db_blocker):
 def postgres():
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as watcher:
         yield watcher
+
+
+@pytest.fixture
+def sleep(postgres):
+    with sleep_at_command(postgres) as sleep:
+        yield sleep

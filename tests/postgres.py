@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-import threading
-from contextlib import contextmanager
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.db import connections
@@ -11,10 +13,17 @@ from django.db import connections
 from comparisons import resources
 from loadtests import servers
 from project.deployments import DEPLOYMENTS
-from tests.clients import get_many
+from tests.clients import get_many, until
 
 BUSY = "state <> 'idle'"  # in a query, or in a transaction
-ASLEEP = "state = 'active' AND query LIKE '%%pg_sleep%%'"
+HELD = "wait_event_type = 'Lock' AND wait_event = 'advisory'"
+SLEEP = """
+DROP SCHEMA IF EXISTS {schema} CASCADE;
+CREATE SCHEMA {schema};
+GRANT USAGE ON SCHEMA {schema} TO PUBLIC;
+CREATE FUNCTION {schema}.pg_sleep(seconds double precision) RETURNS void LANGUAGE sql AS
+'SELECT pg_advisory_xact_lock_shared({key}); SELECT pg_catalog.pg_sleep(seconds)'
+"""
 
 
 def backends(postgres, name, condition="true"):
@@ -37,16 +46,54 @@ def path_of(module, variant):
     return f"/{module.comparison.slug}/{variant}/"
 
 
-def most_asleep(server, path, postgres, count):
-    """How many of its backends sleep at once while `count` clients ask at once."""
-    asking = threading.Thread(
-        target=get_many, args=(server, path, count), kwargs={"at_once": count}
-    )
-    asking.start()
-    most = 0
-    while asking.is_alive():
-        most = max(most, len(backends(postgres, server.name, ASLEEP)))
-    return most
+class Sleep:
+    """The queries that sleep: a test can hold them, so that none ends before it is seen.
+
+    It holds those of connections that were opened with these PGOPTIONS in the environment.
+    """
+
+    def __init__(self, postgres, schema, key):
+        self.options = f"-csearch_path={schema},pg_catalog,public"
+        self.environ = {"PGOPTIONS": self.options}
+        self.postgres, self.key = postgres, key
+
+    @contextmanager
+    def held(self):
+        """Inside the block no such query ends; yields a function that lets them go earlier."""
+        with ExitStack() as stack:
+            self.postgres.execute("SELECT pg_advisory_lock(%s)", [self.key])
+            stack.callback(self.postgres.execute, "SELECT pg_advisory_unlock(%s)", [self.key])
+            yield lambda: stack.pop_all().close()
+
+    def waiting(self, name):
+        """The backends with this application name whose queries are held."""
+        return backends(self.postgres, name, HELD)
+
+    def hold_exactly(self, count, name):
+        """Wait until so many are held; they stay as many while others have time to come."""
+        until(lambda: len(self.waiting(name)) == count)
+        for _ in range(20):
+            assert len(self.waiting(name)) == count
+            time.sleep(0.005)
+
+    def run_at_once(self, count, server, path, ask):
+        """Assert that so many queries run at once if `ask` clients ask at once, and all succeed."""
+        with ThreadPoolExecutor(1) as clients:
+            with self.held():
+                asking = clients.submit(get_many, server, path, ask, at_once=ask)
+                self.hold_exactly(count, server.name)
+            assert asking.result() == {200: ask}
+
+
+@contextmanager
+def sleep_at_command(postgres):
+    key = os.getpid() + 2**32  # no other process of the tests has it
+    schema = f"test_{os.getpid()}"
+    postgres.execute(SLEEP.format(schema=schema, key=key))
+    try:
+        yield Sleep(postgres, schema, key)
+    finally:
+        postgres.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
 def run(coroutine):

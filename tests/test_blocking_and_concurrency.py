@@ -9,7 +9,6 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from comparisons.pairs import (
     shared_resource,
     start_up,
 )
+from tests.clients import PATIENCE, until
 
 REQUEST = RequestFactory().get("/")
 
@@ -150,8 +150,7 @@ VARIANTS = [
 @pytest.fixture
 def drained():
     """The upstream answers nobody any more: what an earlier view gave up is over."""
-    while resources.upstream().get("/counts").json()["under_way"]:
-        time.sleep(0.01)
+    until(lambda: not resources.upstream().get("/counts").json()["under_way"])
 
 
 @pytest.mark.usefixtures("drained")
@@ -184,15 +183,15 @@ def test_a_view_that_queues_a_record_answers_before_the_collector_confirms_it(mo
 
     def emit_when_allowed(self, record):
         sending.set()
-        may_confirm.wait(10)
+        may_confirm.wait(PATIENCE)
         confirmed.set()
 
     monkeypatch.setattr(logging.CollectorHandler, "emit", emit_when_allowed)
     assert beats_of(logging.async_queued) > 0
-    assert sending.wait(10)
+    assert sending.wait(PATIENCE)
     assert not confirmed.is_set()
     may_confirm.set()
-    assert confirmed.wait(10)
+    assert confirmed.wait(PATIENCE)
 
 
 def test_a_full_queue_loses_records_and_makes_nobody_wait(monkeypatch):
@@ -210,17 +209,19 @@ def test_a_full_queue_loses_records_and_makes_nobody_wait(monkeypatch):
 
 def test_what_is_queued_when_the_process_ends_is_sent_before():
     program = """
-        import django
+        import django, threading
         django.setup()
         from comparisons.pairs import logging
-        emit = logging.CollectorHandler.emit
+        emit, ended = logging.CollectorHandler.emit, threading.Event()
         def emit_and_tell(self, record):
+            ended.wait()
             emit(self, record)
             print(record.getMessage())
         logging.CollectorHandler.emit = emit_and_tell
         for number in range(5):
             logging.queued.info("record %d", number)
         print("end")
+        ended.set()
     """
     done = subprocess.run(
         [sys.executable, "-c", inspect.cleandoc(program)],
@@ -230,9 +231,8 @@ def test_what_is_queued_when_the_process_ends_is_sent_before():
         timeout=60,
     )
     assert done.stderr == ""
-    lines = done.stdout.split("\n")
-    assert sorted(lines) == ["", "end", *(f"record {number}" for number in range(5))]
-    assert "end" in lines[:2]  # the program did not wait for them
+    # The program did not wait for them: they are sent at its end.
+    assert done.stdout.splitlines() == ["end", *(f"record {number}" for number in range(5))]
 
 
 def test_print_has_written_before_the_event_loop_runs_anything_else(monkeypatch):
@@ -463,7 +463,7 @@ def test_the_number_of_threads_bounds_the_calls_of_all_requests(view, at_once, m
             with lock:
                 under_way += 1
                 most = max(most, under_way)
-            all_there.wait(10)  # the 60 calls come in groups of as many as can wait at once
+            all_there.wait(PATIENCE)  # the 60 calls come in groups of as many as can wait at once
             with lock:
                 under_way -= 1
             return httpx2.Response(200)

@@ -52,7 +52,6 @@ from tests.clients import PATIENCE, answer, get_many, until
 from tests.postgres import (
     BUSY,
     backends,
-    most_asleep,
     path_of,
     server_of,
 )
@@ -65,7 +64,10 @@ LIMITED_ROLE = "comparisons_limited_31"
 
 @contextmanager
 def connected(role, count):
-    """So many connections of this role, held by somebody else."""
+    """So many connections of this role, held by somebody else; and no other, at the start."""
+    others = "SELECT 1 FROM pg_stat_activity WHERE usename = %s"
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as watcher:
+        until(lambda: not watcher.execute(others, [role]).fetchone())
     held = []
     try:
         for _ in range(count):
@@ -86,24 +88,34 @@ def test_the_role_may_log_in_as_often_as_its_limit_says(postgres):
 
 
 @pytest.mark.parametrize("variant", connections_pair.WITHOUT_POOL)
-def test_without_a_pool_who_comes_above_the_limit_is_refused(variant):
+def test_without_a_pool_who_comes_above_the_limit_is_refused(variant, sleep):
     users, limit = 20, connections_pair.LIMIT
-    with server_of(connections_pair, variant) as (server, path):
-        with connected(LIMITED_ROLE, limit - 1):
-            answers = get_many(server, path, users, at_once=users)
-        assert set(answers) == {200, 503}
-        assert get_many(server, path, 1) == {200: 1}
+
+    async def crowd(running, let_go):
+        """While the first query is held, all others are refused."""
+        asking = [asyncio.ensure_future(answer(*running)) for _ in range(users)]
+        statuses = []
+        for number, answered in enumerate(asyncio.as_completed(asking), start=1):
+            statuses.append((await answered)[0])
+            if number == users - 1:
+                let_go()
+        return statuses
+
+    with server_of(connections_pair, variant, **sleep.environ) as running:
+        with connected(LIMITED_ROLE, limit - 1), sleep.held() as let_go:
+            assert asyncio.run(crowd(running, let_go)) == [503] * (users - 1) + [200]
+        assert get_many(*running, 1) == {200: 1}
 
 
 @pytest.mark.parametrize("variant", connections_pair.WITH_POOL)
-def test_with_a_pool_who_comes_above_the_limit_waits(variant, postgres):
+def test_with_a_pool_who_comes_above_the_limit_waits(variant, postgres, sleep):
     users, limit, size = 20, connections_pair.LIMIT, connections_pair.POOL
     with (
         connected(LIMITED_ROLE, limit - size),
-        server_of(connections_pair, variant) as (server, path),
+        server_of(connections_pair, variant, **sleep.environ) as (server, path),
     ):
-        assert get_many(server, path, users, at_once=users) == {200: users}
-        assert 1 <= len(backends(postgres, server.name)) <= size
+        sleep.run_at_once(size, server, path, ask=users)
+        assert len(backends(postgres, server.name)) == size
 
 
 def test_who_logs_in_as_a_role_that_is_not_there_is_told_its_name():
@@ -269,9 +281,10 @@ SIZE = 10
     ],
 )
 def test_after_a_thousand_requests_of_which_a_hundred_are_cancelled_no_connection_is_lost(
-    module, variant, postgres
+    module, variant, postgres, sleep
 ):
-    with server_of(module, variant, POOL_SIZE=str(SIZE)) as (server, path):
+    environ = {"POOL_SIZE": str(SIZE)} | sleep.environ
+    with server_of(module, variant, **environ) as (server, path):
         answers = get_many(server, path, 1000, every=10, leave_after=module.WAIT / 2)
         assert answers == {200: 900, None: 100}
         until(lambda: not backends(postgres, server.name, BUSY))
@@ -279,7 +292,7 @@ def test_after_a_thousand_requests_of_which_a_hundred_are_cancelled_no_connectio
             until(lambda: not backends(postgres, server.name))
         else:
             assert len(backends(postgres, server.name)) <= SIZE
-            until(lambda: most_asleep(server, path, postgres, 3 * SIZE) == SIZE)  # all are usable
+            sleep.run_at_once(SIZE, server, path, ask=3 * SIZE)  # all are usable
 
 
 @pytest.mark.parametrize("variant", ["async_django_pool", "async_native"])
@@ -299,10 +312,11 @@ def test_a_pool_recovers_by_itself_when_its_connections_are_gone(variant, postgr
 
 
 @pytest.mark.parametrize(("variant", "size"), [("async_2", 2), ("async_8", 8), ("sync_4", 4)])
-def test_a_pools_size_is_how_many_queries_run_at_once_however_many_ask(variant, size, postgres):
-    with server_of(pool_size, variant) as (server, path):
-        assert get_many(server, path, 3 * size, at_once=3 * size) == {200: 3 * size}
-        until(lambda: most_asleep(server, path, postgres, 3 * size) == size)
+def test_a_pools_size_is_how_many_queries_run_at_once_however_many_ask(
+    variant, size, postgres, sleep
+):
+    with server_of(pool_size, variant, **sleep.environ) as (server, path):
+        sleep.run_at_once(size, server, path, ask=3 * size)
         assert len(backends(postgres, server.name)) == size
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import threading
+import time
 import tracemalloc
 import warnings
 from collections import Counter
@@ -32,14 +33,12 @@ from comparisons.pairs import (
 )
 from loadtests import servers
 from project.deployments import DEPLOYMENTS
-from tests.clients import PATIENCE, asked, get_many, until
+from tests.clients import PATIENCE, asked, get_many, loop_until, until
 from tests.plugin import accounts_alone
 from tests.postgres import (
-    ASLEEP,
     BUSY,
     backends,
     body_of,
-    most_asleep,
     path_of,
     run,
     server_of,
@@ -166,7 +165,10 @@ def test_the_sync_orm_refuses_to_run_on_the_loop(request_, database):
 
 
 def in_queries(monkeypatch, count, together):
-    """Events of `count` queries, each of which ends when `together` of them have begun."""
+    """Events of `count` queries, each of which ends when `together` of them have begun.
+
+    A little later, so that more can begin, if they do not wait for each other.
+    """
     events, lock, enough = [], threading.Lock(), threading.Event()
 
     def query(number):
@@ -175,6 +177,7 @@ def in_queries(monkeypatch, count, together):
             if events.count("begin") >= together:
                 enough.set()
         assert enough.wait(PATIENCE)
+        time.sleep(0.02)
         with lock:
             events.append("end")
         return number
@@ -214,19 +217,20 @@ def test_in_threads_they_all_wait_at_once(view, request_, monkeypatch):
     ],
 )
 def test_as_many_connections_as_queries_are_needed_for_them_to_run_at_once(
-    view, at_once, request_, database, postgres
+    view, at_once, request_, database, sleep, monkeypatch
 ):
-    seen = []
+    monkeypatch.setenv("PGOPTIONS", sleep.options)
 
     async def main():
-        answer = asyncio.ensure_future(view(request_))
-        while not answer.done():
-            seen.append(len(backends(postgres, APPLICATION, ASLEEP)))
-            await asyncio.sleep(0.001)
-        return json.loads(answer.result().content)
+        with sleep.held():
+            answer = asyncio.ensure_future(view(request_))
+            await loop_until(lambda: len(sleep.waiting(APPLICATION)) == at_once)
+            for _ in range(20):  # others have time to come
+                await asyncio.sleep(0.005)
+                assert len(sleep.waiting(APPLICATION)) == at_once
+        return json.loads((await answer).content)
 
     assert run(main()) == {"answers": list(range(gathered_queries.COUNT))}
-    assert max(seen) == at_once
 
 
 def test_a_pipeline_sends_all_queries_before_the_first_is_answered(request_, database, monkeypatch):
@@ -273,18 +277,24 @@ def test_without_a_pool_they_keep_as_many_connections_as_there_are_threads(postg
         until(lambda: not backends(postgres, server.name, BUSY))
         assert len(backends(postgres, server.name)) >= gathered_queries.COUNT
         path = path_of(gathered_queries, "async_closing")
-        assert get_many(server, path, 20) == {200: 20}  # the same threads close what they have
-        until(lambda: not backends(postgres, server.name))
+
+        def closed():
+            """By the same threads, each when a query falls to it."""
+            assert get_many(server, path, 20) == {200: 20}
+            return not backends(postgres, server.name)
+
+        until(closed)
 
 
 @pytest.mark.parametrize(
     "variant", ["async_orm", "async_closing", "async_native", "async_pipeline"]
 )
 def test_after_a_thousand_gathered_queries_of_which_some_are_cancelled_no_connection_is_lost(
-    variant, postgres
+    variant, postgres, sleep
 ):
     requests = 1000 // gathered_queries.COUNT
-    with server_of(gathered_queries, variant, POOL_SIZE="20") as (server, path):
+    environ = {"POOL_SIZE": "20"} | sleep.environ
+    with server_of(gathered_queries, variant, **environ) as (server, path):
         leave_after = gathered_queries.WAIT / 2
         answers = get_many(server, path, requests, every=10, leave_after=leave_after)
         assert answers == {200: requests * 9 // 10, None: requests // 10}
@@ -295,7 +305,7 @@ def test_after_a_thousand_gathered_queries_of_which_some_are_cancelled_no_connec
             "async_django_pool" if variant in ("async_orm", "async_closing") else "async_native"
         )
         other = path_of(persistent_under_asgi, colour)
-        until(lambda: most_asleep(server, other, postgres, 60) == 20)
+        sleep.run_at_once(20, server, other, ask=60)
 
 
 # --- batched-cursor
@@ -487,19 +497,21 @@ def test_under_wsgi_a_slow_client_holds_a_thread_and_its_connection(postgres):
     with servers.serving([pooled], [environ]) as (server,):
         path = path_of(streaming_response, "sync")
         other = path_of(orm_in_async, "sync")
+        until(lambda: get_many(server, other, 1) == {200: 1})  # the pool has its connection
         with slow_client(server, path):
             assert get_many(server, other, 1) == {500: 1}
             assert get_many(server, "/bystander/", 1) == {200: 1}
         until(lambda: get_many(server, other, 1) == {200: 1})
 
 
-def test_streams_that_clients_leave_lose_no_connection(postgres):
-    with server_of(streaming_response, "async_native", POOL_SIZE="4") as (server, path):
+def test_streams_that_clients_leave_lose_no_connection(postgres, sleep):
+    environ = {"POOL_SIZE": "4"} | sleep.environ
+    with server_of(streaming_response, "async_native", **environ) as (server, path):
         answers = get_many(server, path, 40, at_once=8, every=4, leave_after=0.01)
         assert answers == {200: 30, None: 10}
         until(lambda: not backends(postgres, server.name, BUSY))
         other = path_of(persistent_under_asgi, "async_native")
-        until(lambda: most_asleep(server, other, postgres, 12) == 4)
+        sleep.run_at_once(4, server, other, ask=12)
 
 
 # --- transactions
@@ -543,37 +555,38 @@ def test_every_variant_moves_the_money(variant, request_, database, two_accounts
     ],
 )
 def test_what_is_left_of_a_view_that_is_cancelled_in_the_middle(
-    view, moved, request_, database, postgres, two_accounts
+    view, moved, request_, database, postgres, two_accounts, sleep, monkeypatch
 ):
+    monkeypatch.setenv("PGOPTIONS", sleep.options)
+
     async def main():
-        task = asyncio.ensure_future(view(request_))
-        while not backends(postgres, APPLICATION, ASLEEP):
-            assert not task.done()
-            await asyncio.sleep(0.001)
-        task.cancel()
+        with sleep.held():
+            task = asyncio.ensure_future(view(request_))
+            await loop_until(lambda: sleep.waiting(APPLICATION))
+            task.cancel()
+            await asyncio.sleep(0)
         with pytest.raises(asyncio.CancelledError):
             await task
 
     run(main())
-    assert not backends(postgres, APPLICATION, BUSY)
+    until(lambda: not backends(postgres, APPLICATION, BUSY))
     assert two_accounts() == moved
 
 
 def test_between_the_two_updates_nobody_else_sees_the_first(
-    request_, database, postgres, two_accounts
+    request_, database, two_accounts, sleep, monkeypatch
 ):
-    seen = []
+    monkeypatch.setenv("PGOPTIONS", sleep.options)
 
     async def main():
-        task = asyncio.ensure_future(transactions.async_native(request_))
-        while not task.done():
-            if backends(postgres, APPLICATION, ASLEEP):
-                seen.append(two_accounts())
-            await asyncio.sleep(0.001)
+        with sleep.held():
+            task = asyncio.ensure_future(transactions.async_native(request_))
+            await loop_until(lambda: sleep.waiting(APPLICATION))
+            assert two_accounts() == [0, 0]
+        await task
 
     run(main())
-    assert seen
-    assert all(sum(gained) == 0 for gained in seen)
+    assert two_accounts() == [-1, 1]
 
 
 CENTS = 100_000  # of each account (migration 0003)
@@ -582,34 +595,35 @@ TOTAL = "SELECT sum(balance_cents) FROM comparisons_account"
 
 @pytest.mark.parametrize("variant", ["async_atomic", "async_native"])
 def test_of_a_thousand_transfers_a_hundred_are_cancelled_and_not_a_cent_is_lost(
-    variant, postgres, accounts
+    variant, postgres, accounts, sleep
 ):
     before = postgres.execute(TOTAL).fetchone()
-    with server_of(transactions, variant, POOL_SIZE="20") as (server, path):
+    environ = {"POOL_SIZE": "20"} | sleep.environ
+    with server_of(transactions, variant, **environ) as (server, path):
         leave_after = transactions.WAIT / 2
         answers = get_many(server, path, 1000, at_once=40, every=10, leave_after=leave_after)
         assert answers == {200: 900, None: 100}
         until(lambda: not backends(postgres, server.name, BUSY))
         assert postgres.execute(TOTAL).fetchone() == before
         assert len(backends(postgres, server.name)) <= 20
-        until(lambda: most_asleep(server, path, postgres, 60) == 20)
+        sleep.run_at_once(20, server, path, ask=60)
 
 
-def test_without_a_transaction_who_leaves_in_the_middle_takes_money_along(postgres, accounts):
+def test_without_a_transaction_who_leaves_in_the_middle_takes_money_along(
+    postgres, accounts, sleep
+):
     before = postgres.execute(TOTAL).fetchone()[0]
 
     async def leave_in_the_middle(server, path):
         async with asked(server, path):
-            await asyncio.to_thread(until, lambda: backends(postgres, server.name, ASLEEP))
+            await loop_until(lambda: sleep.waiting(server.name))
 
     try:
-        with server_of(transactions, "async_two_calls") as (server, path):
-
-            def money_is_gone():
+        with server_of(transactions, "async_two_calls", **sleep.environ) as (server, path):
+            with sleep.held():
                 asyncio.run(leave_in_the_middle(server, path))
-                until(lambda: not backends(postgres, server.name, BUSY))
-                return postgres.execute(TOTAL).fetchone()[0] < before
-
-            until(money_is_gone)  # once, unless the server hears too late that the client has gone
+                get_many(server, "/bystander/", 1)  # the loop has heard of it when it answers
+            until(lambda: not backends(postgres, server.name, BUSY))
+            assert postgres.execute(TOTAL).fetchone()[0] == before - transactions.CENTS
     finally:
         postgres.execute(f"UPDATE comparisons_account SET balance_cents = {CENTS}")

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import psutil
 import pytest
@@ -23,8 +24,8 @@ from django.urls import path
 from comparisons import cpu_service, offload, resources
 from comparisons.pairs import cpu_offload, gil, many_waiting, thread_hops, threads, workers
 from project.deployments import CORES
-
-PATIENCE = 20  # seconds
+from tests.clients import PATIENCE, until
+from tests.computing import fib_when_allowed
 
 
 @pytest.fixture
@@ -219,20 +220,22 @@ def test_with_a_shared_thread_a_request_that_waits_holds_none():
 def most_at_once(request_, monkeypatch):
     """A function: how many of `count` requests are in their blocking call at the same time.
 
-    The calls return once `until` of them are in theirs. in_request: around each request.
+    The calls return soon after `together` of them are in theirs. in_request: around each request.
     """
 
-    def counted(view, count, until, in_request=ThreadSensitiveContext):
+    def counted(view, count, together, in_request=ThreadSensitiveContext):
         lock, now, peak, enough = threading.Lock(), 0, 0, threading.Event()
+        sleep_for_real = time.sleep
 
         def sleep(_seconds):
             nonlocal now, peak
             with lock:
                 now += 1
                 peak = max(peak, now)
-                if now == until:
+                if now == together:
                     enough.set()
             assert enough.wait(PATIENCE)
+            sleep_for_real(0.02)  # more can come, if nothing keeps them
             with lock:
                 now -= 1
 
@@ -252,15 +255,15 @@ def most_at_once(request_, monkeypatch):
 
 def test_the_default_executor_lets_no_more_wait_than_it_has_threads(most_at_once):
     limit = threads.DEFAULT_THREADS
-    assert most_at_once(threads.async_default_executor, limit + 10, until=limit) == limit
+    assert most_at_once(threads.async_default_executor, limit + 10, together=limit) == limit
 
 
 def test_an_executor_of_a_hundred_lets_a_hundred_wait(most_at_once):
-    assert most_at_once(threads.async_own_executor, 110, until=100) == 100
+    assert most_at_once(threads.async_own_executor, 110, together=100) == 100
 
 
 def test_thread_sensitive_calls_of_different_requests_wait_together(most_at_once):
-    assert most_at_once(threads.async_thread_sensitive, 40, until=40) == 40
+    assert most_at_once(threads.async_thread_sensitive, 40, together=40) == 40
 
 
 def test_thread_sensitive_calls_of_one_request_wait_for_each_other(most_at_once):
@@ -268,7 +271,7 @@ def test_thread_sensitive_calls_of_one_request_wait_for_each_other(most_at_once)
         calls = (threads.async_thread_sensitive(request) for _ in range(5))
         await asyncio.gather(*calls)
 
-    assert most_at_once(view, 1, until=1) == 1
+    assert most_at_once(view, 1, together=1) == 1
 
 
 def test_where_requests_share_a_thread_their_calls_wait_for_each_other(most_at_once):
@@ -332,10 +335,18 @@ def test_a_thread_that_computes_lets_the_loop_run_only_when_the_gil_is_taken_fro
     assert between(events, "start", "end") == []
 
 
-def test_the_loop_runs_while_a_process_computes(request_, gil_kept):
-    events = []
-    assert run_beside_a_heartbeat(gil.async_process, request_, events) == {"fib": 121393}
-    assert events.count("beat") > 1
+def test_the_loop_runs_while_a_process_computes(request_, monkeypatch, tmp_path):
+    """Which ends only when the loop has run: then there is the file that it waits for."""
+    allowed = tmp_path / "allowed"
+
+    class Events(list):
+        def append(self, event):
+            super().append(event)
+            if len(self) == 3:
+                allowed.touch()
+
+    monkeypatch.setattr(gil, "fib", partial(fib_when_allowed, allowed))
+    assert run_beside_a_heartbeat(gil.async_process, request_, Events()) == {"fib": 121393}
 
 
 def test_the_pool_has_a_process_for_each_core_started_once():
@@ -374,10 +385,7 @@ def test_the_pools_processes_end_with_the_one_that_made_them_however_it_ends(num
         assert pids <= {process.pid for process in helpers}
         parent.send_signal(number)
         parent.wait(PATIENCE)
-    patience = time.monotonic() + PATIENCE
-    while any(map(lives, helpers)):
-        assert time.monotonic() < patience
-        time.sleep(0.01)
+    until(lambda: not any(map(lives, helpers)))
 
 
 def lives(process):
@@ -414,10 +422,24 @@ def test_a_pool_per_request_starts_processes_for_each_and_leaves_none(request_, 
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
-def test_the_loop_runs_while_the_service_computes(request_, gil_kept):
-    events = []
-    assert run_beside_a_heartbeat(cpu_offload.async_service, request_, events) == {"fib": 121393}
-    assert events.count("beat") > 1
+def test_the_loop_runs_while_the_service_computes(request_, settings):
+    """The service is in the loop itself here: it answers only if the view lets the loop run."""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        body = cpu_offload.sync(request_).content
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        writer.close()
+        await writer.wait_closed()
+
+    async def main():
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            settings.CPU_SERVICE_URL = f"http://127.0.0.1:{port}"
+            async with resources.lasting():
+                return (await cpu_offload.async_service(request_)).content
+
+    assert json.loads(asyncio.run(main())) == {"fib": 121393}
 
 
 def test_native_code_gives_up_the_gil_while_it_computes(request_, monkeypatch, gil_kept):
@@ -425,10 +447,9 @@ def test_native_code_gives_up_the_gil_while_it_computes(request_, monkeypatch, g
 
     def native_fib(n):
         events.append("start")
-        for _ in range(1000):  # as long as the loop needs to come to it, but not for ever
+        deadline = time.monotonic() + PATIENCE
+        while events[-1] != "beat" and time.monotonic() < deadline:  # until the loop comes to it
             result = offload.native_fib(n)
-            if events[-1] == "beat":
-                break
         events.append("end")
         return result
 
