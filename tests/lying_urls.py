@@ -51,13 +51,15 @@ async def in_a_hurry(request):
     return JsonResponse({"waited": True})
 
 
-if kind == "pitfall":
+if kind == "none":
+    lie = variant.view
+elif kind == "pitfall":
     lie = next(v.view for v in comparison.variants if v.pitfall)
 elif kind == "body":
     lie = async_other_body if variant.is_async else other_body
 elif kind == "hurry":
     lie = in_a_hurry
-else:
+elif kind == "slow":
     lie = a_fifth_slower(variant.view)
 
 urlpatterns = [path(f"{place}/", lie), *true_patterns]

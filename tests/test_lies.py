@@ -1,27 +1,47 @@
-"""Planted lies, on real servers under real load: each must cost the liar a verdict.
+"""Planted lies, on real servers under real load: each costs the liar a verdict, and honesty none.
 
-By default on three comparisons; LIES=all takes every comparison that there is.
+Every run has its number of rounds, decided beforehand. Two comparisons stand for all; long tests
+take every one that has a remedy and a pitfall.
 """
 
-import os
 from dataclasses import replace
 
 import pytest
 
 from comparisons.pairs import COMPARISONS
-from comparisons.registry import Comparison, Variant
+from comparisons.registry import Comparison, Expectation
 from loadtests import selection, verdicts
 from loadtests.measure import load_generator, measure
 from loadtests.schedule import Plan
 
-# As many looks as a noisy machine may need; a quiet one decides at the first.
-PLAN = Plan(window=0.4, looks=(3, 6, 12))
+FEW, MANY = Plan(window=0.4, looks=(3,)), Plan(window=0.4, looks=(6,))
 
-SLUGS = (
-    list(COMPARISONS)
-    if os.environ.get("LIES") == "all"
-    else ["blocking-call", "sequential-awaits", "dependent-awaits"]
-)
+
+def pitfalls_of(comparison: Comparison) -> set[str]:
+    return {variant.name for variant in comparison.variants if variant.pitfall}
+
+
+def against_pitfalls(comparison: Comparison) -> list[Expectation]:
+    """Of async remedies; in the first case of users and distance."""
+    remedies = {v.name for v in comparison.variants if v.is_async and not v.pitfall}
+    return [
+        expectation
+        for expectation in comparison.expectations
+        if expectation.variant in remedies
+        and expectation.of in pitfalls_of(comparison)
+        and comparison.case(expectation) == comparison.cases[0]
+    ]
+
+
+def against_remedies(comparison: Comparison, name: str) -> list[Expectation]:
+    """In which another variant is compared with this one, and both should be as good."""
+    others = {v.name for v in comparison.variants} - pitfalls_of(comparison)
+    return [e for e in comparison.expectations if name in (e.variant, e.of) and e.of in others]
+
+
+WITH_REMEDY = [slug for slug, comparison in COMPARISONS.items() if against_pitfalls(comparison)]
+FIRST = ("blocking-call", "sequential-awaits")
+ALL = [pytest.param(slug, marks=() if slug in FIRST else pytest.mark.long) for slug in WITH_REMEDY]
 
 
 @pytest.fixture(scope="module")
@@ -30,32 +50,15 @@ def generator():
         yield started
 
 
-def remedy_of(comparison: Comparison) -> Variant:
-    """An async variant that is no pitfall and of which something is expected against a pitfall."""
-    pitfalls = {v.name for v in comparison.variants if v.pitfall}
-    for expectation in comparison.expectations:
-        remedy = next(v for v in comparison.variants if v.name == expectation.variant)
-        if expectation.of in pitfalls and remedy.is_async:
-            return remedy
-    pytest.skip("no remedy is compared with a pitfall")
-
-
-def verdicts_with(lie, liar, comparison, generator):
-    """The verdicts that speak of the liar, measured until they are decided.
+def verdicts_with(lie, liar, comparison, expectations, plan, generator):
+    """The verdicts of these expectations after the plan's rounds, in which one view tells a lie.
 
     With only the variants that these need, and no more users than show it.
     """
-    pitfalls = {v.name for v in comparison.variants if v.pitfall}
-    about = [e for e in comparison.expectations if liar.name in (e.variant, e.of)]
-    if lie == "pitfall":
-        about = [e for e in about if e.of in pitfalls]
-    else:  # pitfalls are slow, and two honest variants do without them
-        quick = [e for e in about if e.of not in pitfalls]
-        about = quick if len({name for e in quick for name in (e.variant, e.of)}) > 2 else about
-    needed = {name for e in about for name in (e.variant, e.of)}
+    needed = {name for e in expectations for name in (e.variant, e.of)}
     environ = {
         "DJANGO_SETTINGS_MODULE": "tests.lying_settings",
-        "LIE": f"{comparison.slug}/{liar.name} {lie}",
+        "LIE": f"{comparison.slug}/{liar} {lie}",
     }
     users, trip = comparison.cases[0]
     small = replace(
@@ -63,48 +66,60 @@ def verdicts_with(lie, liar, comparison, generator):
         users=min(users, 4),
         round_trip=trip,
         variants=[
-            replace(v, environ=environ | dict(v.environ)) if v.name == liar.name else v
+            replace(v, environ=environ | dict(v.environ)) if v.name == liar else v
             for v in comparison.variants
             if v.name in needed
         ],
-        expectations=[
-            replace(e, users=None, round_trip=None)
-            for e in about
-            if comparison.case(e) == (users, trip)
-        ],
+        expectations=[replace(e, users=None, round_trip=None) for e in expectations],
     )
     measured = []
-
-    def found():
-        return [verdict.verdict for verdict in verdicts.judged(small, measured, PLAN.confidence)]
-
     rows = selection.rows_of(small, [], None)
-    measure(
-        *(small, rows, PLAN, 1, generator),
-        in_doubt=lambda: (
-            [row.key for row in rows] if {"holds", "inconclusive"} & set(found()) else []
-        ),
-        keep=measured.append,
-    )
-    return found()
+    measure(small, rows, plan, 1, generator, lambda: [], measured.append)
+    return [verdict.verdict for verdict in verdicts.judged(small, measured, plan.confidence)]
 
 
-@pytest.mark.parametrize("slug", SLUGS)
-def test_a_remedy_that_is_the_pitfall_is_refuted(slug, generator):
+def as_the_pitfall(lie, slug, generator):
+    """The verdicts of what is expected of a remedy against a pitfall."""
+    expectations = against_pitfalls(COMPARISONS[slug])
+    liar = expectations[0].variant
+    of_liar = [e for e in expectations if e.variant == liar]
+    return verdicts_with(lie, liar, COMPARISONS[slug], of_liar, FEW, generator)
+
+
+@pytest.mark.parametrize("slug", ALL)
+def test_remedy_that_is_the_pitfall_is_refuted(slug, generator):
+    assert "refuted" in as_the_pitfall("pitfall", slug, generator)
+
+
+@pytest.mark.parametrize("slug", ALL)
+def test_honest_remedy_is_not_refuted(slug, generator):
+    assert set(as_the_pitfall("none", slug, generator)) <= {"holds", "inconclusive"}
+
+
+@pytest.mark.parametrize("slug", FIRST)
+def test_variant_with_another_body_is_invalid(slug, generator):
     comparison = COMPARISONS[slug]
-    assert "refuted" in verdicts_with("pitfall", remedy_of(comparison), comparison, generator)
+    liar = against_pitfalls(comparison)[0].variant
+    about = against_remedies(comparison, liar)
+    assert set(verdicts_with("body", liar, comparison, about, FEW, generator)) == {"invalid"}
 
 
-@pytest.mark.parametrize("slug", SLUGS)
-def test_a_variant_with_another_body_is_invalid(slug, generator):
-    comparison = COMPARISONS[slug]
-    found = verdicts_with("body", remedy_of(comparison), comparison, generator)
-    assert set(found) == {"invalid"}
+# Of comparisons that say "no difference", with a tenth of room.
+SLOW = [
+    ("sequential-awaits", "async_task_group"),
+    pytest.param("blocking-call", "async_native", marks=pytest.mark.long),
+]
 
 
-@pytest.mark.parametrize("slug", ["blocking-call", "sequential-awaits"])
-def test_a_variant_that_is_a_fifth_slower_is_refuted(slug, generator):
-    """Of comparisons that say "no difference" with a tenth of room, or how near the ceiling."""
-    comparison = COMPARISONS[slug]
-    liar = next(v for v in reversed(comparison.variants) if v.is_async and not v.pitfall)
-    assert "refuted" in verdicts_with("slow", liar, comparison, generator)
+@pytest.mark.parametrize(("slug", "liar"), SLOW)
+def test_variant_that_is_a_fifth_slower_is_refuted(slug, liar, generator):
+    about = against_remedies(COMPARISONS[slug], liar)
+    found = verdicts_with("slow", liar, COMPARISONS[slug], about, MANY, generator)
+    assert set(found) == {"refuted"}
+
+
+@pytest.mark.parametrize(("slug", "liar"), SLOW)
+def test_variant_that_is_no_slower_is_not_refuted(slug, liar, generator):
+    about = against_remedies(COMPARISONS[slug], liar)
+    found = verdicts_with("none", liar, COMPARISONS[slug], about, MANY, generator)
+    assert set(found) <= {"holds", "inconclusive"}
