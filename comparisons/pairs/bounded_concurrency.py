@@ -104,7 +104,7 @@ comparison = Comparison(
     users=5,
     variants=[
         # Bounded to the capacity, the calls of a request take a share of SUM / CAPACITY of it.
-        Variant(sync, "wsgi-threads", wait=SUM, may_fail=True),
+        Variant(sync, "wsgi-threads", wait=SUM),
         Variant(sync_threads, "wsgi-threads", wait=SUM / CAPACITY, slots=1, may_fail=True),
         Variant(async_unbounded, "asgi-uvicorn", pitfall=True, may_fail=True),
         Variant(async_own_semaphore, "asgi-uvicorn", pitfall=True, may_fail=True),
