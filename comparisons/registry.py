@@ -2,11 +2,16 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from math import isfinite
+from typing import Any, Literal, get_args
 
 from django.http import HttpResponseBase
+
+from comparisons.declarations import DeclarationError, nearest, written_at
+from project.deployments import DATABASE_MODES, DEPLOYMENTS
 
 # Sync or async: what Django's `path` takes.
 View = Callable[..., HttpResponseBase] | Callable[..., Coroutine[Any, Any, HttpResponseBase]]
@@ -27,8 +32,15 @@ Metric = Literal[
 # What theory alone gives, as the other side of a ratio: the variant's own wait (for metrics in ms),
 # its ceiling (for throughput), or the measured duration of the comparison's CPU work (for ms).
 THEORY = ("wait", "ceiling", "work")
+IN_MS = ("latency", "latency_p99", "bystander", "bystander_p99", "cpu_per_request", "pool_wait")
+MAX_USERS, MAX_ROUND_TRIP_MS = 10_000, 1_000
 # A bound may depend on the load: a function of the number of users.
 Bound = float | Callable[[int], float]
+
+
+def _place() -> Any:
+    """A field: `file:line` of the declaration, which a `replace`d one keeps."""
+    return field(default_factory=written_at, kw_only=True, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -58,9 +70,12 @@ class Variant:
     threads: int | None = None
     database: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
+    place: str = _place()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or self.view.__name__)
+        object.__setattr__(self, "name", self.name or getattr(self.view, "__name__", ""))
+        for problem in _problems_of_variant(self):
+            raise DeclarationError(self.place, problem)
 
     @property
     def is_async(self) -> bool:
@@ -85,15 +100,13 @@ class Expectation:
     between: tuple[Bound, Bound] | None = None
     users: int | None = None
     round_trip: float | None = None
+    place: str = _place()
 
     def __post_init__(self) -> None:
-        given = [
-            bound for bound in (self.at_least, self.at_most, self.between) if bound is not None
-        ]
-        if len(given) != 1:
-            raise ValueError("an expectation has one of at_least, at_most and between")
         for side in ("variant", "of"):
             object.__setattr__(self, side, _name(getattr(self, side)))
+        for problem in _problems_of_expectation(self):
+            raise DeclarationError(self.place, problem)
 
     def bounds(self, users: int) -> tuple[float | None, float | None]:
         """The lowest and the highest value that agree with the claim; None is no limit."""
@@ -139,6 +152,11 @@ class Comparison:
     work: Callable[[], Any] | None = None
     round_trip: float | tuple[float, ...] = 0
     waiting: Callable[[int], float] | None = None
+    place: str = _place()
+
+    def __post_init__(self) -> None:
+        for place, problem in _problems_of_comparison(self):
+            raise DeclarationError(place, problem)
 
     @property
     def module(self) -> Any:
@@ -150,7 +168,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        return str(self.module.__doc__).partition("\n")[0].rstrip(".")
+        return str(self.module.__doc__ or "").partition("\n")[0].rstrip(".")
 
     @property
     def cases(self) -> list[tuple[int, float]]:
@@ -170,7 +188,7 @@ class Comparison:
     def lesson(self) -> dict[str, str]:
         """The labelled paragraphs of the module's docstring: Claim, Blocks, Instead."""
         lesson: dict[str, str] = {}
-        for line in inspect.cleandoc(self.module.__doc__).splitlines()[1:]:
+        for line in inspect.cleandoc(self.module.__doc__ or "").splitlines()[1:]:
             label, colon, text = line.partition(": ")
             if colon and label.istitle() and label.isalpha():
                 lesson[label] = text
@@ -203,3 +221,200 @@ def ceiling(
     else:
         slots = processes * (threads or users) if interface == "wsgi" else users
     return min(users, slots) / variant.wait
+
+
+# --- What is refused
+
+
+def _problems_of_variant(variant: Variant) -> Iterator[str]:
+    if not inspect.isfunction(variant.view):
+        yield f"a variant's view is a function, not {variant.view!r}"
+    try:
+        inspect.signature(variant.view).bind("request")
+    except TypeError:
+        yield f"{variant.view.__name__}() cannot be called with the request alone"
+    if not (variant.name.isidentifier() and variant.name.isascii()):
+        yield f"the name {variant.name!r} has other characters than letters, digits and _"
+    if variant.wait is not None and not _is_number(variant.wait, above=0):
+        yield f"wait is {variant.wait!r}; it is a number of seconds above 0"
+    for name in ("slots", "workers", "threads"):
+        if (count := getattr(variant, name)) is not None and not _is_count(count):
+            yield f"{name} is {count!r}; it is a whole number from 1 on"
+    for name in ("cpu", "pitfall", "may_fail"):
+        if not isinstance(value := getattr(variant, name), bool):
+            yield f"{name} is {value!r}; it is True or False"
+    if variant.database is not None and variant.database not in DATABASE_MODES:
+        yield f"there is no database mode {variant.database!r}" + nearest(
+            variant.database, DATABASE_MODES
+        )
+    if not isinstance(variant.environ, Mapping):
+        yield f"environ is {variant.environ!r}; it is a dict"
+    for name, value in variant.environ.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            yield f"environ has {name!r}: {value!r}; both are strings"
+
+
+def _problems_of_expectation(expectation: Expectation) -> Iterator[str]:
+    for side in (expectation.variant, expectation.of):
+        if not isinstance(side, str) and side is not expectation.of:
+            yield f"an expectation speaks of a view, or of a variant by its name, not of {side!r}"
+    if expectation.metric not in (metrics := get_args(Metric)):
+        yield f"there is no metric {expectation.metric!r}" + nearest(expectation.metric, metrics)
+    bounds = {name: getattr(expectation, name) for name in ("at_least", "at_most", "between")}
+    given = [name for name, bound in bounds.items() if bound is not None]
+    if len(given) != 1:
+        yield f"it has {' and '.join(given) or 'no bound'}: give one of {', '.join(bounds)}"
+    between = expectation.between
+    if between is not None and not (isinstance(between, Sequence) and len(between) == 2):
+        yield f"between is {between!r}; it is a pair, the lowest and the highest"
+    for bound in between or (expectation.at_least, expectation.at_most):
+        if bound is not None and not callable(bound) and not _is_number(bound):
+            yield f"the bound {bound!r} is no number, and no function of the number of users"
+    if expectation.users is not None:
+        yield from _problems_of_users(expectation.users)
+    if expectation.round_trip is not None:
+        yield from _problems_of_round_trip(expectation.round_trip)
+    unit = {"wait": IN_MS, "work": IN_MS, "ceiling": ("throughput",)}.get(expectation.of)
+    if unit and expectation.metric not in unit:
+        yield f"{expectation.of} is compared with {', '.join(unit)}, not {expectation.metric}"
+    if expectation.variant == expectation.of:
+        yield f"it compares {expectation.variant!r} with itself"
+
+
+def _problems_of_users(users: Any) -> Iterator[str]:
+    if not _is_count(users) or users > MAX_USERS:
+        yield f"users is {users!r}; it is a whole number from 1 to {MAX_USERS:,}"
+
+
+def _problems_of_round_trip(round_trip: Any) -> Iterator[str]:
+    if not _is_number(round_trip) or not 0 <= round_trip <= MAX_ROUND_TRIP_MS:
+        yield f"round_trip is {round_trip!r}; it is a number of ms from 0 to {MAX_ROUND_TRIP_MS:,}"
+
+
+def _problems_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """(place, problem): what is wrong with it, and with what its parts say of each other."""
+    here = comparison.place
+    for name, kind in (("variants", Variant), ("expectations", Expectation)):
+        parts = getattr(comparison, name)
+        if not isinstance(parts, list | tuple):
+            yield here, f"{name} is {parts!r}; it is a list"
+        for part in parts:
+            if not isinstance(part, kind):
+                yield here, f"{name} has {part!r}, which is no {kind.__name__}"
+    if not comparison.variants:
+        yield here, "it has no variants"
+    for problems_of in (_problems_of_load, _problems_of_functions):
+        for problem in problems_of(comparison):
+            yield here, problem
+    for place, variant in enumerate(comparison.variants):
+        for problem in _problems_among(variant, comparison.variants[:place]):
+            yield variant.place, problem
+    for expectation in comparison.expectations:
+        for problem in _problems_within(expectation, comparison):
+            yield expectation.place, problem
+
+
+def _problems_of_load(comparison: Comparison) -> Iterator[str]:
+    for name, problems_of in (
+        ("users", _problems_of_users),
+        ("round_trip", _problems_of_round_trip),
+    ):
+        value = getattr(comparison, name)
+        cases = value if isinstance(value, tuple) else (value,)
+        if not cases:
+            yield f"{name} has no case"
+        for case in cases:
+            yield from problems_of(case)
+        if again := [case for case, count in Counter(cases).items() if count > 1]:
+            yield f"{name} has {again[0]!r} twice"
+
+
+def _problems_of_functions(comparison: Comparison) -> Iterator[str]:
+    for name in ("work", "waiting"):
+        if (function := getattr(comparison, name)) is not None and not callable(function):
+            yield f"{name} is {function!r}; it is a function"
+    for users, _ in comparison.cases if comparison.waiting else ():
+        if comparison.waiting and not _is_number(wait := comparison.waiting(users), above=0):
+            yield f"waiting({users}) is {wait!r}; it is a number of seconds above 0"
+
+
+def _problems_among(variant: Variant, before: Iterable[Variant]) -> Iterator[str]:
+    """before: the comparison's variants above this one."""
+    for other in before:
+        if other.name == variant.name:
+            yield f"there are two variants {variant.name!r}; give one of them another name="
+        if other.view.__module__ != variant.view.__module__:
+            yield (
+                f"{variant.view.__name__} is a view of {variant.view.__module__}, and "
+                f"{other.view.__name__} one of {other.view.__module__}: a comparison is one module"
+            )
+    colour, other_colour = ("async", "sync") if variant.is_async else ("sync", "async")
+    if variant.name.split("_")[0] == other_colour:
+        yield f"{variant.name!r} has a view that is {colour}: its name says {other_colour}"
+    if variant.deployment not in DEPLOYMENTS:
+        yield f"there is no deployment {variant.deployment!r}" + nearest(
+            variant.deployment, DEPLOYMENTS
+        )
+    try:
+        DEPLOYMENTS[variant.deployment].shaped(variant.workers, variant.threads, variant.database)
+    except ValueError as error:
+        yield f"{variant.name} cannot have this shape: {error}"
+
+
+def _problems_within(expectation: Expectation, comparison: Comparison) -> Iterator[str]:
+    variants = {variant.name: variant for variant in comparison.variants}
+    if expectation.variant not in variants:
+        yield f"there is no variant {expectation.variant!r}" + nearest(
+            expectation.variant, variants
+        )
+    if expectation.of not in (*variants, *THEORY, None):
+        yield f"there is no variant {expectation.of!r}, nor does theory give it" + nearest(
+            expectation.of, [*variants, *THEORY]
+        )
+    variant = variants[expectation.variant]
+    waits, works = variant.wait is not None, comparison.work is not None
+    given = {
+        "wait": waits or comparison.waiting is not None,
+        "ceiling": waits or (variant.cpu and works),
+        "work": works,
+    }
+    takes = {
+        "wait": "wait=...",
+        "ceiling": "wait=..., or cpu=True and the comparison's work=...",
+        "work": "the comparison's work=...",
+    }
+    if not given.get(expectation.of, True):
+        yield f"{variant.name} declares no {expectation.of}: it takes {takes[expectation.of]}"
+    if expectation.metric == "failures" and not variant.may_fail:
+        yield f"{variant.name} counts with failures only if it says may_fail=True"
+    if expectation.metric == "throughput" and comparison.waiting:
+        yield "requests that only wait have no throughput"
+    for place, name in enumerate(("users", "round_trip")):
+        cases = {case[place] for case in comparison.cases}
+        if (asked := getattr(expectation, name)) is not None and asked not in cases:
+            yield f"{name}={asked} is no case of the comparison" + nearest(
+                asked, [str(case) for case in cases]
+            )
+    yield from _problems_of_bounds(expectation, comparison.case(expectation)[0])
+
+
+def _problems_of_bounds(expectation: Expectation, users: int) -> Iterator[str]:
+    try:
+        low, high = expectation.bounds(users)
+    except Exception as error:
+        yield f"its bound for {users} users fails: {type(error).__name__}: {error}"
+        return
+    for bound in (low, high):
+        if bound is not None and not _is_number(bound):
+            yield f"its bound for {users} users is {bound!r}, and no number"
+    if low is not None and high is not None and low > high:
+        yield f"it lies between {low:.4g} and {high:.4g}: nothing does"
+
+
+def _is_number(value: Any, *, above: float | None = None) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return is_number and (above is None or value > above)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -25,7 +25,13 @@ import django
 
 django.setup()
 
-from comparisons.pairs import COMPARISONS  # noqa: E402
+from comparisons.declarations import DeclarationError  # noqa: E402
+
+try:
+    from comparisons.pairs import COMPARISONS
+except DeclarationError as error:
+    print(f"locust: {error}", file=sys.stderr)
+    sys.exit(2)
 from comparisons.registry import Variant  # noqa: E402
 from project.middleware import HEADER  # noqa: E402
 

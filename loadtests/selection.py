@@ -1,11 +1,12 @@
 """What a run of `compare` measures: the comparisons asked for, their load, and their rows."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from comparisons.loading import why_unknown
 from comparisons.pairs import COMPARISONS
-from comparisons.registry import Comparison, Expectation, Metric
-from loadtests.arguments import known, reshape
+from comparisons.registry import Comparison, Expectation, Metric, Variant
+from loadtests.arguments import bad, known, reshape
 from loadtests.measure import Row
 from loadtests.rounds import AGAIN
 from project.deployments import DEPLOYMENTS
@@ -13,25 +14,60 @@ from project.deployments import DEPLOYMENTS
 MOST_QUICKLY = 100  # users of a quick run: a thousand take seconds to come
 
 
-def choose(options: dict[str, Any]) -> list[tuple[Comparison, list[Row]]]:
-    """What to measure: the comparisons with the load that was asked for, and their rows."""
-    slugs = [known(slug, COMPARISONS, "comparison") for slug in options["slugs"]]
+@dataclass(frozen=True)
+class Choice:
+    """What to measure, and a line for each thing that was asked for and can't be measured."""
+
+    rows: list[tuple[Comparison, list[Row]]]
+    left_out: list[str]
+
+
+def choose(options: dict[str, Any]) -> Choice:
+    """The comparisons with the load that was asked for, and their rows. CommandError if none."""
+    slugs = [_known_slug(slug) for slug in options["slugs"]]
     names = [known(name, DEPLOYMENTS, "deployment") for name in options["deployment"]]
-    wanted = list(dict.fromkeys(slugs)) or list(COMPARISONS)
-    comparisons = [with_load(COMPARISONS[slug], options) for slug in wanted]
-    if options["quick"] and options["users"] is None:
-        comparisons = [without_crowds(comparison) for comparison in comparisons]
-    if options["null"]:
-        comparisons = [against_itself(comparison) for comparison in comparisons]
-    found = [
-        (comparison, rows_of(comparison, names, options["rate"])) for comparison in comparisons
-    ]
+    found, left_out = [], []
+    for slug in dict.fromkeys(slugs or COMPARISONS):
+        comparison = with_load(COMPARISONS[slug], options)
+        if options["rate"] and comparison.waiting:
+            left_out.append(f"{slug} is left out: its requests only wait, which needs no --rate")
+            continue
+        if options["quick"] and options["users"] is None:
+            if all(users > MOST_QUICKLY for users, _ in comparison.cases):
+                why = f"a quick run has at most {MOST_QUICKLY} users (or as many as --users says)"
+                left_out.append(f"{slug} is left out: {why}")
+                continue
+            comparison = without_crowds(comparison)
+        if options["null"]:
+            comparison = against_itself(comparison)
+        rows = rows_of(comparison, names, options["rate"])
+        reasons = [
+            f"{slug}/{variant.name} is left out: {why}"
+            for name in names
+            for variant in comparison.variants
+            if is_for(variant, name) and (why := why_unfit(variant, name))
+        ]
+        if rows:
+            found.append((comparison, rows))
+        elif not reasons:
+            reasons = [f"{slug} is left out: it has no variant for {' or '.join(names)}"]
+        left_out += reasons
+    if not found:
+        raise bad(f"nothing to measure: {'; '.join(left_out)}")
     shaped = reshape({row.deployment for _, rows in found for row in rows}, options)
-    return [
-        (comparison, [replace(row, deployment=shaped[row.deployment]) for row in rows])
-        for comparison, rows in found
-        if rows
-    ]
+    return Choice(
+        [
+            (comparison, [replace(row, deployment=shaped[row.deployment]) for row in rows])
+            for comparison, rows in found
+        ],
+        left_out,
+    )
+
+
+def _known_slug(slug: str) -> str:
+    if slug not in COMPARISONS and (why := why_unknown(slug)):
+        raise bad(why)
+    return known(slug, COMPARISONS, "comparison")
 
 
 def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
@@ -117,5 +153,21 @@ def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> lis
         for variant in comparison.variants
         if everywhere or (variant.name, (users, round_trip)) in needed
         for name in dict.fromkeys(names or [variant.deployment])
-        if DEPLOYMENTS[name].interface == DEPLOYMENTS[variant.deployment].interface
+        if is_for(variant, name) and not why_unfit(variant, name)
     ]
+
+
+def is_for(variant: Variant, name: str) -> bool:
+    """Whether the deployment has the interface of the variant's own."""
+    return DEPLOYMENTS[name].interface == DEPLOYMENTS[variant.deployment].interface
+
+
+def why_unfit(variant: Variant, name: str) -> str:
+    """Why the deployment can't have the shape that the variant declares; nothing if it can."""
+    try:
+        DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database)
+    except ValueError as error:
+        shape = {"processes": variant.workers, "threads": variant.threads}
+        declared = " and ".join(f"{count} {what}" for what, count in shape.items() if count)
+        return f"it declares {declared}, and {error}"
+    return ""

@@ -13,6 +13,7 @@ from project.keeper import ServiceError
 from project.processes import BASE_DIR
 
 MIGRATIONS = BASE_DIR / "comparisons" / "migrations"
+MIGRATE = ("migrate", "--verbosity", "0", "--skip-checks")  # whatever may be wrong with a pair
 
 
 def server_version() -> str:
@@ -30,7 +31,7 @@ def ensure() -> None:
     wanted = {path.stem for path in MIGRATIONS.glob("0*.py")}
     if wanted <= _applied():
         return
-    command = [sys.executable, str(BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"]
+    command = [sys.executable, str(BASE_DIR / "manage.py"), *MIGRATE]
     done = subprocess.run(command, env=child_environ(), capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()

@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from importlib import import_module
 
 import psycopg
 import pytest
 from django.db import connections
 from django.test import RequestFactory
 
+from comparisons.declarations import DeclarationError
 from tests.postgres import sleep_at_command
 
 # Where Debian has programs, PgBouncer among them, that an ordinary user's PATH may leave out.
@@ -23,6 +25,14 @@ def pytest_runtest_setup(item):
             if os.environ.get("CI"):
                 pytest.fail(missing, pytrace=False)
             pytest.skip(missing)
+
+
+def pytest_configure():
+    """A wrong declaration is one line, instead of a traceback for each file of tests."""
+    try:
+        import_module("comparisons.pairs")
+    except DeclarationError as error:
+        pytest.exit(str(error), returncode=2)
 
 
 @pytest.fixture

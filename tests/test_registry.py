@@ -133,7 +133,7 @@ def selected(**options):
     """What a run with these options measures: {slug: (comparison, rows)}."""
     defaults = {"slugs": [], "deployment": [], "users": None, "round_trip": None, "rate": None}
     shape = {"workers": None, "threads": None, "database": None, "quick": False, "null": False}
-    return {c.slug: (c, rows) for c, rows in selection.choose(defaults | shape | options)}
+    return {c.slug: (c, rows) for c, rows in selection.choose(defaults | shape | options).rows}
 
 
 def test_a_quick_run_leaves_out_the_crowds_and_what_is_expected_of_them():

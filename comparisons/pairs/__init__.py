@@ -1,65 +1,44 @@
 """The comparisons, in the order in which they are read: adding one is adding a file and a line."""
 
-from comparisons.pairs import (
-    across_requests,
-    async_keyword,
-    batched_cursor,
-    blocking_call,
-    bounded_concurrency,
-    cache,
-    connection_per_request,
-    connections,
-    cpu_bound,
-    cpu_offload,
-    dependent_awaits,
-    fan_out_many,
-    gathered_queries,
-    gil,
-    logging,
-    many_waiting,
-    orm_in_async,
-    persistent_under_asgi,
-    pgbouncer,
-    pool_size,
-    row_loop,
-    sequential_awaits,
-    shared_resource,
-    start_up,
-    streaming_response,
-    thread_hops,
-    threads,
-    transactions,
-    workers,
-)
+from comparisons.loading import load
 from comparisons.registry import Comparison
 
-GROUPS = {
-    "What blocks": [blocking_call, logging, cpu_bound, row_loop, fan_out_many, cache],
-    "The async keyword": [async_keyword],
-    "Processes and threads": [
-        workers,
-        many_waiting,
-        threads,
-        thread_hops,
-        gil,
-        cpu_offload,
-        shared_resource,
-    ],
-    "Asking for concurrency": [sequential_awaits, dependent_awaits, bounded_concurrency],
-    "What it costs": [across_requests, start_up],
-    "Postgres": [
-        connections,
-        connection_per_request,
-        persistent_under_asgi,
-        orm_in_async,
-        gathered_queries,
-        batched_cursor,
-        streaming_response,
-        transactions,
-        pool_size,
-        pgbouncer,
-    ],
-}
+GROUPS = load(
+    {
+        "What blocks": [
+            "blocking_call",
+            "logging",
+            "cpu_bound",
+            "row_loop",
+            "fan_out_many",
+            "cache",
+        ],
+        "The async keyword": ["async_keyword"],
+        "Processes and threads": [
+            "workers",
+            "many_waiting",
+            "threads",
+            "thread_hops",
+            "gil",
+            "cpu_offload",
+            "shared_resource",
+        ],
+        "Asking for concurrency": ["sequential_awaits", "dependent_awaits", "bounded_concurrency"],
+        "What it costs": ["across_requests", "start_up"],
+        "Postgres": [
+            "connections",
+            "connection_per_request",
+            "persistent_under_asgi",
+            "orm_in_async",
+            "gathered_queries",
+            "batched_cursor",
+            "streaming_response",
+            "transactions",
+            "pool_size",
+            "pgbouncer",
+        ],
+    }
+)
 
 COMPARISONS: dict[str, Comparison] = {
     module.comparison.slug: module.comparison for group in GROUPS.values() for module in group

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+import comparisons.pairs  # noqa: F401  what is declared wrongly is refused before anything starts
 from loadtests import servers
 from loadtests.arguments import BAD_ARGUMENTS, INTERRUPTED, add_shape, bad, known, reshape, within
 from project import ports, schema, services

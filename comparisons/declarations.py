@@ -1,0 +1,39 @@
+"""How a wrong declaration is refused: in one line, with its file, its line and the nearest word."""
+
+import difflib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from project.processes import BASE_DIR
+
+# What stands between a declaration and the code that asks where it was written.
+_BETWEEN = {__name__, "comparisons.registry", "dataclasses"}
+
+
+class DeclarationError(ValueError):
+    """What is declared wrongly. str() is one line: `comparisons/pairs/cache.py:57: ...`."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {' '.join(problem.split())}")
+
+
+def place_of(file: str | Path, line: int) -> str:
+    """`file:line`, in the checkout relative to it, as editors and terminals understand it."""
+    path = Path(file)
+    return f"{path.relative_to(BASE_DIR) if path.is_relative_to(BASE_DIR) else path}:{line}"
+
+
+def written_at() -> str:
+    """The place of the call that makes a declaration."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__") in _BETWEEN:
+        frame = frame.f_back
+    return place_of(frame.f_code.co_filename, frame.f_lineno)
+
+
+def nearest(word: Any, words: Iterable[str]) -> str:
+    """`; did you mean 'sync'?`, of the words that are right; nothing where there is none."""
+    found = difflib.get_close_matches(str(word), words, n=1, cutoff=0)
+    return f"; did you mean {found[0]!r}?" if found else ""

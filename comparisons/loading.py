@@ -1,0 +1,119 @@
+"""Imports the pairs in their reading order; what is wrong with one is a DeclarationError."""
+
+import re
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from itertools import chain
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from comparisons import registry
+from comparisons.declarations import DeclarationError, nearest, place_of
+from comparisons.registry import Comparison
+from project.processes import BASE_DIR
+
+PAIRS = BASE_DIR / "comparisons" / "pairs"
+ORDER = PAIRS / "__init__.py"
+LABELS = ["Claim", "Blocks", "Instead"]
+
+
+def load(groups: Mapping[str, Sequence[str]]) -> dict[str, list[ModuleType]]:
+    """The modules of these names in `comparisons.pairs`, by group."""
+    names = list(chain.from_iterable(groups.values()))
+    files = {path.stem for path in PAIRS.glob("[!_]*.py")}
+    for place, name in enumerate(names):
+        if name not in files:
+            problem = f"there is no comparisons/pairs/{name}.py"
+            raise DeclarationError(_line_of(name), problem + nearest(name, files - {*names}))
+        if name in names[:place]:
+            raise DeclarationError(_line_of(name, last=True), f"{name!r} is in GROUPS twice")
+    return {group: [_pair(name) for name in of_group] for group, of_group in groups.items()}
+
+
+def why_unknown(slug: str) -> str:
+    """Why there is no such comparison though it has a file; nothing where it has none."""
+    name = slug.replace("-", "_")
+    file = PAIRS / f"{name}.py"
+    if not name.isidentifier() or not file.exists() or f"comparisons.pairs.{name}" in sys.modules:
+        return ""
+    file, order = file.relative_to(BASE_DIR), ORDER.relative_to(BASE_DIR)
+    return f"{file} is there but not in GROUPS of {order}"
+
+
+def _pair(name: str) -> ModuleType:
+    file = PAIRS / f"{name}.py"
+    try:
+        module: ModuleType = import_module(f"comparisons.pairs.{name}")
+    except DeclarationError:
+        raise
+    except Exception as error:
+        raise DeclarationError(_place_of(error, str(file)), _reason(error)) from error
+    found: Any = getattr(module, "comparison", None)
+    if not isinstance(found, Comparison):
+        raise DeclarationError(place_of(file, 1), "it has no `comparison = Comparison(...)`")
+    if found.module.__name__ != module.__name__:
+        problem = f"its views are those of {found.module.__name__}, and not its own"
+        raise DeclarationError(found.place, problem)
+    for variant in found.variants:
+        if variant.name.split("_")[0] not in ("sync", "async"):
+            colour = "async" if variant.is_async else "sync"
+            problem = f"the name {variant.name!r} does not begin with its colour"
+            raise DeclarationError(
+                variant.place, f"{problem}; did you mean '{colour}_{variant.name}'?"
+            )
+    if problem := _why_no_lesson(found):
+        raise DeclarationError(place_of(file, 1), problem)
+    return module
+
+
+def _why_no_lesson(comparison: Comparison) -> str:
+    """What the docstring lacks of a title and the three labels; nothing where it has all."""
+    if not comparison.title:
+        return "no docstring, which begins with a title; then come Claim:, Blocks: and Instead:"
+    labels = list(comparison.lesson())
+    for label in LABELS:
+        if label not in labels:
+            return f"its docstring has no `{label}: ...`"
+    if labels != LABELS:
+        return f"its docstring has {', '.join(labels)} instead of {', '.join(LABELS)}"
+    return ""
+
+
+def _place_of(error: Exception, file: str) -> str:
+    """The line that raised it: the last one that is ours, wherever the error went from there."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return place_of(error.filename, error.lineno or 1)
+    lines = [
+        (frame.filename, frame.lineno or 1)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == file or _is_ours(frame.filename)
+    ]
+    return place_of(*(lines[-1] if lines else (file, 1)))
+
+
+def _is_ours(file: str) -> bool:
+    return Path(file).is_relative_to(BASE_DIR) and "site-packages" not in file and file != __file__
+
+
+def _reason(error: Exception) -> str:
+    """For instance `NameError: name 'WIAT' is not defined; did you mean 'WAIT'?`."""
+    unknown = re.match(
+        r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error)
+    )
+    if unknown and (fields := getattr(getattr(registry, unknown[1], None), "__match_args__", ())):
+        return f"{unknown[1]} has no {unknown[2]!r}{nearest(unknown[2], fields)}"
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {said}"
+
+
+def _line_of(name: str, *, last: bool = False) -> str:
+    """Where GROUPS has this name, or has it last."""
+    lines = [
+        number
+        for number, line in enumerate(ORDER.read_text().splitlines(), start=1)
+        if f'"{name}"' in line
+    ]
+    return place_of(ORDER, lines[-1 if last else 0] if lines else 1)
