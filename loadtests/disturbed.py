@@ -7,6 +7,7 @@ holds to refuted or back; that one becomes inconclusive or invalid is what shoul
 
 import json
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -22,9 +23,9 @@ BUSY = 4.0  # seconds on, and as many off
 SLUGS = ("blocking-call", "cpu-bound", "workers", "sequential-awaits")
 
 
-def hog() -> None:
+def hog(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent ends it
-    die_with_parent()
+    die_with_parent(parent)
     while True:
         start = time.monotonic()
         while time.monotonic() < start + BUSY:
@@ -50,7 +51,10 @@ def main() -> int:
     slugs = sys.argv[1:] or list(SLUGS)
     with tempfile.TemporaryDirectory() as folder:
         quiet = verdicts(slugs, Path(folder), "undisturbed")
-        hogs = [multiprocessing.Process(target=hog, daemon=True) for _ in range(CORES)]
+        hogs = [
+            multiprocessing.Process(target=hog, args=[os.getpid()], daemon=True)
+            for _ in range(CORES)
+        ]
         for process in hogs:
             process.start()
         try:

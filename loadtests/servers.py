@@ -20,7 +20,7 @@ import psutil
 from loadtests.arguments import BAD_ARGUMENTS, INTERRUPTED
 from project.deployments import Deployment
 from project.environment import child_environ
-from project.keeper import ServiceError
+from project.keeper import ServiceError, reason
 from project.middleware import HEADER
 from project.ports import free_port
 from project.processes import BASE_DIR, dying_with_parent
@@ -141,7 +141,7 @@ def wait_until_ready(server: Running) -> None:
     patience = time.monotonic() + LONGEST_START
     while time.monotonic() < patience:
         if death := server.death():
-            raise ServerError(f"{death} at its start: {_last_line(server.log)}")
+            raise ServerError(f"{death} at its start: {_said(server.log)}")
         with (
             suppress(OSError),  # not yet listening, or an HTTP error of somebody else's
             direct.open(f"{server.url}/bystander/", timeout=5) as response,
@@ -149,8 +149,9 @@ def wait_until_ready(server: Running) -> None:
             if response.headers[HEADER] == server.name:
                 return
         time.sleep(0.02)
-    said = _last_line(server.log)
-    raise ServerError(f"{server.deployment.name} does not answer in {LONGEST_START} s: {said}")
+    raise ServerError(
+        f"{server.deployment.name} does not answer in {LONGEST_START} s: {_said(server.log)}"
+    )
 
 
 def stop(servers: Sequence[Running]) -> None:
@@ -170,9 +171,8 @@ def _signal_group(server: Running, number: int) -> None:
         os.killpg(server.process.pid, number)
 
 
-def _last_line(log: Path | None) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines() if log and log.exists() else []
-    return lines[-1] if lines else "it said nothing"
+def _said(log: Path | None) -> str:
+    return reason(log.read_text(errors="replace") if log and log.exists() else "")
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ import uvloop
 
 from project.environment import child_environ
 from project.keeper import ServiceError
-from project.processes import BASE_DIR, die_with_parent, raise_file_limit
+from project.processes import BASE_DIR, dying_with_parent, raise_file_limit
 
 DEFAULT_PORTS = {"postgres": 5432, "postgresql": 5432, "redis": 6379, "http": 80}
 NAMED = ("https", "rediss")  # their clients compare the certificate's name with the address
@@ -63,7 +63,9 @@ def at_distance(round_trip_ms: float, urls: Mapping[str, str]) -> Iterator[dict[
         return
     try:
         proxy = subprocess.Popen(
-            [sys.executable, "-m", "project.distance", str(round_trip_ms), *targets],
+            dying_with_parent(
+                [sys.executable, "-m", "project.distance", str(round_trip_ms), *targets]
+            ),
             cwd=BASE_DIR,
             env=child_environ(),
             stdin=subprocess.PIPE,
@@ -272,8 +274,7 @@ def _accept(link: Link, host: str, port: int) -> Endpoint:
 
 
 async def proxy(round_trip_ms: float, targets: list[tuple[str, int]]) -> None:
-    """Listen for each target, print the ports as JSON; ends when stdin does."""
-    die_with_parent()  # and where the kernel does not know how, stdin ends with the parent
+    """Listen for each target, print the ports as JSON; ends when stdin does, so with its parent."""
     raise_file_limit()  # a connection takes two
     loop = asyncio.get_running_loop()
     link = Link(round(round_trip_ms / 2 * 1e6))

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -118,7 +119,8 @@ def _keep(service: Service, unwanted: Callable[[], bool]) -> None:
                 while not unwanted():
                     if server.poll() is not None:
                         raise ServiceError(
-                            f"{service.name} has ended, status {server.returncode} (see {log})"
+                            f"{service.name} has ended, status {server.returncode}: "
+                            f"{logged_reason(log)}"
                         )
                     time.sleep(KEEPER_POLL)
             if unwanted():
@@ -126,7 +128,7 @@ def _keep(service: Service, unwanted: Callable[[], bool]) -> None:
         finally:
             address.unlink(missing_ok=True)
             _stop(service, server)
-    raise ServiceError(f"{service.name} does not start: {reason(log)}")
+    raise ServiceError(f"{service.name} does not start: {logged_reason(log)}")
 
 
 def _popen(service: Service, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
@@ -138,9 +140,8 @@ def _popen(service: Service, command: Sequence[str], log: Path) -> subprocess.Po
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=partial(
-                die_with_parent, service.stop_signals[0]
-            ),  # safe: the keeper has no other thread
+            # Safe: the keeper has no other thread.
+            preexec_fn=partial(die_with_parent, os.getpid(), service.stop_signals[0]),
         )
 
 
@@ -180,11 +181,38 @@ def _stop(service: Service, server: subprocess.Popen[bytes]) -> None:
     psutil.wait_procs(orphans, STOP_LIMIT)
 
 
-def reason(log: Path) -> str:
-    """Why a process ended: the last line of its log that tells of an error, or its last line."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if re.search("error|fatal|panic", line, re.IGNORECASE)]
-    return f"{(errors or lines or ['no word'])[-1]} (see {log})"
+# What a line says, most telling first: what the machine lacks; an error; or what follows from one.
+_LACK = "No space left|Disk quota exceeded|File too large|Read-only file system|Too many open files"
+_LACK += "|Cannot allocate memory|Resource temporarily unavailable|can't start new thread"
+_ERROR = "error|exception|fatal|panic|terminated by signal"
+_CONSEQUENCE = "in recovery mode|is starting up|is shutting down|Reason: Worker failed to boot"
+_ADDITION = r"\b(DETAIL|HINT|CONTEXT|STATEMENT|QUERY|LOCATION|LINE \d+): "  # PostgreSQL's
+
+
+def reason(output: str) -> str:
+    """Why a program failed: the line of its output, a log or a traceback, that says it best."""
+    all_lines = [line for line in output.splitlines() if line.strip()]
+    # What is indented (frames, source, carets) belongs to what stands above or below it.
+    lines = [line for line in all_lines if not line[0].isspace()] or all_lines
+    lines = [line for line in lines if not re.search(_ADDITION, line)] or lines
+    exceptions = [
+        after
+        for line, after in pairwise(lines)
+        if line.endswith("Traceback (most recent call last):")
+    ]
+    lacks = [line for line in lines if re.search(_LACK, line)]
+    errors = [
+        line
+        for line in lines
+        if re.search(_ERROR, line, re.IGNORECASE) and not re.search(_CONSEQUENCE, line)
+    ]
+    return (lacks or exceptions or errors or lines or ["it said nothing"])[-1].strip()
+
+
+def logged_reason(log: Path) -> str:
+    """The reason in a log, if that is still there, and where to read more."""
+    output = log.read_text(errors="replace") if log.exists() else ""
+    return f"{reason(output)} (see {log})"
 
 
 def one_line(error: Exception) -> str:

@@ -7,9 +7,13 @@ import shutil
 import signal
 from pathlib import Path
 
+from project.processes import dying_with_parent
+
 
 def as_nobody(on_parents_death: signal.Signals) -> list[str]:
-    """The words that run a command as the user nobody. Raises LookupError without setpriv.
+    """The words before a command that run it as the user nobody, and end it with its parent.
+
+    The parent is the process that calls this. Raises LookupError without setpriv.
 
     The one capability lets it pass through a home such as /root, to the programs and to the data.
     Without no_setuid_fixup access(2), by which PostgreSQL looks for its own programs, ignores it.
@@ -21,13 +25,12 @@ def as_nobody(on_parents_death: signal.Signals) -> list[str]:
     # A container's root often lacks CAP_DAC_READ_SEARCH (bit 2) and has CAP_DAC_OVERRIDE, wider.
     capability = "dac_read_search" if int(permitted[0], 16) & 1 << 2 else "dac_override"
     nobody = pwd.getpwnam("nobody")
-    # The signal again, because the change of user clears it.
     options = (
         f"--reuid={nobody.pw_uid} --regid={nobody.pw_gid} --clear-groups --inh-caps=+{capability} "
-        f"--ambient-caps=+{capability} --securebits=+no_setuid_fixup "
-        f"--pdeathsig={on_parents_death.name.removeprefix('SIG')} --"
+        f"--ambient-caps=+{capability} --securebits=+no_setuid_fixup --"
     )
-    return [setpriv, *options.split()]
+    # After the change of user, which clears the signal that was asked for before it.
+    return [setpriv, *options.split(), *dying_with_parent([], on_parents_death)]
 
 
 def give_to_nobody(*paths: Path) -> None:

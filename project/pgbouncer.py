@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from project import postgres
+from project.keeper import reason
 from project.nobody import as_nobody, give_to_nobody
 from project.ports import free_port, refusal
 from project.processes import dying_with_parent
@@ -76,7 +77,7 @@ def main() -> None:
     logins = {found.get("user", ""), os.environ.get("DATABASE_ROLE", "")} - {""}
     quoted = found.get("password", "").replace('"', '""')
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as folder:
-        users, ini = Path(folder, "users.txt"), Path(folder, "pgbouncer.ini")
+        users, ini, log = (Path(folder, name) for name in ("users.txt", "pgbouncer.ini", "log"))
         users.write_text("".join(f'"{login}" "{quoted}"\n' for login in sorted(logins)))
         pool_size = int(os.environ.get("POOL_SIZE") or 20)
         ini.write_text(configuration(url, port, users, pool_size))
@@ -84,14 +85,17 @@ def main() -> None:
         if os.geteuid() == 0:  # whom PgBouncer refuses
             prefix = as_nobody(signal.SIGTERM)
             give_to_nobody(Path(folder), users, ini)
-        bouncer = subprocess.Popen(
-            dying_with_parent([*prefix, str(program()), "--quiet", str(ini)]),
-            stdin=subprocess.DEVNULL,
-        )
+        with open(log, "wb") as output:
+            bouncer = subprocess.Popen(
+                dying_with_parent([*prefix, str(program()), str(ini)]),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
         patience = time.monotonic() + START_LIMIT
         while not refusal(port):  # nobody listens yet
             if bouncer.poll() is not None or time.monotonic() > patience:
-                sys.exit("pgbouncer does not start")
+                sys.exit(f"pgbouncer does not start: {reason(log.read_text(errors='replace'))}")
             time.sleep(0.02)
     os.environ["DATABASE_URL"] = through(url, port)
     os.execvp(sys.argv[1], sys.argv[1:])

@@ -14,14 +14,22 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from project.keeper import CONNECT_LIMIT, POLL, STOP_LIMIT, ServiceError, reason
+from comparisons import limited_roles
+from project.keeper import CONNECT_LIMIT, POLL, STOP_LIMIT, ServiceError, logged_reason
 from project.nobody import as_nobody, give_to_nobody
-from project.processes import package
+from project.processes import die_with_parent, package
+
+# The role of DATABASE_URL, and its database. A plain role, because views log in as it, and what a
+# superuser does (COPY … TO a file) PostgreSQL does with all that its process may. It may create
+# databases, as Django's test runner does.
+OWNER = "comparisons"
+PASSWORD = "owner-password"  # a file beside the data
 
 
 def prepare(folder: Path, port: int) -> tuple[list[str], str]:
@@ -32,9 +40,13 @@ def prepare(folder: Path, port: int) -> tuple[list[str], str]:
     except LookupError as error:
         raise ServiceError(f"PostgreSQL refuses root: {error}, or set DATABASE_URL") from None
     cluster = folder / "cluster"
+    data, password_file = cluster / "data", cluster / PASSWORD
+    if cluster.exists() and not password_file.exists():  # an earlier version's: for a superuser
+        _end_stale(data)
+        shutil.rmtree(cluster)
     if not cluster.exists():
         _make_cluster(cluster, binaries, prefix)
-    data, password = cluster / "data", (cluster / "password").read_text()
+    password = password_file.read_text()
     version = subprocess.check_output([binaries / "postgres", "--version"], text=True)
     major = "".join(re.findall(r"\d+", version)[:1])
     if (made_by := (data / "PG_VERSION").read_text().strip()) != major:
@@ -49,7 +61,7 @@ def prepare(folder: Path, port: int) -> tuple[list[str], str]:
         "max_connections": 300,
     }
     options = [f"--{name}={value}" for name, value in settings.items()]
-    url = f"postgres://postgres:{password}@127.0.0.1:{port}/comparisons"
+    url = f"postgres://{OWNER}:{password}@127.0.0.1:{port}/{OWNER}"
     return [*prefix, str(binaries / "postgres"), "-D", str(data), *options], url
 
 
@@ -70,36 +82,53 @@ def _candidates() -> Iterator[Path]:
 
 
 def _make_cluster(cluster: Path, binaries: Path, prefix: Sequence[str]) -> None:
-    """Make the data folder, its password and the database under another name, then rename.
+    """Make the data folder, its password, roles and database under another name, then rename.
 
     An attempt that was killed leaves nothing that the next could take for a whole one.
     """
     for draft in cluster.parent.glob("cluster-*"):
         shutil.rmtree(draft, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix="cluster-", dir=cluster.parent))
-    data, password = draft / "data", draft / "password"
-    password.touch(mode=0o600)
-    password.write_text(secrets.token_hex(16))
+    data, password_file = draft / "data", draft / PASSWORD
+    password_file.touch(mode=0o600)
+    password_file.write_text(secrets.token_hex(16))
     if prefix:
         give_to_nobody(draft)
     options = ["--username=postgres", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256"]
-    place = ["--pgdata", str(data), "--pwfile", str(password)]
+    place = ["--pgdata", str(data), "--pwfile", str(password_file)]
     _run([*prefix, str(binaries / "initdb"), *options, *place], cluster.parent / "initdb.log")
     single_user = [str(binaries / "postgres"), "--single", "-D", str(data)]
+    unlogged = ["-c", "log_min_error_statement=panic"]  # for they hold the password
     _run(
-        [*prefix, *single_user, "-c", "exit_on_error=on", "postgres"],
+        [*prefix, *single_user, "-c", "exit_on_error=on", *unlogged, "postgres"],
         cluster.parent / "createdb.log",
-        "CREATE DATABASE comparisons\n",
+        "".join(f"{line}\n" for line in _roles_and_database(password_file.read_text())),
     )
     draft.rename(cluster)
+
+
+def _roles_and_database(password: str) -> Iterator[str]:
+    """SQL, a statement a line. Nobody can log in as the superuser afterwards."""
+    login = f"LOGIN PASSWORD '{password}'"
+    yield f"CREATE ROLE {OWNER} {login} CREATEDB"
+    for role in limited_roles.NAMES:
+        yield f"CREATE ROLE {role} {login} CONNECTION LIMIT {limited_roles.LIMIT}"
+    yield f"CREATE DATABASE {OWNER} OWNER {OWNER}"
+    yield "ALTER ROLE postgres NOLOGIN PASSWORD NULL"
 
 
 def _run(command: Sequence[str], log: Path, text: str = "") -> None:
     """Run a step of the preparation to its end. Raises ServiceError."""
     with open(log, "wb") as output:
-        done = subprocess.run(command, input=text.encode(), stdout=output, stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            command,
+            input=text.encode(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=partial(die_with_parent, os.getpid()),  # safe: the keeper has no thread
+        )
     if done.returncode:
-        raise ServiceError(f"PostgreSQL cannot make its data folder: {reason(log)}")
+        raise ServiceError(f"PostgreSQL cannot make its data folder: {logged_reason(log)}")
 
 
 def _end_stale(data: Path) -> None:

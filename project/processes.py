@@ -16,21 +16,25 @@ _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
-    """For `preexec_fn`: the kernel sends the signal when the parent dies, even by SIGKILL (Linux).
+def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
+    """The kernel sends this process the signal when its parent dies, even by SIGKILL (Linux).
 
+    parent: its process id, as the parent told it; if that has died already, the signal comes now.
     It fires when the thread that started the child ends, so start children in the main thread.
     """
     if _prctl:
         _prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)
 
 
-def dying_with_parent(command: Sequence[str]) -> list[str]:
+def dying_with_parent(command: Sequence[str], number: int = signal.SIGTERM) -> list[str]:
     """The command, wrapped in this file: `die_with_parent`, `raise_file_limit`, `pin`, then exec.
 
-    For `subprocess` without a `preexec_fn`, which would swallow a Ctrl-C that comes while it forks.
+    For a child of the process that calls this, started without a `preexec_fn`, which would swallow
+    a Ctrl-C that comes while it forks.
     """
-    return [sys.executable, __file__, *command]
+    return [sys.executable, __file__, str(os.getpid()), str(int(number)), *command]
 
 
 def adopt_orphans() -> None:
@@ -62,7 +66,7 @@ def pin() -> None:
 
 
 if __name__ == "__main__":
-    die_with_parent()
+    die_with_parent(int(sys.argv[1]), int(sys.argv[2]))
     raise_file_limit()
     pin()
-    os.execvp(sys.argv[1], sys.argv[1:])
+    os.execvp(sys.argv[3], sys.argv[3:])

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 import psycopg
 
 from project.environment import child_environ
-from project.keeper import ServiceError
-from project.processes import BASE_DIR
+from project.keeper import ServiceError, reason
+from project.processes import BASE_DIR, dying_with_parent
 
 MIGRATIONS = BASE_DIR / "comparisons" / "migrations"
-MIGRATE = ("migrate", "--verbosity", "0", "--skip-checks")  # whatever may be wrong with a pair
+# Without checks: a pair may be wrong. --fake-initial: an earlier version's migrate, killed, could
+# leave tables without their record.
+MIGRATE = ("migrate", "--verbosity", "0", "--skip-checks", "--fake-initial")
 
 
 def server_version() -> str:
@@ -27,15 +29,16 @@ def ensure() -> None:
     """The database at DATABASE_URL has our tables and rows. ServiceError if it can't have them.
 
     A query tells whether anything is left to do; `manage.py migrate` would take a second to say so.
+    Of several that come at the same time, one makes them and the others wait.
     """
     wanted = {path.stem for path in MIGRATIONS.glob("0*.py")}
     if wanted <= _applied():
         return
-    command = [sys.executable, str(BASE_DIR / "manage.py"), *MIGRATE]
+    command = dying_with_parent([sys.executable, str(BASE_DIR / "manage.py"), *MIGRATE])
     done = subprocess.run(command, env=child_environ(), capture_output=True, text=True)
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
-        raise ServiceError(f"manage.py migrate failed: {said[-1]}")
+        said = reason(done.stderr or done.stdout).removeprefix("CommandError: ")
+        raise ServiceError(f"manage.py migrate failed: {said}")
 
 
 def _applied() -> set[str]:
@@ -52,5 +55,5 @@ def _connection() -> Iterator[psycopg.Connection]:
     try:
         with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
             yield connection
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         raise ServiceError(f"PostgreSQL: {error}".splitlines()[0]) from None

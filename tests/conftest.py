@@ -10,7 +10,7 @@ from django.db import connections
 from django.test import RequestFactory
 
 from comparisons.declarations import DeclarationError
-from tests.postgres import sleep_at_command
+from tests.postgres import server_with_superuser, sleep_at_command
 
 # Where Debian has programs, PgBouncer among them, that an ordinary user's PATH may leave out.
 PATH = os.pathsep.join([*os.get_exec_path(), "/usr/sbin"])
@@ -46,6 +46,13 @@ def database(django_db_blocker):
     with django_db_blocker.unblock():
         yield
         connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def superuser(tmp_path_factory):
+    """A connection of the superuser of a PostgreSQL that is not the views'."""
+    with server_with_superuser(tmp_path_factory.mktemp("postgres")) as connection:
+        yield connection
 
 
 @pytest.fixture(scope="module")

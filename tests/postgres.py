@@ -3,16 +3,21 @@
 import asyncio
 import json
 import os
+import signal
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
+import psycopg
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.db import connections
 
-from comparisons import resources
+from comparisons import limited_roles, resources
 from loadtests import servers
+from project import postgres as embedded
 from project.deployments import DEPLOYMENTS
+from project.ports import free_port
 from tests.clients import get_many, until
 
 BUSY = "state <> 'idle'"  # in a query, or in a transaction
@@ -40,6 +45,53 @@ def server_of(module, variant, **environ):
     of_variant = {key: value.replace("{row}", "31") for key, value in declared.environ.items()}
     with servers.serving([deployment], [of_variant | environ]) as (server,):
         yield server, path_of(module, variant)
+
+
+@contextmanager
+def server_with_superuser(folder):
+    """A PostgreSQL of one's own below this folder, without the limited roles.
+
+    Yields a connection of its superuser.
+    """
+    port = free_port()
+    command, _ = embedded.prepare(folder, port)
+    program, data = command[: command.index("-D")], folder / "cluster/data"
+    subprocess.run(
+        [*program, "--single", "-D", data, "postgres"],
+        input=b"ALTER ROLE postgres LOGIN PASSWORD 'super'",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    url = f"postgres://postgres:super@127.0.0.1:{port}/postgres"
+    with open(folder / "log", "wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        until(lambda: server.poll() is not None or answers(url))
+        with psycopg.connect(url, autocommit=True) as superuser:
+            drop_limited_roles(superuser)
+            yield superuser
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait()
+
+
+def drop_limited_roles(superuser):
+    for role in limited_roles.NAMES:
+        superuser.execute(f"DROP ROLE IF EXISTS {role}")
+
+
+def answers(url):
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def url_of(connection, user, password, database):
+    """The address of another role and database of the server of this connection."""
+    return f"postgres://{user}:{password}@127.0.0.1:{connection.info.port}/{database}"
 
 
 def path_of(module, variant):

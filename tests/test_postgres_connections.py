@@ -54,6 +54,7 @@ from tests.postgres import (
     backends,
     path_of,
     server_of,
+    url_of,
 )
 
 # --- connections
@@ -129,24 +130,18 @@ MIGRATE = [sys.executable, "manage.py", "migrate", "--verbosity", "0", "comparis
 
 
 @pytest.fixture
-def database_of_a_plain_role(postgres):
+def database_of_a_plain_role(superuser):
     """The address of an empty database whose owner may not create roles."""
-    postgres.execute("CREATE ROLE comparisons_plain LOGIN PASSWORD 'plain'")
-    postgres.execute("CREATE DATABASE comparisons_plain OWNER comparisons_plain")
-    yield servers_url(user="comparisons_plain", password="plain", name="comparisons_plain")
-    postgres.execute("DROP DATABASE comparisons_plain WITH (FORCE)")
-    postgres.execute("DROP ROLE comparisons_plain")
-
-
-def servers_url(user, password, name):
-    parts = urlsplit(os.environ["DATABASE_URL"])
-    place = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{user}:{password}@{place}", path=f"/{name}").geturl()
+    superuser.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
+    superuser.execute("CREATE DATABASE plain OWNER plain")
+    yield url_of(superuser, "plain", "plain", "plain")
+    superuser.execute("DROP DATABASE plain WITH (FORCE)")
+    superuser.execute("DROP ROLE plain")
 
 
 @pytest.mark.parametrize("target", [[], ["0002"]])
 def test_without_the_right_to_create_roles_the_migration_leaves_them_out(
-    target, database_of_a_plain_role, postgres
+    target, database_of_a_plain_role, superuser
 ):
     environ = os.environ | {"DATABASE_URL": database_of_a_plain_role}
     for arguments in dict.fromkeys([(), tuple(target)]):
@@ -155,7 +150,7 @@ def test_without_the_right_to_create_roles_the_migration_leaves_them_out(
         found = plain.execute("SELECT to_regclass('comparisons_account')").fetchone()
     assert found == (None if target else "comparisons_account",)
     query = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'comparisons_limited_%'"
-    assert postgres.execute(query).fetchone() == (32,)
+    assert superuser.execute(query).fetchone() == (0,)
 
 
 def test_where_nobody_can_log_in_as_these_roles_the_rows_say_so(

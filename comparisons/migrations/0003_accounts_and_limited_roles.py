@@ -1,43 +1,63 @@
-"""Accounts to move money between, and roles that may hold no more than ten connections each.
+"""Accounts to move money between, and the roles of `comparisons.limited_roles`.
 
-A connection limit does not bind superusers, and it counts by the role that logs in: hence roles to
-log in as, with the password of DATABASE_URL. Several, so that each of the servers that run at the
-same time has one of its own. Where DATABASE_URL's role may not create roles there are none, and the
-comparisons that need one answer that they can't log in.
+The roles log in with the password of DATABASE_URL. Where its role may not create roles there are
+none, and the comparisons that need one answer that they can't log in; the embedded PostgreSQL has
+them from the start.
 """
 
 from contextlib import contextmanager
 
-from django.db import ProgrammingError, migrations, models, transaction
+from django.core.management.color import no_style
+from django.db import DatabaseError, ProgrammingError, migrations, models, transaction
 from psycopg import sql
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import DuplicateObject, InsufficientPrivilege, InternalError_, UniqueViolation
+
+from comparisons import limited_roles
 
 ACCOUNTS, CENTS = 1_000, 100_000
-ROLES = [f"comparisons_limited_{number}" for number in range(32)]
-LIMIT = 10
+ATTEMPTS = 20  # more than the databases of one server that are migrated at the same time
 
 
 def open_accounts(apps, schema_editor):
     account = apps.get_model("comparisons", "Account")
-    account.objects.bulk_create(account(balance_cents=CENTS) for _ in range(ACCOUNTS))
+    numbers = range(1, ACCOUNTS + 1)
+    account.objects.bulk_create(account(id=n, balance_cents=CENTS) for n in numbers)
+    for statement in schema_editor.connection.ops.sequence_reset_sql(no_style(), [account]):
+        schema_editor.execute(statement)
 
 
 def create_roles(apps, schema_editor):
     connection = schema_editor.connection
     with if_allowed(connection) as cursor:
-        for role in ROLES:
-            # Roles belong to the whole server: another of its databases may have made this one.
-            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
-            verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
-            statement = sql.SQL("{} ROLE {} LOGIN CONNECTION LIMIT {} PASSWORD {}")
-            password = as_stored(connection, role)
-            values = (sql.Identifier(role), sql.Literal(LIMIT), sql.Literal(password))
-            cursor.execute(statement.format(verb, *values))
+        for role in limited_roles.NAMES:
+            create_role(connection, cursor, role)
+
+
+def create_role(connection, cursor, role):
+    """Create it, or set its limit and password if the server has it.
+
+    Roles belong to the whole server, and the migration of another of its databases may be at work
+    on this one: PostgreSQL waits for its end, and then refuses what we began before it.
+    """
+    for attempt in range(ATTEMPTS):
+        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+        verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
+        statement = sql.SQL("{} ROLE {} LOGIN CONNECTION LIMIT {} PASSWORD {}")
+        password = as_stored(connection, role)
+        values = (sql.Identifier(role), sql.Literal(limited_roles.LIMIT), sql.Literal(password))
+        try:
+            with transaction.atomic(using=connection.alias):
+                cursor.execute(statement.format(verb, *values))
+            return
+        except DatabaseError as error:
+            concurrent = DuplicateObject, UniqueViolation, InternalError_  # "tuple … updated"
+            if not isinstance(error.__cause__, concurrent) or attempt == ATTEMPTS - 1:
+                raise
 
 
 def drop_roles(apps, schema_editor):
     with if_allowed(schema_editor.connection) as cursor:
-        for role in ROLES:
+        for role in limited_roles.NAMES:
             cursor.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 
 
