@@ -1,12 +1,18 @@
 """The servers' connections to PostgreSQL, counted in pg_stat_activity."""
 
+import select
 import time
 
 import psycopg
+from psycopg.pq import ExecStatus
 
 from project.keeper import ServiceError
 
 ABSENCE_LIMIT = 5  # seconds that a PostgreSQL that restarts may be away
+SILENCE_LIMIT = 60  # seconds that one that has stopped may keep us waiting
+TICK = 0.05  # seconds
+
+COUNT = b"SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
 
 
 class Backends:
@@ -16,11 +22,27 @@ class Backends:
         self._url = url
         self._connection = psycopg.connect(url, autocommit=True)
 
-    def count(self, application_name: str) -> int:
-        """Raises psycopg.OperationalError when PostgreSQL goes away, and until `wait_for_it`."""
-        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
-        row = self._connection.execute(query, [application_name]).fetchone()
-        return int(row[0]) if row else 0
+    def count(self, application_name: str) -> tuple[int, float]:
+        """How many, and the seconds for which PostgreSQL was silent before it told.
+
+        Raises psycopg.OperationalError when it goes away, and until `wait_for_it`; ServiceError if
+        it is silent for too long. These seconds are counted in ticks, so that a stop of this
+        process itself is none of them.
+        """
+        silence = 0.0
+        libpq = self._connection.pgconn
+        libpq.send_query_params(COUNT, [application_name.encode()])
+        while libpq.is_busy():
+            if select.select([libpq.socket], [], [], TICK)[0]:
+                libpq.consume_input()
+            elif (silence := silence + TICK) > SILENCE_LIMIT:
+                raise ServiceError(f"PostgreSQL has said nothing for {SILENCE_LIMIT} s")
+        result = libpq.get_result()
+        if not result or result.status != ExecStatus.TUPLES_OK:
+            raise psycopg.OperationalError(libpq.get_error_message())
+        while libpq.get_result():  # up to None, which ends the answer
+            pass
+        return int(result.get_value(0, 0) or 0), silence
 
     def wait_for_it(self) -> None:
         """Returns once PostgreSQL answers again. Raises ServiceError if it does not."""

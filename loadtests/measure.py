@@ -7,15 +7,15 @@ in another's round; all of them up for the whole comparison, each idle but in it
 import json
 import os
 import resource
-import select
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -26,17 +26,25 @@ from comparisons.pairs import COMPARISONS
 from comparisons.registry import Comparison, Variant, ceiling
 from loadtests import rounds, schedule, servers
 from loadtests.backends import Backends
+from loadtests.orders import CORE, Generator, Lines
 from loadtests.rounds import Round, Sample
 from project import distance, pgbouncer, services
 from project.deployments import CORES, UVICORN, Deployment
 from project.environment import child_environ
-from project.processes import BASE_DIR, CPU_AFFINITY, dying_with_parent
+from project.processes import BASE_DIR, dying_with_parent
 
 OTHER_FILES = 200  # than its users' connections that a server, or the load generator, opens
 CALIBRATION = 0.5  # seconds
 CGROUP_CPU = Path("/sys/fs/cgroup/cpu.stat")  # version 2, as a container sees its own
 WAITING_WINDOW = 0.2  # seconds: while all requests wait, nothing changes
 SAMPLING = 0.1  # seconds between two looks at what a server uses
+
+TRIVIAL = Deployment(
+    name="trivial",
+    about="uvicorn, an app that does nothing",
+    interface="asgi",
+    command=(*UVICORN[:-1], "loadtests.trivial:app"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,72 +64,98 @@ class Row:
         return self.variant.name, self.users, self.round_trip
 
 
-@dataclass(frozen=True)
-class Generator:
-    """The locust process. capacity: requests/s against a trivial server, at the start.
+class Looks:
+    """What a server uses, looked at when the window opens, every SAMPLING seconds, and at its end.
 
-    beside: what the environment of a server adds, to run beside it.
+    late: seconds, the longest for which this process did not look though it should have.
+    silence: seconds, the longest for which PostgreSQL did not tell the server's connections.
     """
 
-    process: subprocess.Popen[str]
-    capacity: float | None = None
-    beside: Mapping[str, str] = field(default_factory=dict)
+    def __init__(self, server: servers.Running, backends: Backends, opened: float) -> None:
+        self.late = time.time() - opened
+        self.silence = 0.0
+        self.used = [servers.usage(server)]
+        self.connections = 0
+        self.broken: list[str] = []
+        self._server, self._backends = server, backends
+        self._looked = time.monotonic()
+
+    def look(self) -> None:
+        self.used.append(servers.usage(self._server))
+        silence = 0.0
+        try:
+            connections, silence = self._backends.count(self._server.name)
+            self.connections = max(self.connections, connections)
+        except psycopg.OperationalError:
+            self.broken = ["PostgreSQL was away"]
+        now = time.monotonic()
+        self.late = max(self.late, now - self._looked - SAMPLING - silence)
+        self.silence = max(self.silence, silence)
+        self._looked = now
+
+    def end(self, closed: float) -> None:
+        self.late = max(self.late, time.time() - closed)
+        self.look()
 
 
-@contextmanager
-def load_generator(pinned: bool = False) -> Iterator[Generator]:
-    """It has a session of its own, so that Ctrl-C reaches `compare` alone.
+def leave_last_core() -> None:
+    """Start this command afresh on all its cores but the last, which is then the generator's.
 
-    pinned: the last core is its own, and the others are the servers'.
+    Whatever it starts and counts (CORES) has these cores. ValueError if that cannot be.
     """
-    own, beside = cores_apart() if pinned else ({}, {})
-    process = subprocess.Popen(
-        dying_with_parent([sys.executable, "-m", "loadtests.generator"]),
-        cwd=BASE_DIR,
-        env=child_environ() | own,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        generator = Generator(process, beside=beside)
-        yield replace(generator, capacity=_capacity(generator))
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def cores_apart() -> tuple[dict[str, str], dict[str, str]]:
-    """What the environments of the generator and of the servers add. ValueError if they can't."""
-    if not hasattr(os, "sched_getaffinity"):
+    if CORE in os.environ:
+        return
+    if not hasattr(os, "sched_setaffinity"):
         raise ValueError("this system pins no process to a core")
     *others, last = sorted(os.sched_getaffinity(0))
     if not others:
         raise ValueError("there is one core only")
-    return {CPU_AFFINITY: str(last)}, {CPU_AFFINITY: ",".join(map(str, others))}
+    os.sched_setaffinity(0, others)
+    os.environ[CORE] = str(last)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+@contextmanager
+def load_generator() -> Iterator[Generator]:
+    """It has a session of its own, so that Ctrl-C reaches `compare` alone."""
+    with TemporaryDirectory(prefix="generator-") as folder:
+        log = Path(folder, "log")
+        with open(log, "wb") as output:
+            process = subprocess.Popen(
+                dying_with_parent([sys.executable, "-m", "loadtests.generator"]),
+                cwd=BASE_DIR,
+                env=child_environ(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                start_new_session=True,
+            )
+        assert process.stdout
+        try:
+            generator = Generator(process, Lines(process.stdout), log)
+            yield replace(generator, capacity=_capacity(generator))
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def _capacity(generator: Generator) -> float:
     """What the generator can send and check, with a server that does nothing: requests/s."""
-    trivial = Deployment(
-        name="trivial",
-        about="uvicorn, an app that does nothing",
-        interface="asgi",
-        command=(*UVICORN[:-1], "loadtests.trivial:app"),
-    )
-    with servers.serving([trivial], [generator.beside]) as (server,):
+    with servers.serving([TRIVIAL]) as (server,):
         slug, comparison = next(iter(COMPARISONS.items()))
-        row = Row(comparison.variants[0], trivial, users=10, route=comparison.variants[0].name)
+        row = Row(comparison.variants[0], TRIVIAL, users=10, route=comparison.variants[0].name)
         return throughput_of(generator, slug, row, server, CALIBRATION)
 
 
 def throughput_of(
     generator: Generator, slug: str, row: Row, server: servers.Running, window: float
 ) -> float:
-    """Answers a second in one window, and nothing else."""
-    _order(generator, slug, row, server, schedule.Plan(window, looks=()))
-    result = _expect(generator, "round")
+    """Answers a second in one window, and nothing else; in another if that was disturbed."""
+    for _ in range(1 + schedule.REPEATS):
+        _order(generator, slug, row, server, schedule.Plan(window, looks=()))
+        result = generator.expect("round")
+        if not rounds.stalled(result["stall"], result["clock_jump"]):
+            break
     ends = [start + latency / 1000 for start, latency, *_ in result["samples"]]
     count = sum(result["opened"] <= end <= result["closed"] for end in ends)
     return float(count / (result["closed"] - result["opened"]))
@@ -156,8 +190,7 @@ def measure(
             for ms in sorted({row.round_trip for row in rows})
         }
         environs = [
-            dict(generator.beside)
-            | seen[row.round_trip]
+            seen[row.round_trip]
             | {name: text.replace("{row}", str(n)) for name, text in row.variant.environ.items()}
             for n, row in enumerate(rows)
         ]
@@ -190,8 +223,10 @@ def measure(
                 backends.wait_for_it()
                 services.check()
                 if server.death():
-                    servers.restart(running, index, environs[index])
-                if rounds.disturbed(round_) and repeats:
+                    restarted = servers.restart(running, index)
+                    idle[index] = servers.usage(restarted).memory_mb
+                    _warm_up(comparison.slug, [rows[index]], [restarted])
+                if rounds.disturbances(round_) and repeats:
                     repeats -= 1
                     queue.append(index)
             if number in plan.looks:
@@ -279,15 +314,6 @@ def _round(
     generator: Generator,
     backends: Backends,
 ) -> Round:
-    broken = []
-    connections = [0]
-
-    def count_connections() -> None:
-        try:
-            connections.append(backends.count(server.name))
-        except psycopg.OperationalError:
-            broken.append("PostgreSQL was away")
-
     asked = _pools(row, server)
     most = ceiling(
         row.variant,
@@ -299,24 +325,16 @@ def _round(
         work=work,
     )
     _order(generator, comparison.slug, row, server, plan, most)
-    _expect(generator, "open")
+    opened = generator.expect("open")
+    looks = Looks(server, backends, opened["at"])
     sampler = time.process_time()
-    before, cpu_before = servers.usage(server), psutil.cpu_times()
-    throttled = _throttled()
-    seen = [before]
-    assert generator.process.stdout
-    while not select.select([generator.process.stdout], [], [], SAMPLING)[0]:
-        seen.append(servers.usage(server))
-        count_connections()
-    _expect(generator, "close")
-    after, cpu_after = servers.usage(server), psutil.cpu_times()
-    throttled = _throttled() - throttled
-    seen.append(after)
-    count_connections()
+    cpu_before, throttled = psutil.cpu_times(), _throttled()
+    closed = generator.expect("close", looks.look, SAMPLING)
+    cpu_after, throttled = psutil.cpu_times(), _throttled() - throttled
+    looks.end(closed["at"])
     sampler = time.process_time() - sampler
-    result = _expect(generator, "round")
-    if death := server.death():
-        broken.append(death)
+    result = generator.expect("round")
+    death = server.death()
     answered = _pools(row, server)
     return Round(
         comparison=comparison.slug,
@@ -332,12 +350,12 @@ def _round(
         samples=[Sample(*sample) for sample in result["samples"]],
         bystander=[Sample(*sample) for sample in result["bystander"]],
         server=rounds.Server(
-            processes=max(use.processes for use in seen),
-            threads=max(use.threads for use in seen),
-            cpu_seconds=max(0.0, after.cpu_seconds - before.cpu_seconds),
-            rss_mb=max(use.memory_mb for use in seen),
+            processes=max(use.processes for use in looks.used),
+            threads=max(use.threads for use in looks.used),
+            cpu_seconds=max(0.0, looks.used[-1].cpu_seconds - looks.used[0].cpu_seconds),
+            rss_mb=max(use.memory_mb for use in looks.used),
             idle_mb=idle_mb,
-            db_connections=max(connections),
+            db_connections=looks.connections,
             **_pool_use(asked, answered),
         ),
         generator_cpu=result["cpu"],
@@ -352,7 +370,11 @@ def _round(
         send_delay=result["send_delay"],
         generator_capacity=generator.capacity,
         sampler_cpu=sampler / (result["closed"] - result["opened"]),
-        broken=list(dict.fromkeys(broken)),
+        generator_stall=result["stall"],
+        compare_stall=looks.late,
+        postgres_stall=looks.silence,
+        clock_jump=result["clock_jump"],
+        broken=[*looks.broken, *([death] if death else [])],
     )
 
 
@@ -365,34 +387,18 @@ def _order(
     most: float | None = None,
 ) -> None:
     """most: the ceiling, in requests/s."""
-    assert generator.process.stdin
-    order = {
-        "comparison": slug,
-        "variant": row.route,
-        "rate": row.rate,
-        "waiting": row.waiting,
-        "host": server.url,
-        "server": server.name,
-        "users": row.users,
-        "spread": row.users / most if most else None,
-        "window": min(plan.window, WAITING_WINDOW) if row.waiting else plan.window,
-        "fewest": plan.fewest,
-    }
-    try:
-        generator.process.stdin.write(json.dumps(order) + "\n")
-        generator.process.stdin.flush()
-    except BrokenPipeError:
-        raise servers.ServerError("the load generator died") from None
-
-
-def _expect(generator: Generator, event: str) -> dict[str, Any]:
-    """The next event of that name. ServerError if the generator dies first."""
-    assert generator.process.stdout
-    while line := generator.process.stdout.readline():
-        message: dict[str, Any] = json.loads(line)
-        if message["event"] == event:
-            return message
-    raise servers.ServerError("the load generator died")
+    generator.order(
+        comparison=slug,
+        variant=row.route,
+        rate=row.rate,
+        waiting=row.waiting,
+        host=server.url,
+        server=server.name,
+        users=row.users,
+        spread=row.users / most if most else None,
+        window=min(plan.window, WAITING_WINDOW) if row.waiting else plan.window,
+        fewest=plan.fewest,
+    )
 
 
 def _timed(work: Callable[[], Any], least: float | None) -> float:

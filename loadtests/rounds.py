@@ -13,6 +13,9 @@ BUSIEST_GENERATOR = 0.8  # of one core: above it, the generator's own queue is i
 FASTEST_GENERATOR = 0.8  # of what it can do against a trivial server
 # Steal stretches CPU-bound work by as much: a tenth is what "no difference" leaves room for.
 MOST_STEAL = 0.1
+# Seconds, half a window: shorter stalls are noise, which the intervals show.
+LONGEST_STALL = 0.25
+MOST_CLOCK_JUMP = 0.01  # seconds: samples are placed in the window by the wall clock
 FEWEST_ANSWERS = 3
 # Above its ceiling a throughput is impossible; a tenth is left for what the window's edges cost.
 ABOVE_CEILING = 1.1
@@ -75,6 +78,12 @@ class Round:
     generator_capacity: float | None = None  # requests/s against a trivial server
     sampler_cpu: float = 0  # 0..1 of one core: what looking at the server cost
     throttled: float = 0  # 0..1 of the window, held back by the container's quota
+    # Seconds, the longest each: the load generator did nothing; compare did not look at the server;
+    # PostgreSQL did not answer compare.
+    generator_stall: float = 0
+    compare_stall: float = 0
+    postgres_stall: float = 0
+    clock_jump: float = 0  # seconds by which the wall clock was set meanwhile
     broken: list[str] = field(default_factory=list)  # what went wrong around it
 
     @property
@@ -142,9 +151,28 @@ def failures(round_: Round) -> list[Sample]:
     return [sample for sample in round_.answers() if sample.error]
 
 
-def disturbed(round_: Round) -> bool:
-    """Whether so much was taken from it, by others or by a quota, that it is to be repeated."""
-    return max(round_.steal, round_.throttled) > MOST_STEAL
+def stalled(generator_stall: float, clock_jump: float) -> bool:
+    """Whether the load generator's times are wrong."""
+    return generator_stall > LONGEST_STALL or abs(clock_jump) > MOST_CLOCK_JUMP
+
+
+def disturbances(round_: Round) -> list[str]:
+    """What came between that has nothing to do with the variant: the round is to be repeated."""
+    reasons = []
+    if round_.throttled > MOST_STEAL:
+        reasons.append(f"the container's quota held it back for {round_.throttled:.0%} of the time")
+    if round_.steal > MOST_STEAL:
+        reasons.append(f"the hypervisor took {round_.steal:.0%} of the CPU")
+    for what, seconds in (
+        ("the load generator stood still", round_.generator_stall),
+        ("compare itself stood still", round_.compare_stall),
+        ("PostgreSQL did not answer", round_.postgres_stall),
+    ):
+        if seconds > LONGEST_STALL:
+            reasons.append(f"{what} for {seconds:.1f} s")
+    if abs(round_.clock_jump) > MOST_CLOCK_JUMP:
+        reasons.append(f"the clock was set by {round_.clock_jump:+.2f} s, or the machine slept")
+    return reasons
 
 
 def invalid_because(round_: Round, digest: int | None) -> list[str]:
@@ -172,10 +200,7 @@ def invalid_because(round_: Round, digest: int | None) -> list[str]:
     capacity = round_.generator_capacity
     if capacity and throughput(round_) > FASTEST_GENERATOR * capacity:
         reasons.append(f"the load generator is near its limit of {capacity:.0f} requests/s")
-    if round_.throttled > MOST_STEAL:
-        reasons.append(f"the container's quota held it back for {round_.throttled:.0%} of the time")
-    if round_.steal > MOST_STEAL:
-        reasons.append(f"the hypervisor took {round_.steal:.0%} of the CPU")
+    reasons += disturbances(round_)
     if round_.ceiling and throughput(round_) > ABOVE_CEILING * round_.ceiling:
         reasons.append(f"{throughput(round_):.0f} answers/s is above the ceiling")
     return reasons

@@ -9,7 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -56,6 +56,7 @@ class Running:
     nonce: str
     process: subprocess.Popen[bytes]
     log: Path | None
+    environ: Mapping[str, str] = field(repr=False)  # it holds passwords
 
     @property
     def url(self) -> str:
@@ -74,6 +75,14 @@ class Running:
         return f"{self.deployment.name} died ({how})"
 
 
+def temporary_folder() -> TemporaryDirectory[str]:
+    """For the TMPDIR of servers, which leave files there when a signal ends them.
+
+    Its name is short, as are those of the sockets in it (108 bytes at most).
+    """
+    return TemporaryDirectory(prefix="s-", ignore_cleanup_errors=True)
+
+
 @contextmanager
 def serving(
     deployments: Sequence[Deployment], environs: Sequence[Mapping[str, str]] | None = None
@@ -83,11 +92,11 @@ def serving(
     environs: what the environment of each adds to `child_environ`.
     """
     started: list[Running] = []
-    with TemporaryDirectory(prefix="servers-") as logs:
+    with temporary_folder() as folder:
         try:
             for number, deployment in enumerate(deployments):
-                environ = environs[number] if environs else {}
-                started.append(start(deployment, environ, log=Path(logs, f"{number}.log")))
+                environ = dict(environs[number] if environs else {}) | {"TMPDIR": folder}
+                started.append(start(deployment, environ, log=Path(folder, f"{number}.log")))
             for server in started:
                 wait_until_ready(server)
             yield started
@@ -95,11 +104,11 @@ def serving(
             stop(started)
 
 
-def restart(servers: list[Running], index: int, environ: Mapping[str, str]) -> Running:
+def restart(servers: list[Running], index: int) -> Running:
     """Another start of the server at this index, which died; what is left of it is ended first."""
     dead = servers[index]
     stop([dead])
-    servers[index] = start(dead.deployment, environ, log=dead.log)
+    servers[index] = start(dead.deployment, dead.environ, log=dead.log)
     wait_until_ready(servers[index])
     return servers[index]
 
@@ -133,7 +142,7 @@ def start(
     )
     if output:
         output.close()
-    return Running(deployment, port, nonce, process, log)
+    return Running(deployment, port, nonce, process, log, environ)
 
 
 def wait_until_ready(server: Running) -> None:
@@ -141,7 +150,7 @@ def wait_until_ready(server: Running) -> None:
     patience = time.monotonic() + LONGEST_START
     while time.monotonic() < patience:
         if death := server.death():
-            raise ServerError(f"{death} at its start: {_said(server.log)}")
+            raise ServerError(f"{death} at its start: {said(server.log)}")
         with (
             suppress(OSError),  # not yet listening, or an HTTP error of somebody else's
             direct.open(f"{server.url}/bystander/", timeout=5) as response,
@@ -150,7 +159,7 @@ def wait_until_ready(server: Running) -> None:
                 return
         time.sleep(0.02)
     raise ServerError(
-        f"{server.deployment.name} does not answer in {LONGEST_START} s: {_said(server.log)}"
+        f"{server.deployment.name} does not answer in {LONGEST_START} s: {said(server.log)}"
     )
 
 
@@ -171,7 +180,7 @@ def _signal_group(server: Running, number: int) -> None:
         os.killpg(server.process.pid, number)
 
 
-def _said(log: Path | None) -> str:
+def said(log: Path | None) -> str:
     return reason(log.read_text(errors="replace") if log and log.exists() else "")
 
 

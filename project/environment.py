@@ -21,7 +21,6 @@ KEPT_BACK = {
     "SHARED_THREAD": "a variant says whether it has one",
     "CURSOR_*": "a variant says how many rows are read at a time",
     "DEPLOYMENT*": "the start of a server has a name of its own",
-    "CPU_AFFINITY": "compare --pin says who runs where",
     # Loopback is reached directly; gunicorn and uvicorn trust such headers from everywhere.
     "*_proxy": "it would carry our requests away from this machine",
     "*_PROXY": "likewise",

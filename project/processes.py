@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-CPU_AFFINITY = "CPU_AFFINITY"
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -29,7 +28,7 @@ def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
 
 
 def dying_with_parent(command: Sequence[str], number: int = signal.SIGTERM) -> list[str]:
-    """The command, wrapped in this file: `die_with_parent`, `raise_file_limit`, `pin`, then exec.
+    """The command, wrapped in this file: `die_with_parent`, `raise_file_limit`, then exec.
 
     For a child of the process that calls this, started without a `preexec_fn`, which would swallow
     a Ctrl-C that comes while it forks.
@@ -56,17 +55,7 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hardest, hardest))
 
 
-def pin() -> None:
-    """This process and what it starts run on the cores of CPU_AFFINITY only, if it is set (Linux).
-
-    CPU_AFFINITY: their numbers, with commas between, for instance `0,1`.
-    """
-    if cores := os.environ.get(CPU_AFFINITY):
-        os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
-
-
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]), int(sys.argv[2]))
     raise_file_limit()
-    pin()
     os.execvp(sys.argv[3], sys.argv[3:])

@@ -91,6 +91,15 @@ def running() -> Iterator[None]:
             _wait_until_stopped(service)
 
 
+def started_by_others() -> list[str]:
+    """The names of those that this process uses and another command has started."""
+    return [
+        service.name
+        for service in SERVICES
+        if service not in _keepers and _answering_address(service) == os.environ[service.variable]
+    ]
+
+
 def check() -> None:
     """Raise ServiceError unless every service of this process still takes connections."""
     for service in SERVICES:

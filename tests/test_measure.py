@@ -1,19 +1,23 @@
 """What makes a round invalid, each caused for real; and what the open loop sees."""
 
 import os
+import subprocess
+import time
 from dataclasses import replace
 
 import psutil
 import pytest
 
 from comparisons.pairs import COMPARISONS
+from loadtests import backends, orders, schedule, selection, servers
 from loadtests import measure as measuring
-from loadtests import selection, servers
-from loadtests.intervals import percentile
-from loadtests.measure import load_generator, measure
-from loadtests.rounds import Sample, invalid_because
+from loadtests.measure import TRIVIAL, load_generator, measure
+from loadtests.orders import Generator, Lines
+from loadtests.rounds import METRICS, Sample, invalid_because, latencies
 from loadtests.schedule import Plan, block
-from project.deployments import CORES, DEPLOYMENTS, UVICORN, Deployment
+from loadtests.servers import ServerError
+from project.deployments import DEPLOYMENTS
+from project.processes import dying_with_parent
 from tests.clients import until
 
 PLAN = Plan(window=0.3, looks=(1,))
@@ -26,13 +30,15 @@ def generator():
         yield started
 
 
-def one_round(generator, name="async_native", comparison=BLOCKING_CALL, keep=None, **changes):
+def one_round(
+    generator, name="async_native", comparison=BLOCKING_CALL, keep=None, plan=PLAN, **changes
+):
     """A round of one variant, with these fields of its declaration changed."""
     variant = replace(next(v for v in comparison.variants if v.name == name), **changes)
     small = replace(comparison, variants=[variant], expectations=[])
     measured = []
     rows = selection.rows_of(small, [], None)
-    measure(small, rows, PLAN, 1, generator, lambda: [], keep or measured.append)
+    measure(small, rows, plan, 1, generator, lambda: [], keep or measured.append)
     return measured[0] if measured else None
 
 
@@ -57,7 +63,7 @@ def test_a_stale_server_is_not_measured(generator):
         row = selection.rows_of(BLOCKING_CALL, [], None)[-1]
         stale = replace(server, nonce="00000000")
         measuring._order(generator, "blocking-call", row, stale, PLAN)
-        result = measuring._expect(generator, "round")
+        result = generator.expect("round")
     errors = {Sample(*sample).error for sample in result["samples"]}
     assert errors == {
         f"answered by '{server.name}' instead of 'asgi-uvicorn 00000000'",
@@ -81,6 +87,27 @@ def test_a_server_that_dies_in_a_round_makes_it_invalid(generator):
     assert any("died (signal 9)" in reason for reason in invalid_because(round_, None))
 
 
+def test_restarted_server_is_warmed_up_before_its_rounds(generator, monkeypatch):
+    lie = {"DJANGO_SETTINGS_MODULE": "tests.dying_settings", "LIE": "blocking-call/async_native"}
+    events = []
+    warm_up, order = measuring._warm_up, measuring._order
+
+    def note_warm_up(slug, rows, running):
+        events.extend(("warm-up", server.nonce) for server in running)
+        warm_up(slug, rows, running)
+
+    def note_round(generator, slug, row, server, *rest):
+        events.append(("round", server.nonce))
+        order(generator, slug, row, server, *rest)
+
+    monkeypatch.setattr(measuring, "_warm_up", note_warm_up)
+    monkeypatch.setattr(measuring, "_order", note_round)
+    one_round(generator, environ=lie, plan=replace(PLAN, looks=(2,)))
+    nonces = dict.fromkeys(nonce for _, nonce in events)
+    in_turn = [(event, nonce) for nonce in nonces for event in ("warm-up", "round")]
+    assert events[:4] == in_turn[:4]  # it dies in each round
+
+
 def test_a_round_that_the_hypervisor_took_from_is_measured_again(generator, monkeypatch):
     stolen = iter([0.5, 0.3])
     monkeypatch.setattr(measuring, "_steal", lambda *_: next(stolen, 0.0))
@@ -98,6 +125,95 @@ def test_disturbed_rounds_are_not_repeated_for_ever(generator, monkeypatch):
     assert len(measured) == 1 + 2
 
 
+# --- Stops: Ctrl-Z and fg, a laptop that sleeps
+
+
+@pytest.fixture
+def at_look(monkeypatch):
+    """at_look[n] is called before compare's n-th look at the server in a round."""
+    calls = {}
+    look = measuring.Looks.look
+
+    def look_and_call(self):
+        if call := calls.pop(len(self.used), None):
+            call()
+        look(self)
+
+    monkeypatch.setattr(measuring.Looks, "look", look_and_call)
+    return calls
+
+
+def measured_twice(generator, reason):
+    """Runs a round, and checks that it was measured again, once, for this reason alone."""
+    measured = []
+    one_round(generator, keep=measured.append)
+    assert len(measured) == 2, [invalid_because(round_, None) for round_ in measured]
+    (found,) = [because for because in invalid_because(measured[0], None) if reason in because]
+    assert reason not in " ".join(invalid_because(measured[1], None))
+    return found
+
+
+def test_round_in_which_the_generator_stood_still_is_repeated(generator, at_look):
+    process = psutil.Process(generator.process.pid)
+    at_look[1] = process.suspend
+    at_look[6] = process.resume  # five looks later, each SAMPLING after the last
+    measured_twice(generator, "the load generator stood still for 0.")
+
+
+def test_round_in_which_compare_stood_still_is_repeated(generator, at_look):
+    at_look[1] = lambda: time.sleep(0.6)
+    measured_twice(generator, "compare itself stood still for 0.6 s")
+
+
+def test_round_in_which_postgres_stood_still_is_repeated(generator, at_look, monkeypatch):
+    fast = backends.COUNT
+    slow = fast.replace(b"FROM", b"FROM (SELECT pg_sleep(0.6)) AS stop,")
+    at_look[1] = lambda: monkeypatch.setattr(backends, "COUNT", slow)
+    at_look[2] = lambda: monkeypatch.setattr(backends, "COUNT", fast)
+    measured_twice(generator, "PostgreSQL did not answer for 0.")
+
+
+def test_round_in_which_the_clock_was_set_is_repeated(monkeypatch):
+    def of_tests(command):
+        return dying_with_parent([*command[:-1], "tests.jumping_generator"])
+
+    monkeypatch.setattr(measuring, "dying_with_parent", of_tests)
+    with load_generator() as generator:
+        assert generator.capacity > 100  # the first window had an hour
+        measured_twice(generator, "the clock was set by +3600.00 s, or the machine slept")
+
+
+def test_lines_that_came_at_once_are_read_one_by_one():
+    reading, writing = os.pipe()
+    with open(reading, "rb") as pipe:
+        lines = Lines(pipe)
+        os.write(writing, b"open\nclose\nrou")
+        assert [lines.next(0), lines.next(0), lines.next(0)] == [b"open", b"close", None]
+        os.write(writing, b"nd\n")
+        os.close(writing)
+        assert lines.next(0) == b"round"
+        with pytest.raises(EOFError):
+            lines.next(0)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("sleep 60", "the load generator has said nothing for 2 s"),
+        ("echo first >&2; echo last >&2; exit 1", "the load generator died: last"),
+    ],
+)
+def test_generator_that_says_nothing_is_one_line(script, said, monkeypatch, tmp_path):
+    monkeypatch.setattr(orders, "SILENCE_LIMIT", 2)
+    log = tmp_path / "log"
+    with open(log, "wb") as output:
+        process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=output)
+    with pytest.raises(ServerError, match=said):
+        Generator(process, Lines(process.stdout), log).expect("open")
+    process.kill()
+    process.communicate()
+
+
 def test_the_order_of_a_block_is_random_but_the_seeds():
     orders = [block(range(6), 42, number) for number in range(50)]
     assert orders == [block(range(6), 42, number) for number in range(50)]
@@ -105,32 +221,29 @@ def test_the_order_of_a_block_is_random_but_the_seeds():
     assert all(sorted(order) == list(range(6)) for order in orders)
 
 
-@pytest.fixture
-def freezing_server():
-    """Answers at once, but for one second, once, in which it answers nobody."""
-    freezing = Deployment(
-        name="freezing",
-        about="an app that freezes",
-        interface="asgi",
-        command=(*UVICORN[:-1], "tests.freezing:app"),
-    )
-    with servers.serving([freezing]) as (server,):
-        yield server
-
-
 @pytest.mark.parametrize(("rate", "sees"), [(None, False), (100.0, True)])
-def test_the_open_loop_reports_a_freeze_that_the_closed_loop_hides(
-    rate, sees, freezing_server, generator
+def test_open_loop_reports_a_freeze_that_the_closed_loop_hides(
+    rate, sees, generator, at_look, monkeypatch
 ):
-    row = replace(selection.rows_of(BLOCKING_CALL, [], rate)[-1], users=1)
-    measuring._order(generator, "blocking-call", row, freezing_server, Plan(window=3.0, looks=()))
-    result = measuring._expect(generator, "round")
-    samples = [Sample(*sample) for sample in result["samples"]]
-    window = [s for s in samples if result["opened"] <= s.start <= result["closed"]]
-    assert max(s.latency for s in window) > 500  # it did freeze
+    def freeze():
+        server = psutil.Process(seen[0].process.pid)
+        server.suspend()
+        time.sleep(1)
+        server.resume()
+
+    seen = []
+    monkeypatch.setattr(measuring, "_pools", lambda _row, server: seen.append(server))
+    monkeypatch.setattr(schedule, "REPEATS", 0)
+    at_look[1] = freeze
+    rows = [replace(selection.rows_of(BLOCKING_CALL, [], rate)[-1], deployment=TRIVIAL, users=1)]
+    measured = []
+    plan = Plan(window=3.0, looks=(1,))
+    measure(BLOCKING_CALL, rows, plan, 1, generator, lambda: [], measured.append)
+    (round_,) = measured
+    assert max(latencies(round_)) > 900  # it did freeze
     # A hundred calls fell due while it was frozen; the one closed-loop user has made only one.
-    assert (percentile([s.latency for s in window], 99) > 500) == sees
-    assert (result["send_delay"] > 0) == sees
+    assert (METRICS["latency_p99"](round_) > 500) == sees
+    assert (round_.send_delay > 0) == sees
 
 
 # --- Requests that only wait
@@ -171,9 +284,9 @@ def test_users_close_their_connections_when_the_round_ends(generator):
     row = selection.rows_of(BLOCKING_CALL, [], None)[0]
     with servers.serving([deployment]) as (server,):
         measuring._order(generator, "blocking-call", row, server, PLAN)
-        measuring._expect(generator, "open")
+        generator.expect("open")
         assert connections_of(server)
-        measuring._expect(generator, "round")
+        generator.expect("round")
         until(lambda: not connections_of(server))
 
 
@@ -186,21 +299,10 @@ def connections_of(server):
     ]
 
 
-def test_with_one_core_nothing_can_be_pinned(monkeypatch):
+def test_one_core_cannot_be_left_to_the_generator(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
     with pytest.raises(ValueError, match="one core only"):
-        measuring.cores_apart()
-
-
-@pytest.mark.skipif(CORES < 2, reason="pinning needs two cores")
-def test_pinned_the_generator_and_the_servers_share_no_core():
-    with load_generator(pinned=True) as generator:
-        of_generator = set(psutil.Process(generator.process.pid).cpu_affinity())
-        with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [generator.beside]) as (server,):
-            of_server = set(psutil.Process(server.process.pid).cpu_affinity())
-    assert of_generator
-    assert of_server
-    assert not of_generator & of_server
+        measuring.leave_last_core()
 
 
 def test_calibration_finds_the_generators_capacity(generator):

@@ -25,7 +25,8 @@ from loadtests.arguments import (
     bad,
     within,
 )
-from loadtests.measure import Generator, Row, cores_apart, load_generator, measure
+from loadtests.measure import Row, leave_last_core, load_generator, measure
+from loadtests.orders import Generator
 from loadtests.rounds import Round
 from loadtests.selection import choose
 from loadtests.servers import ServerError
@@ -82,7 +83,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--pin",
             action="store_true",
-            help="the load generator has the last core for itself, the servers have the others",
+            help="the load generator has the last core for itself, all else has the others",
         )
         parser.add_argument("--seed", type=int, metavar="N", help="of the order of the rounds")
 
@@ -103,7 +104,7 @@ class Command(BaseCommand):
             return
         if options["pin"]:
             try:
-                cores_apart()
+                leave_last_core()
             except ValueError as error:
                 raise bad(f"--pin: {error}") from None
         plan = schedule.QUICK if options["quick"] else schedule.FULL
@@ -118,8 +119,12 @@ class Command(BaseCommand):
         run = Run(path, {})
         status = 0
         try:
-            with services.running(), load_generator(options["pin"]) as generator:
+            with services.running(), load_generator() as generator:
                 schema.ensure()
+                if options["pin"] and (others := services.started_by_others()):
+                    console.print(
+                        f"--pin: {', '.join(others)}: another command's, on the cores they have"
+                    )
                 run.result.update(
                     schema=results.SCHEMA,
                     started=results.now(),

@@ -1,6 +1,7 @@
 """`manage.py serve DEPLOYMENT`: one deployment in the foreground, its services included."""
 
 import argparse
+import os
 import sys
 from typing import Any
 
@@ -30,9 +31,10 @@ class Command(BaseCommand):
             raise bad(f"can't listen on port {options['port']}: {refusal}")
         server = None
         try:
-            with services.running():
+            with services.running(), servers.temporary_folder() as folder:
                 schema.ensure()
-                server = servers.start(deployment, port=options["port"])
+                environ = os.environ | {"TMPDIR": folder}
+                server = servers.start(deployment, environ, port=options["port"])
                 try:
                     servers.wait_until_ready(server)
                     print(
