@@ -252,7 +252,7 @@ WAITING = 30
 
 
 def waiting_round(generator, **changes):
-    many_waiting = replace(COMPARISONS["many-waiting"], users=WAITING)
+    many_waiting = replace(COMPARISONS["many-waiting"], users=WAITING, expectations=[])
     return one_round(generator, "async_shared_thread", many_waiting, **changes)
 
 

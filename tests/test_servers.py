@@ -112,62 +112,30 @@ def test_serve_refuses_a_port_that_is_taken(serve):
     assert f"can't listen on port {port}" in done.stderr
 
 
+def locust(port, users, seconds, *arguments):
+    """Run locust by hand, and return what it says; each user's last request is waited for."""
+    place = ["-f", "loadtests/locustfile.py", "--host", f"http://127.0.0.1:{port}"]
+    load = ["--headless", "-u", str(users), "-r", str(users), "-t", f"{seconds}s"]
+    end = ["--stop-timeout", "60", "--only-summary"]
+    done = python("-m", "locust", *place, *load, *end, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stderr
+
+
 def test_locust_runs_by_hand_against_a_deployment(serve):
     _process, port, _line = serve
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"),
-            *(
-                "--host",
-                f"http://127.0.0.1:{port}",
-                "-u",
-                "6",
-                "-r",
-                "6",
-                "-t",
-                "3s",
-                "--only-summary",
-            ),
-            *("--tags", "cpu-bound"),
-        ],
-        cwd=BASE_DIR,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
+    said = locust(port, 6, 3, "--tags", "cpu-bound")
     for name in ("cpu-bound/sync", "cpu-bound/async_blocking", "bystander"):
-        assert f"{name} " in done.stderr
-    assert "blocking-call" not in done.stderr
-    assert "no tasks" not in done.stderr
+        assert f"{name} " in said
+    assert "blocking-call" not in said
+    assert "no tasks" not in said
 
 
 def test_locust_takes_class_names(serve):
     _process, port, _line = serve
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless"),
-            *(
-                "--host",
-                f"http://127.0.0.1:{port}",
-                "-u",
-                "3",
-                "-r",
-                "3",
-                "-t",
-                "2s",
-                "--only-summary",
-            ),
-            *("CpuBoundAsyncBlocking", "Bystander"),
-        ],
-        cwd=BASE_DIR,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "cpu-bound/async_blocking " in done.stderr
-    assert "cpu-bound/sync" not in done.stderr
+    said = locust(port, 3, 2, "CpuBoundAsyncBlocking", "Bystander")
+    assert "cpu-bound/async_blocking " in said
+    assert "cpu-bound/sync" not in said
 
 
 def test_ports_are_given_once():
