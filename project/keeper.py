@@ -186,7 +186,9 @@ _LACK = "No space left|Disk quota exceeded|File too large|Read-only file system|
 _LACK += "|Cannot allocate memory|Resource temporarily unavailable|can't start new thread"
 _ERROR = "error|exception|fatal|panic|terminated by signal"
 _CONSEQUENCE = "in recovery mode|is starting up|is shutting down|Reason: Worker failed to boot"
-_ADDITION = r"\b(DETAIL|HINT|CONTEXT|STATEMENT|QUERY|LOCATION|LINE \d+): "  # PostgreSQL's
+# PostgreSQL's, after a line of error; and what it writes before each.
+_ADDITION = r"\b(DETAIL|HINT|CONTEXT|STATEMENT|QUERY|LOCATION|LINE \d+): "
+_PREFIX = r"^.*\d\d:\d\d:\d\d\.\d+ \w+ \[\d+\] "
 
 
 def reason(output: str) -> str:
@@ -206,7 +208,8 @@ def reason(output: str) -> str:
         for line in lines
         if re.search(_ERROR, line, re.IGNORECASE) and not re.search(_CONSEQUENCE, line)
     ]
-    return (lacks or exceptions or errors or lines or ["it said nothing"])[-1].strip()
+    line = (lacks or exceptions or errors or lines or ["it said nothing"])[-1]
+    return re.sub(_PREFIX, "", line).strip()
 
 
 def logged_reason(log: Path) -> str:

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -33,6 +34,7 @@ from project.keeper import (
     keep,
     one_line,
     open_lock,
+    reason,
     try_lock,
 )
 from project.processes import BASE_DIR, package
@@ -43,6 +45,21 @@ CHECKED = "SERVICES_CHECKED"
 # Seconds
 CHECK_LIMIT = 4.5  # a user's address answers within this, name resolution included, or is refused
 SHARE_LIMIT = 120  # more than a keeper takes to stop and another to start
+
+LITTLE_ROOM = 64  # MB on disk: four of the files to which PostgreSQL writes ahead
+
+
+@dataclass(frozen=True)
+class Use:
+    """A service's locks, open as long as this process uses it: its folder may be deleted."""
+
+    service: Service
+    gate: IO[bytes]
+    users: IO[bytes]
+    keeper: IO[bytes]
+
+
+_uses: set[Use] = set()  # this process's
 
 
 @contextlib.contextmanager
@@ -62,33 +79,71 @@ def running() -> Iterator[None]:
     libpqs = [] if given.get(SERVICES[0]) else [name for name in os.environ if name[:2] == "PG"]
     changed = (*(service.variable for service in missing), CHECKED, *libpqs)
     before = {name: os.environ.get(name) for name in changed}
-    uses: dict[Service, IO[bytes]] = {}
-    try:
-        for name in libpqs:
-            del os.environ[name]
+    uses: list[Use] = []
+    with contextlib.ExitStack() as files:
         try:
-            if missing:
-                _make_services_dir()
-            for service in missing:
-                uses[service] = users = open_lock(service, "users")
-                with _gate(service):
-                    fcntl.flock(users, fcntl.LOCK_SH)
-            urls = given | _connect(missing)
-        except OSError as error:
-            raise ServiceError(f"cannot use {SERVICES_DIR}: {error.strerror or error}") from error
-        os.environ |= {service.variable: url for service, url in urls.items()}
-        os.environ[CHECKED] = " ".join(urls.values())
+            for name in libpqs:
+                del os.environ[name]
+            try:
+                with _for_us_alone():
+                    _share(missing, uses, files)
+                    urls = given | _connect(uses)
+            except OSError as error:
+                problem = error.strerror or error
+                raise ServiceError(f"cannot use {SERVICES_DIR}: {problem}") from error
+            os.environ |= {service.variable: url for service, url in urls.items()}
+            os.environ[CHECKED] = " ".join(urls.values())
+            yield
+        except ServiceError as error:
+            raise ServiceError(f"{error}{_behind_it(uses)}") from error
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+            _uses.difference_update(uses)
+            for use in uses:
+                fcntl.flock(use.users, fcntl.LOCK_UN)
+            for use in uses:
+                _wait_until_stopped(use)
+
+
+def _share(services: Sequence[Service], uses: list[Use], files: contextlib.ExitStack) -> None:
+    """Use these services, running or not, until `files` are closed; add them to `uses`."""
+    if services:
+        _make_services_dir()
+    for service in services:
+        names = ("gate", "users", "keeper")
+        use = Use(service, *(files.enter_context(open_lock(service, name)) for name in names))
+        uses.append(use)
+        with _locked(use.gate):
+            fcntl.flock(use.users, fcntl.LOCK_SH)
+    _uses.update(uses)
+
+
+@contextlib.contextmanager
+def _for_us_alone() -> Iterator[None]:
+    """What is made inside the block is for its owner, whatever the umask says."""
+    before = os.umask(0o077)
+    try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        for users in uses.values():
-            users.close()
-        for service in uses:
-            _wait_until_stopped(service)
+        os.umask(before)
+
+
+def _behind_it(uses: Collection[Use]) -> str:
+    """What may be behind an error of the services: their folder is gone, or has little room."""
+    if not uses:
+        return ""
+    if _are_deleted(uses):
+        return f" ({SERVICES_DIR} was deleted meanwhile)"
+    room = shutil.disk_usage(SERVICES_DIR).free // 10**6
+    return f" ({SERVICES_DIR} has {room} MB of disk left)" if room < LITTLE_ROOM else ""
+
+
+def _are_deleted(uses: Collection[Use]) -> bool:
+    return any(os.fstat(use.users.fileno()).st_nlink == 0 for use in uses)
 
 
 def started_by_others() -> list[str]:
@@ -113,6 +168,8 @@ def check() -> None:
                 socket.create_connection(address, CONNECT_LIMIT).close()
         except Exception as error:
             raise ServiceError(f"{service.name} went away: {one_line(error)}") from None
+    if _are_deleted(_uses):  # PostgreSQL goes on for a while, without its data
+        raise ServiceError("the services have lost their data")
 
 
 def check_form() -> None:
@@ -176,21 +233,26 @@ def _make_services_dir() -> None:
 
 
 @contextlib.contextmanager
-def _gate(service: Service) -> Iterator[None]:
+def _locked(gate: IO[bytes]) -> Iterator[None]:
     """Alone while looking who is there; waits for a keeper that is stopping."""
-    with open_lock(service, "gate") as gate:
-        fcntl.flock(gate, fcntl.LOCK_EX)
+    fcntl.flock(gate, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        fcntl.flock(gate, fcntl.LOCK_UN)
 
 
-def _connect(services: Sequence[Service]) -> dict[Service, str]:
+def _connect(uses: Sequence[Use]) -> dict[Service, str]:
     """The addresses of services that this process uses, their keepers started where none lives."""
     urls: dict[Service, str] = {}
     started = set()
     deadline = time.monotonic() + SHARE_LIMIT
-    while len(urls) < len(services):
-        for service in set(services) - urls.keys():
-            with _gate(service), open_lock(service, "keeper") as lock:
+    while len(urls) < len(uses):
+        for use in uses:
+            service = use.service
+            if service in urls:
+                continue
+            with _locked(use.gate), open_lock(service, "keeper") as lock:
                 nobody_keeps_it = try_lock(lock)
                 if nobody_keeps_it and service not in started:
                     _start_keeper(service, lock)
@@ -198,8 +260,8 @@ def _connect(services: Sequence[Service]) -> dict[Service, str]:
                     continue
             if nobody_keeps_it:  # ours has ended
                 _reap_keeper(service)
-                text = (service.folder / "keeper.log").read_text(errors="replace").splitlines()
-                raise ServiceError(text[-1] if text else f"{service.name}: its keeper was killed")
+                said = (service.folder / "keeper.log").read_text(errors="replace")
+                raise ServiceError(reason(said) if said else f"{service.name}: its keeper is gone")
             if url := _answering_address(service):
                 urls[service] = url
         if time.monotonic() > deadline:
@@ -250,20 +312,22 @@ def _answering_address(service: Service) -> str:
     return url
 
 
-def _wait_until_stopped(service: Service) -> None:
+def _wait_until_stopped(use: Use) -> None:
     """Return when the keeper has ended, or at once if somebody else uses the service."""
     while True:
-        with (
-            _gate(service),
-            open_lock(service, "users") as users,
-            open_lock(service, "keeper") as keeper,
-        ):
-            if not try_lock(users):
+        with _locked(use.gate):
+            if not _is_free(use.users):
                 return
-            if try_lock(keeper):
-                _reap_keeper(service)
+            if _is_free(use.keeper):
+                _reap_keeper(use.service)
                 return
         time.sleep(POLL)
+
+
+def _is_free(lock: IO[bytes]) -> bool:
+    if free := try_lock(lock):
+        fcntl.flock(lock, fcntl.LOCK_UN)
+    return free
 
 
 # --- What there is --------------------------------------------------------------------------------
@@ -352,10 +416,14 @@ SERVICES = (
 
 def main() -> int:
     """Keep the service whose folder is the argument. The exit status."""
+    service = next(service for service in SERVICES if service.folder == Path(sys.argv[1]))
     try:
-        keep(next(service for service in SERVICES if service.folder == Path(sys.argv[1])))
+        keep(service)
     except ServiceError as error:
         print(error)
+        return 1
+    except OSError as error:
+        print(f"{service.name}: {error}")
         return 1
     return 0
 

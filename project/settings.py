@@ -16,19 +16,32 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def _key_of_checkout() -> str:
-    """A secret key made at first use, in an ignored file that only its owner may read."""
+    """A secret key made at first use, in an ignored file that only its owner may read.
+
+    Where the file can't be made or read (a read-only checkout, another user's file, a full disk), a
+    key that lasts as long as this process: nothing that is measured or listed needs more.
+    """
     path = BASE_DIR / ".secret-key"
-    if not path.exists():
-        draft = path.with_name(f".secret-key.{os.getpid()}")
+    fresh = secrets.token_urlsafe(50)
+    try:
+        if not path.exists():
+            _make_atomically(path, fresh)
+        return path.read_text() or fresh
+    except OSError:
+        return fresh
+
+
+def _make_atomically(path: Path, text: str) -> None:
+    """Make a file for its owner alone; of two that do so at once, one wins."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
         draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(50))
-        try:
-            os.link(draft, path)  # atomic: of two first starts, one wins
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text()
+        draft.write_text(text)
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 SECRET_KEY = env.str("SECRET_KEY", "") or _key_of_checkout()

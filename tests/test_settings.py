@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from project import settings as project_settings
 from project.processes import BASE_DIR
 from tests.commands import python
 
@@ -29,6 +30,29 @@ def test_nothing_set_is_no_debug_and_loopback_hosts_only():
 def test_the_checkouts_own_key_is_for_its_owner_only():
     assert settings.SECRET_KEY
     assert stat.S_IMODE((BASE_DIR / ".secret-key").stat().st_mode) == 0o600
+
+
+UNUSABLE = {
+    "of another user": lambda path: path.mkdir(),  # what root can't read either
+    "in a folder that takes no files": lambda path: path.parent.rmdir(),
+    "emptied by a full disk": lambda path: path.touch(),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_key_of_the_process_stands_in_for_a_file_that_is_unusable(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(project_settings, "BASE_DIR", tmp_path / "checkout")
+    (tmp_path / "checkout").mkdir()
+    UNUSABLE[case](tmp_path / "checkout" / ".secret-key")
+    keys = {project_settings._key_of_checkout() for _ in range(2)}
+    assert len(keys) == 2
+    assert all(len(key) >= 50 for key in keys)
+
+
+def test_key_of_the_checkout_lasts(tmp_path, monkeypatch):
+    monkeypatch.setattr(project_settings, "BASE_DIR", tmp_path)
+    assert project_settings._key_of_checkout() == project_settings._key_of_checkout()
+    assert [path.name for path in tmp_path.iterdir()] == [".secret-key"]
 
 
 def test_check_deploy_has_nothing_to_say_once_a_host_and_a_key_are_named():

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import psycopg
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import DatabaseError, connections, transaction
@@ -22,7 +23,7 @@ class Command(migrate.Command):
             with transaction.atomic(database), connections[database].cursor() as cursor:
                 cursor.execute(LOCK)
                 super().handle(*args, **options)
-        except DatabaseError as error:
+        except (DatabaseError, psycopg.Error) as error:  # Django leaves what COPY raises as it is
             raise CommandError(_first_line(error)) from error
 
 
