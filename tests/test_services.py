@@ -1,6 +1,8 @@
 """The services, real ones in a folder of the test's own, used by processes that live and die."""
 
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,10 +18,11 @@ import psycopg
 import pytest
 import redis
 
+from comparisons import limited_roles
 from loadtests import servers
 from project import services
 from project.keeper import ServiceError
-from project.processes import BASE_DIR
+from project.processes import BASE_DIR, dying_with_parent
 from project.services import SERVICES
 
 PATIENCE = 60  # seconds; only what is broken takes so long
@@ -32,17 +35,22 @@ ONLY_POSTGRES = {
     "CPU_SERVICE_URL": "http://127.0.0.1:1",
     services.CHECKED: "redis://127.0.0.1:1/0 http://127.0.0.1:1",
 }
-# Says the addresses once the services are up, leaves when told to.
-USE = """
+
+
+def using(first: str = "", last: str = "") -> str:
+    """Code that says the addresses once the services are up, and leaves when told to."""
+    return f"""
 import os, sys
-from project import services
+from project import schema, services
 from project.keeper import ServiceError
+{first}
 try:
     with services.running():
         print(*(os.environ[service.variable] for service in services.SERVICES), flush=True)
         sys.stdin.readline()
+        {last}
 except ServiceError as error:
-    sys.exit(f"ServiceError: {error}")
+    sys.exit(f"ServiceError: {{error}}")
 """
 
 
@@ -149,7 +157,7 @@ def users(folder: Path) -> Iterator[Callable[..., User]]:
     """Starts processes that use the services in `folder`; none outlives the block."""
     with ExitStack() as stack:
 
-        def start(code: str = USE, **variables: str) -> User:
+        def start(code: str = using(), **variables: str) -> User:
             environment = {k: v for k, v in os.environ.items() if k not in VARIABLES}
             environment.pop(services.CHECKED, None)
             process = subprocess.Popen(
@@ -191,6 +199,33 @@ def test_postgres_is_durable_roomy_and_local(shared: tuple[list[str], Path]) -> 
 def test_postgres_asks_for_the_password(shared: tuple[list[str], Path]) -> None:
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         query(shared[0][0].replace("@", "x@"), "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "COPY (SELECT 1) TO '/tmp/comparisons-must-not-write-here'",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "CREATE ROLE another",
+    ],
+)
+def test_views_log_in_as_a_plain_role(statement: str, shared: tuple[list[str], Path]) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        query(shared[0][0], statement)
+
+
+def test_nobody_logs_in_as_superuser(shared: tuple[list[str], Path]) -> None:
+    able = "SELECT count(*) FROM pg_roles WHERE rolcanlogin AND (rolsuper OR rolcreaterole)"
+    assert query(shared[0][0], able) == ["0"]
+
+
+def test_limited_roles_are_there_from_the_start(shared: tuple[list[str], Path]) -> None:
+    limits = "SELECT count(*), min(rolconnlimit), max(rolconnlimit) FROM pg_roles"
+    found = query(shared[0][0], f"{limits} WHERE rolname LIKE 'comparisons_limited_%'")
+    limit = str(limited_roles.LIMIT)
+    assert found == [str(len(limited_roles.NAMES)), limit, limit]
+    for role in (limited_roles.NAMES[0], limited_roles.NAMES[-1]):
+        psycopg.connect(shared[0][0], user=role).close()
 
 
 def test_only_the_owner_may_look_into_the_folder(shared: tuple[list[str], Path]) -> None:
@@ -293,6 +328,15 @@ def test_services_whose_keepers_were_killed_are_started_afresh(
     assert query(after[0], "SELECT 1") == ["1"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_child_whose_parent_died_before_it_asked_ends(number: signal.Signals) -> None:
+    child = dying_with_parent([sys.executable, "-c", "print('lives')"], number)
+    child[child.index(str(os.getpid()))] = str(os.getppid())  # as if another had started it
+    done = subprocess.run(child, capture_output=True, text=True)
+    assert done.stdout == ""
+    assert done.returncode == -number
+
+
 def test_keepers_stop_on_sigterm(start_user: StartUser, folder: Path) -> None:
     start_user().addresses()
     with everything_ends(folder):
@@ -312,6 +356,82 @@ def test_a_data_folder_made_by_half_is_no_obstacle(start_user: StartUser, folder
     (half / "data/PG_VERSION").unlink()
     assert query(start_user(**ONLY_POSTGRES).addresses()[0], "SELECT 1") == ["1"]
     assert not half.exists()
+
+
+def test_cluster_of_an_earlier_version_is_made_anew(start_user: StartUser, folder: Path) -> None:
+    cluster = folder / "postgres/cluster"
+    (cluster / "owner-password").rename(cluster / "password")  # it was the superuser's
+    url = start_user(**ONLY_POSTGRES).addresses()[0]
+    assert query(url, "SELECT current_user") == ["comparisons"]
+    assert not (cluster / "password").exists()
+
+
+def test_deleted_folder_is_no_obstacle_to_the_end(start_user: StartUser, folder: Path) -> None:
+    user = start_user()
+    user.addresses()
+    with everything_ends(folder):
+        shutil.rmtree(folder)
+        user.leave()
+        assert keepers(folder) == {}  # already when it returns
+    assert user.process.returncode == 0
+
+
+def test_deleted_folder_is_named_by_the_check(start_user: StartUser, folder: Path) -> None:
+    user = start_user(using(last="services.check()"))
+    user.addresses()
+    shutil.rmtree(folder)
+    _, message = user.process.communicate("\n", timeout=PATIENCE)
+    assert message == (
+        f"ServiceError: the services have lost their data ({folder} was deleted meanwhile)\n"
+    )
+    assert keepers(folder) == {}
+
+
+@pytest.mark.parametrize("mask", ["0o777", "0o000"])
+def test_services_start_whatever_the_umask(
+    mask: str, start_user: StartUser, tmp_path: Path
+) -> None:
+    folder = tmp_path / "new" / "services"
+    folder.parent.mkdir()
+    code = using(f"os.umask({mask})")
+    user = start_user(code, **ONLY_POSTGRES, SERVICES_DIR=str(folder))
+    assert query(user.addresses()[0], "SELECT 1") == ["1"]
+    made = [folder, *folder.rglob("*.lock"), *folder.rglob("*.log"), *folder.rglob("address")]
+    assert {path.stat().st_mode & 0o077 for path in made} == {0}
+    assert {path.stat().st_mode & 0o600 for path in made} == {0o600}
+    user.leave()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is full soon."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60M", "none", disk])
+    if mounted.returncode:
+        pytest.skip("may not mount a small disk here (root may)")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_full_disk_is_named_and_room_mends_it(start_user: StartUser, small_disk: Path) -> None:
+    code = using(last="schema.ensure(); print('made', flush=True); sys.stdin.readline()")
+    environ = ONLY_POSTGRES | {"SERVICES_DIR": str(small_disk / "services")}
+    for _ in range(2):
+        user = start_user(code, **environ)
+        _, message = user.process.communicate("\n", timeout=PATIENCE)
+        assert user.process.returncode == 1
+        assert re.fullmatch(r"ServiceError: .* \(.*services has \d+ MB of disk left\)\n", message)
+        assert keepers(small_disk / "services") == {}
+    subprocess.run(["mount", "-o", "remount,size=800M", small_disk], check=True)
+    user = start_user(code, **environ)
+    url = user.addresses()[0]
+    assert user.process.stdin
+    user.process.stdin.write("\n")
+    user.process.stdin.flush()
+    assert user.addresses() == ["made"]
+    assert query(url, "SELECT count(*) FROM comparisons_invoice") == ["100000"]
+    user.leave()
 
 
 def test_data_of_another_postgres_are_named(start_user: StartUser, folder: Path) -> None:
