@@ -7,7 +7,9 @@ from contextlib import ExitStack, contextmanager
 import psycopg
 
 from project import schema, services
+from tests.commands import let_children_heed_signals
 
+let_children_heed_signals()
 _services = ExitStack()
 _services.enter_context(services.running())
 schema.ensure()
