@@ -450,7 +450,7 @@ def own_postgres(folder, *options):
 
 @pytest.mark.parametrize("variant", ["async_django_pool", "async_native"])
 def test_a_round_in_which_postgres_restarts_is_invalid_and_the_next_is_right(
-    variant, tmp_path, monkeypatch
+    variant, tmp_path, monkeypatch, undisturbed
 ):
     comparison = persistent_under_asgi.comparison
     small = replace(comparison, variants=[v for v in comparison.variants if v.name == variant])
@@ -469,7 +469,8 @@ def test_a_round_in_which_postgres_restarts_is_invalid_and_the_next_is_right(
         monkeypatch.setattr(Backends, "count", count_and_restart)
         monkeypatch.setenv("DATABASE_URL", url)
         rows, plan = selection.rows_of(small, [], None), Plan(window=1.5, looks=(4,))
-        measure(small, rows, plan, 1, generator, lambda: [], measured.append)
+        able = replace(generator, capacity=None)
+        measure(small, rows, plan, 1, able, lambda: [], measured.append)
     reasons = [invalid_because(round_, None) for round_ in measured]
     assert "PostgreSQL was away" in reasons[1]
     assert any("failed: status 500" in reason for reason in reasons[1])
@@ -487,7 +488,9 @@ def sockets():
         yield folder
 
 
-def test_without_a_host_and_port_all_is_measured_but_at_a_distance(tmp_path, sockets, monkeypatch):
+def test_without_a_host_and_port_all_is_measured_but_at_a_distance(
+    tmp_path, sockets, monkeypatch, undisturbed
+):
     comparison = persistent_under_asgi.comparison
     small = replace(
         comparison, variants=[v for v in comparison.variants if v.name == "async_native"]
@@ -502,7 +505,8 @@ def test_without_a_host_and_port_all_is_measured_but_at_a_distance(tmp_path, soc
         place = parts.netloc.replace(parts.hostname, quote(sockets, safe=""))
         monkeypatch.setenv("DATABASE_URL", parts._replace(netloc=place).geturl())
         rows, plan = [near, replace(near, round_trip=5)], Plan(window=0.3, looks=(2,))
-        measure(small, rows, plan, 1, generator, lambda: [], measured.append)
+        able = replace(generator, capacity=None)
+        measure(small, rows, plan, 1, able, lambda: [], measured.append)
     far, *rounds = [(round_.round_trip, invalid_because(round_, None)) for round_ in measured]
     assert far == (5, ["DATABASE_URL: no TCP host and port that could be put at a distance"])
     assert rounds == [(0, []), (0, [])]

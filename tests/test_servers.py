@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import psutil
@@ -16,7 +15,7 @@ from project.deployments import CORES, DEPLOYMENTS
 from project.middleware import HEADER
 from project.ports import free_port
 from project.processes import BASE_DIR
-from tests.clients import get_many, until
+from tests.clients import PATIENCE, get_many, until
 from tests.commands import python
 
 
@@ -32,7 +31,7 @@ def test_a_deployment_names_itself_and_is_gone_after_the_block(deployment):
         family = psutil.Process(server.process.pid).children(recursive=True)
         assert servers.usage(server).processes == 1 + len(family)
     assert not psutil.pid_exists(server.process.pid)
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
 
 def test_two_starts_of_a_deployment_are_told_apart():
@@ -73,10 +72,7 @@ def test_a_server_dies_with_the_process_that_started_it():
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     orphan = int(done.stdout.split()[0])
-    patience = time.monotonic() + 30
-    while psutil.pid_exists(orphan) and time.monotonic() < patience:
-        time.sleep(0.05)
-    assert not psutil.pid_exists(orphan)
+    until(lambda: not psutil.pid_exists(orphan))
 
 
 @pytest.fixture
@@ -101,8 +97,8 @@ def test_serve_runs_in_the_foreground_until_it_is_interrupted(serve):
     assert header_of(f"http://127.0.0.1:{port}").startswith("asgi-uvicorn ")
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert process.wait(PATIENCE) == 130
+    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
 
 def test_serve_refuses_a_port_that_is_taken(serve):
