@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import psutil
 import pytest
 from rich.console import Console
 
 from loadtests import tables
-from loadtests.rounds import MOST_STEAL
+from loadtests.rounds import LONGEST_STALL, MOST_STEAL
 from project import services
+from project.deployments import CORES
 from project.processes import BASE_DIR
+from tests.clients import until
 from tests.commands import python
 
 COMPARE = [sys.executable, "manage.py", "compare"]
@@ -179,15 +182,33 @@ def generator_rounds(process):
     return False
 
 
-def server_of(process):
-    """A gunicorn master or uvicorn below the run."""
-    for child in psutil.Process(process.pid).children():
-        try:
-            if {"uvicorn", "gunicorn"} & set(child.cmdline()):
-                return child
-        except psutil.NoSuchProcess:
-            continue
+def under_load(process):
+    """The load generator, and the server (gunicorn's master, or uvicorn) that it is connected to.
+
+    None while there is none, or one that only calibrates.
+    """
+    children = psutil.Process(process.pid).children()
+    try:
+        command = {child: child.cmdline() for child in children}
+        (generator,) = (child for child in children if "loadtests.generator" in command[child])
+        ports = ports_asked_by(generator)
+    except (psutil.NoSuchProcess, ValueError):
+        return None
+    for child, words in command.items():
+        if "loadtests.trivial:app" not in words and any(
+            word.removeprefix("127.0.0.1:") in ports for word in words
+        ):
+            return generator, child
     return None
+
+
+def ports_asked_by(generator):
+    return {str(c.raddr.port) for c in generator.net_connections("tcp") if c.raddr}
+
+
+def rounds_of(path):
+    with gzip.open(path.with_name(f"{path.stem}.samples.jsonl.gz"), "rt") as file:
+        return [json.loads(line) for line in file]
 
 
 @pytest.fixture
@@ -257,13 +278,78 @@ def test_a_run_that_is_killed_leaves_nothing(run):
 
 
 @pytest.mark.parametrize("run", [SLUGS[:1]], indirect=True)
-def test_a_server_that_dies_costs_its_round_and_no_more(run):
+def test_server_that_dies_costs_its_round_and_no_more(run):
     process, path = run
-    await_(lambda: generator_rounds(process), process)
-    server_of(process).kill()
+    generator, server = await_(lambda: under_load(process), process)
+    generator.suspend()  # its round cannot end before the server has
+    server.kill()
+    await_(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, process)
+    generator.resume()
     _out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
-    with gzip.open(path.with_name("result.samples.jsonl.gz"), "rt") as file:
-        broken = [round_["broken"] for round_ in map(json.loads, file) if round_["broken"]]
-    assert len(broken) <= 1  # none if it died between its rounds
+    (broken,) = (round_["broken"] for round_ in rounds_of(path) if round_["broken"])
+    assert any("died (signal 9)" in reason for reason in broken)
     assert json.loads(path.read_text())["verdicts"]
+
+
+@pytest.mark.parametrize("run", [SLUGS[:1]], indirect=True)
+def test_run_that_was_stopped_goes_on_and_repeats_its_round(run):
+    process, path = run
+    generator, _server = await_(lambda: under_load(process), process)
+    process.send_signal(signal.SIGSTOP)
+    until(lambda: not ports_asked_by(generator))  # all that it says of its round is in the pipe
+    time.sleep(2 * LONGEST_STALL)
+    process.send_signal(signal.SIGCONT)
+    _out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    measured = [(round_["variant"], round_["block"]) for round_ in rounds_of(path)]
+    (stopped,) = (
+        (round_["variant"], round_["block"])
+        for round_ in rounds_of(path)
+        if round_["compare_stall"] > 2 * LONGEST_STALL
+    )
+    assert measured.count(stopped) > 1
+
+
+@pytest.mark.skipif(CORES < 2, reason="pinning needs two cores")
+@pytest.mark.parametrize("run", [["cpu-bound", "--pin"]], indirect=True)
+def test_pinned_run_leaves_the_last_core_to_the_generator_alone(run):
+    process, _path = run
+    generator, _server = await_(lambda: under_load(process), process)
+    *others, last = sorted(os.sched_getaffinity(0))
+    compare_ = psutil.Process(process.pid)
+    family = [compare_, *compare_.children(recursive=True)]
+    assert {"postgres", "valkey-server"} <= {one.name() for one in family}
+    assert {tuple(one.cpu_affinity()) for one in family if one != generator} == {tuple(others)}
+    assert generator.cpu_affinity() == [last]
+
+
+@pytest.fixture(scope="module")
+def open_loop_run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "open.json"
+    pin = ["--pin"] if CORES > 1 else []
+    return compare(*pin, "cpu-bound", "--quick", "--rate", "20", "--output", str(path)), path
+
+
+def test_rate_sends_requests_when_they_are_due(open_loop_run):
+    done, path = open_loop_run
+    assert done.returncode == 0, done.stderr
+    for round_ in rounds_of(path):
+        starts = sorted(sample[0] for sample in round_["samples"])
+        paces = [after - before for before, after in pairwise(starts)]
+        assert paces == pytest.approx([1 / 20] * len(paces), abs=1e-4)
+        assert round_["rate"] == 20
+    assert "open loop; the generator itself was up to" in done.stdout
+
+
+def test_rate_leaves_throughput_without_a_verdict(open_loop_run):
+    verdicts = json.loads(open_loop_run[1].read_text())["verdicts"]
+    assert verdicts
+    assert not any("throughput" in verdict["expectation"] for verdict in verdicts)
+
+
+@pytest.mark.skipif(CORES < 2, reason="pinning needs two cores")
+def test_pinned_run_names_the_services_that_stay_on_their_cores(open_loop_run):
+    (line,) = [line for line in open_loop_run[0].stdout.splitlines() if "--pin" in line]
+    assert "upstream" in line  # this test run's own
+    assert "started by another command, on its cores" in line

@@ -201,7 +201,7 @@ def test_lines_that_came_at_once_are_read_one_by_one():
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("sleep 60", "the load generator has said nothing for 2 s"),
+        ("exec sleep 60", "the load generator has said nothing for 2 s"),
         ("echo first >&2; echo last >&2; exit 1", "the load generator died: last"),
     ],
 )

@@ -122,9 +122,8 @@ class Command(BaseCommand):
             with services.running(), load_generator() as generator:
                 schema.ensure()
                 if options["pin"] and (others := services.started_by_others()):
-                    console.print(
-                        f"--pin: {', '.join(others)}: another command's, on the cores they have"
-                    )
+                    names = ", ".join(others)
+                    console.print(f"--pin: {names}: started by another command, on its cores")
                 run.result.update(
                     schema=results.SCHEMA,
                     started=results.now(),
