@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import subprocess
+import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from loadtests import rounds, schedule, verdicts
 from loadtests.intervals import percentile, trimmed_mean
 from loadtests.rounds import Round
 from loadtests.verdicts import Verdict
+from project.keeper import ServiceError
 
 SCHEMA = 1
 PACKAGES = (
@@ -43,28 +45,64 @@ def reserve(path: Path) -> None:
 
 
 def release(path: Path) -> None:
-    """Removes a file that was reserved and never written."""
-    with suppress(FileNotFoundError):
-        if path.stat().st_size == 0:
-            path.unlink()
+    """Removes a file that was reserved and never written, and samples that could not be."""
+    for file in (path, samples_path(path)):
+        with suppress(FileNotFoundError):
+            if file.stat().st_size == 0:
+                file.unlink()
 
 
 def samples_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.samples.jsonl.gz")
 
 
-def save(path: Path, result: dict[str, Any]) -> None:
-    """Atomic: a reader, or a crash, finds the whole of the old file or the whole of the new one."""
+class SaveError(ServiceError):
+    """A result that cannot be saved."""
+
+
+def save(path: Path, result: dict[str, Any], measured: Sequence[Round]) -> str:
+    """Append a comparison's rounds to the samples, then replace the result.
+
+    A reader, or a crash, finds the whole of the old result or the whole of the new one. Returns a
+    remark if the samples of earlier comparisons are gone. SaveError, with what was there before as
+    it was, if the disk is full or the like.
+    """
+    of_earlier = len({row["comparison"] for row in result["measurements"]}) > 1
+    gone = of_earlier and not samples_path(path).exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _append(samples_path(path), "".join(json.dumps(asdict(r)) + "\n" for r in measured))
+        _replace(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        kept = path.exists() and path.stat().st_size
+        raise SaveError(
+            f"cannot save {measured[0].comparison} in {path}: {error.strerror}; "
+            + ("what was measured before is there" if kept else "nothing is kept")
+        ) from None
+    return f"{samples_path(path)} was deleted: earlier comparisons have no samples" if gone else ""
+
+
+def _append(path: Path, text: str) -> None:
+    """As one whole member, for a gzip file may have many; or not at all."""
+    with open(path, "ab", buffering=0) as file:
+        length = file.tell()
+        try:
+            rest = memoryview(gzip.compress(text.encode()))
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError:
+            file.truncate(length)
+            raise
+
+
+def _replace(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
-    os.replace(draft, path)
-
-
-def save_samples(path: Path, measured: Iterable[Round]) -> None:
-    """Appends these rounds; a gzip file may have many members."""
-    with gzip.open(samples_path(path), "at") as file:
-        for round_ in measured:
-            file.write(json.dumps(asdict(round_)) + "\n")
+    try:
+        draft.write_text(text)
+        os.replace(draft, path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def load(path: Path) -> tuple[dict[str, Any], float, list[Round]]:
@@ -77,10 +115,18 @@ def load(path: Path) -> tuple[dict[str, Any], float, list[Round]]:
         if result["schema"] != SCHEMA:
             raise ValueError(f"schema {result['schema']} instead of {SCHEMA}")
         plan = schedule.Plan(result["plan"]["window"], tuple(result["plan"]["looks"]))
-        with gzip.open(samples_path(path), "rt") as file:
-            return result["options"], plan.confidence, [_round(json.loads(line)) for line in file]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return result["options"], plan.confidence, _whole_rounds(samples_path(path))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: no result with its samples ({error!r})") from None
+
+
+def _whole_rounds(path: Path) -> list[Round]:
+    """Up to where a crash has cut the file off."""
+    found = []
+    with gzip.open(path, "rt") as file, suppress(EOFError, gzip.BadGzipFile, zlib.error):
+        for line in file:
+            found.append(_round(json.loads(line)))
+    return found
 
 
 def _round(row: dict[str, Any]) -> Round:

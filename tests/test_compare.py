@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from rich.console import Console
 
-from loadtests import tables
+from loadtests import results, tables
 from loadtests.rounds import LONGEST_STALL, MOST_STEAL
 from project import services
 from project.deployments import CORES
@@ -214,7 +215,7 @@ def rounds_of(path):
 @pytest.fixture
 def run(tmp_path, request):
     """Two comparisons, or the parameter's, with services of their own, which can be killed too."""
-    path = tmp_path / "result.json"
+    path = tmp_path / "results" / "result.json"
     given = {service.variable for service in services.SERVICES} | {services.CHECKED}
     environ = {name: value for name, value in os.environ.items() if name not in given}
     process = subprocess.Popen(
@@ -255,7 +256,7 @@ def test_a_postgres_that_is_killed_ends_the_run_in_one_line(run):
         candidate
         for candidate in psutil.process_iter(["name", "cmdline"])
         if candidate.info["name"] == "postgres"
-        and any(str(path.parent) in word for word in candidate.info["cmdline"])
+        and any(str(path.parent.parent) in word for word in candidate.info["cmdline"])
     )
     family = psutil.Process(process.pid).children(recursive=True)
     postmaster.kill()
@@ -353,3 +354,37 @@ def test_pinned_run_names_the_services_that_stay_on_their_cores(open_loop_run):
     (line,) = [line for line in open_loop_run[0].stdout.splitlines() if "--pin" in line]
     assert "upstream" in line  # this test run's own
     assert "started by another command, on its cores" in line
+
+
+# --- A result file that cannot be saved
+
+
+def test_full_disk_ends_the_run_in_one_line_and_keeps_what_was_saved(run):
+    process, path = run
+    await_(lambda: path.exists() and path.stat().st_size, process)
+    before = path.read_bytes()
+    full = results.samples_path(path).stat().st_size + 100
+    family = psutil.Process(process.pid).children(recursive=True)
+    psutil.Process(process.pid).rlimit(psutil.RLIMIT_FSIZE, (full, full))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err.splitlines() == [
+        f"manage.py compare: cannot save gil in {path}: File too large; "
+        "what was measured before is there"
+    ]
+    assert "gil: CPU-bound work" in out  # printed all the same
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert path.read_bytes() == before
+    assert {round_["comparison"] for round_ in rounds_of(path)} == {"cpu-bound"}
+
+
+def test_deleted_folder_is_made_again_with_the_whole_result(run):
+    process, path = run
+    await_(lambda: path.exists() and path.stat().st_size, process)
+    shutil.rmtree(path.parent)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    measured = json.loads(path.read_text())["measurements"]
+    assert [row["comparison"] for row in measured] == ["cpu-bound"] * 3 + ["gil"] * 3
+    assert {round_["comparison"] for round_ in rounds_of(path)} == {"gil"}
+    assert "result.samples.jsonl.gz was deleted: earlier comparisons have no samples" in out

@@ -201,9 +201,12 @@ def measure_all(
                     run.result["measurements"] += table
                     run.result["verdicts"] += [results.verdict_row(verdict) for verdict in found]
                     run.result["finished"] = results.now()
-                    results.save_samples(run.path, measured)
-                    results.save(run.path, run.result)
-                    print_summary(comparison, table, found, progress.console)
+                    try:
+                        remark = results.save(run.path, run.result, measured)
+                    finally:
+                        print_summary(comparison, table, found, progress.console)
+                    if remark:
+                        progress.console.print(remark, soft_wrap=True, highlight=False)
 
 
 def summary(

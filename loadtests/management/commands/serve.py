@@ -1,7 +1,6 @@
 """`manage.py serve DEPLOYMENT`: one deployment in the foreground, its services included."""
 
 import argparse
-import os
 import sys
 from typing import Any
 
@@ -33,8 +32,7 @@ class Command(BaseCommand):
         try:
             with services.running(), servers.temporary_folder() as folder:
                 schema.ensure()
-                environ = os.environ | {"TMPDIR": folder}
-                server = servers.start(deployment, environ, port=options["port"])
+                server = servers.start(deployment, {"TMPDIR": folder}, port=options["port"])
                 try:
                     servers.wait_until_ready(server)
                     print(
