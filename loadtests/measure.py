@@ -7,13 +7,16 @@ in another's round; all of them up for the whole comparison, each idle but in it
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,6 +40,8 @@ OTHER_FILES = 200  # than its users' connections that a server, or the load gene
 CALIBRATION = 0.5  # seconds
 CGROUP_CPU = Path("/sys/fs/cgroup/cpu.stat")  # version 2, as a container sees its own
 WAITING_WINDOW = 0.2  # seconds: while all requests wait, nothing changes
+WARM_UP_TIMEOUT = 30  # seconds, of one call
+MAX_BODY_MB = 100
 SAMPLING = 0.1  # seconds between two looks at what a server uses
 
 TRIVIAL = Deployment(
@@ -62,6 +67,18 @@ class Row:
     @property
     def key(self) -> tuple[str, int, float]:
         return self.variant.name, self.users, self.round_trip
+
+
+class ViewError(Exception):
+    """A variant whose first answers show that it can't be measured. str() is one line.
+
+    problem: without where the log is.
+    """
+
+    def __init__(self, variant: str, problem: str, log: str = "") -> None:
+        super().__init__(f"{variant} {problem}{log}")
+        self.variant = variant
+        self.problem = problem
 
 
 class Looks:
@@ -169,6 +186,7 @@ def measure(
     generator: Generator,
     in_doubt: Callable[[], Collection[tuple[str, int, float]]],
     keep: Callable[[Round], None],
+    logs: Path | None = None,
 ) -> None:
     """Gives each round to `keep` as it ends, until at one of the plan's looks all is decided.
 
@@ -177,7 +195,9 @@ def measure(
     A round from which somebody else took too much is measured again, as part of the same block,
     as long as REPEATS lasts.
 
-    Raises ServerError if a server does not start, ServiceError if a service goes away.
+    Raises ServerError if a server does not start, ServiceError if a service goes away, ViewError if
+    a variant does not answer as it should before it is measured. What the server of a variant that
+    fails has said is kept in the folder `logs`, if there is one.
     """
     reasons = [_why_not(row) for row in rows]
     for row, why in zip(rows, reasons, strict=True):
@@ -198,7 +218,14 @@ def measure(
         deployments = [row.deployment for row in rows]
         running = stack.enter_context(servers.serving(deployments, environs))
         idle = [servers.usage(server).memory_mb for server in running]
-        _warm_up(comparison.slug, rows, running)
+        try:
+            _warm_up(comparison.slug, rows, running, logs)
+        except ViewError as error:
+            for row in rows:
+                own = row.variant.name == error.variant
+                reason = error.problem if own else f"not measured, for {error.variant} fails"
+                keep(_not_measured(comparison, row, reason))
+            raise
         work: float | None = None
         repeats = schedule.REPEATS * len(rows)
         wanted = list(range(len(rows)))
@@ -219,13 +246,15 @@ def measure(
                     generator,
                     backends,
                 )
+                if said := _why_failed(round_, rows[index], server, logs):
+                    round_ = replace(round_, broken=[*round_.broken, said])
                 keep(round_)
                 backends.wait_for_it()
                 services.check()
                 if server.death():
                     restarted = servers.restart(running, index)
                     idle[index] = servers.usage(restarted).memory_mb
-                    _warm_up(comparison.slug, [rows[index]], [restarted])
+                    _warm_up(comparison.slug, [rows[index]], [restarted], logs)
                 if rounds.disturbances(round_) and repeats:
                     repeats -= 1
                     queue.append(index)
@@ -234,20 +263,105 @@ def measure(
                 wanted = [index for index, row in enumerate(rows) if row.key in doubts]
 
 
-def _warm_up(slug: str, rows: list[Row], running: list[servers.Running]) -> None:
-    """The first calls of a server import, connect and fill caches: these do not count.
+def _warm_up(
+    slug: str, rows: list[Row], running: list[servers.Running], logs: Path | None = None
+) -> None:
+    """Make the first calls of each server: they import, connect, fill caches, and do not count.
 
-    All servers at once. Whether they answer rightly, and at all, is for the rounds to say.
+    All servers at once. ViewError if one whose variant may not fail does not answer with 200, or if
+    its body is not that of the others.
     """
 
-    def call(row: Row, server: servers.Running) -> None:
+    def call(row: Row, server: servers.Running) -> Answer:
         for _ in range(schedule.WARMING):
-            with suppress(OSError):
-                url = f"{server.url}/{slug}/{row.route}/{'?seconds=0' if row.waiting else ''}"
-                servers.direct.open(url, timeout=10).close()
+            answer = _answer(server, f"/{slug}/{row.route}/{'?seconds=0' if row.waiting else ''}")
+            if answer.failure and not row.variant.may_fail:
+                break
+        return answer
 
-    with ThreadPoolExecutor(max(1, len(rows))) as threads:
-        list(threads.map(call, rows, running))
+    threads = ThreadPoolExecutor(max(1, len(rows)))
+    try:
+        answers = list(threads.map(call, rows, running))
+    finally:
+        threads.shutdown(wait=False)  # what interrupts us ends the servers, and so the calls
+    for row, server, answer in zip(rows, running, answers, strict=True):
+        if answer.failure and not row.variant.may_fail:
+            log = _keep_log(slug, row, server, logs)
+            raise ViewError(row.variant.name, answer.failure, log)
+    bodies = Counter(answer.body for answer in answers if not answer.failure)
+    agreed = bodies.most_common(1)[0][0] if bodies else b""
+    for row, server, answer in zip(rows, running, answers, strict=True):
+        if not answer.failure and answer.body != agreed:
+            other = rows[answers.index(Answer(agreed))].variant.name
+            ours, theirs = _around_the_difference(answer.body, agreed)
+            log = _keep_log(slug, row, server, logs)
+            raise ViewError(row.variant.name, f"answers with {ours}, {other} with {theirs}", log)
+
+
+def _why_failed(round_: Round, row: Row, server: servers.Running, logs: Path | None) -> str:
+    """The exception of a variant that fails under load only; nothing if it does not, or may."""
+    if row.variant.may_fail or not rounds.failures(round_):
+        return ""
+    said = servers.last_exception(server.log)
+    return said and said + _keep_log(round_.comparison, row, server, logs)
+
+
+def _keep_log(slug: str, row: Row, server: servers.Running, folder: Path | None) -> str:
+    """Copy what the server has said, if anything, into the folder. Return a remark about where."""
+    if not folder or not server.log or not server.log.stat().st_size:
+        return ""
+    kept = folder / f"{slug}-{row.variant.name}.log"
+    try:
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(server.log, kept)
+    except OSError as error:
+        return f" (its server's log can't be kept: {error.strerror})"
+    return f" (its server's log: {kept})"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call got. failure: what is wrong with it; nothing if the status is 200."""
+
+    body: bytes = b""
+    failure: str = ""
+
+
+def _answer(server: servers.Running, path: str) -> Answer:
+    deadline = time.monotonic() + WARM_UP_TIMEOUT
+    body = bytearray()
+    try:
+        with closing(HTTPConnection("127.0.0.1", server.port, WARM_UP_TIMEOUT)) as connection:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            while part := response.read1():
+                body += part
+                if len(body) > MAX_BODY_MB * 1_000_000:
+                    return Answer(failure=f"answers with more than {MAX_BODY_MB} MB")
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+    except TimeoutError:
+        return Answer(failure=f"has not answered after {WARM_UP_TIMEOUT} s")
+    except (OSError, HTTPException) as error:
+        return Answer(failure=server.death() or f"breaks the connection off ({error!r})")
+    if response.status == 200:
+        return Answer(bytes(body))
+    said = servers.last_exception(server.log) or _cut(bytes(body))
+    return Answer(bytes(body), f"answers with status {response.status}: {said}")
+
+
+def _around_the_difference(ours: bytes, theirs: bytes) -> tuple[str, str]:
+    """Both bodies, cut to what is near their first difference."""
+    pairs = enumerate(zip(ours, theirs, strict=False))
+    first = next((n for n, (a, b) in pairs if a != b), min(len(ours), len(theirs)))
+    start = max(0, first - 20)
+    return _cut(ours, start), _cut(theirs, start)
+
+
+def _cut(body: bytes, start: int = 0) -> str:
+    """The part that begins at `start`, on one line."""
+    part = body[start : start + 60].decode(errors="replace")
+    return ("…" if start else "") + repr(part) + ("…" if start + 60 < len(body) else "")
 
 
 def _why_not(row: Row) -> str:

@@ -29,7 +29,7 @@ def measured(slugs: list[str], options: list[str], output: Path) -> list[Round]:
     done = subprocess.run(dying_with_parent(command), cwd=BASE_DIR, stdout=subprocess.DEVNULL)
     if done.returncode:
         sys.exit(done.returncode)
-    return results.load(output)[2]
+    return results.load(output).rounds
 
 
 def differences(run: Iterable[Round]) -> list[float]:

@@ -12,14 +12,16 @@ import subprocess
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from comparisons.result_file import UNREADABLE
 from loadtests import rounds, schedule, verdicts
+from loadtests.declared import Declared
 from loadtests.intervals import percentile, trimmed_mean
 from loadtests.rounds import Round
 from loadtests.verdicts import Verdict
@@ -54,6 +56,11 @@ def release(path: Path) -> None:
 
 def samples_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.samples.jsonl.gz")
+
+
+def logs_path(path: Path) -> Path:
+    """The folder of what servers of failing views have said, made only if there are any."""
+    return path.with_name(f"{path.stem}.logs")
 
 
 class SaveError(ServiceError):
@@ -105,19 +112,81 @@ def _replace(path: Path, text: str) -> None:
         raise
 
 
-def load(path: Path) -> tuple[dict[str, Any], float, list[Round]]:
-    """A run's options, the confidence of its intervals, and its rounds with their raw samples.
+@dataclass(frozen=True)
+class Saved:
+    """A result file. rounds: those with raw samples; without_rounds says why there are none."""
+
+    result: dict[str, Any]
+    rounds: list[Round]
+    without_rounds: str = ""
+
+    @property
+    def confidence(self) -> float:
+        """Of its intervals."""
+        plan = self.result["plan"]
+        return schedule.Plan(plan["window"], tuple(plan["looks"])).confidence
+
+    @property
+    def declared(self) -> dict[str, Declared]:
+        """What was asked of each comparison; older files do not say it."""
+        return {
+            row["comparison"]: Declared.from_row(row) for row in self.result.get("declared", [])
+        }
+
+    def rows(self, slug: str) -> list[dict[str, Any]]:
+        """The comparison's measurements, with what only our own files have filled in."""
+        return [
+            {
+                "workers": row["server"]["processes"],
+                "worker_threads": row["server"]["threads"],
+                "round_trip": 0,
+                "waiting": False,
+                "rate": None,
+                "send_delay_ms": 0,
+                **row,
+            }
+            for row in self.result["measurements"]
+            if row["comparison"] == slug
+        ]
+
+    def verdicts(self, slug: str) -> list[Verdict]:
+        found = [
+            Verdict(**{name: row[name] for name in Verdict.__match_args__})
+            for row in self.result["verdicts"]
+            if row["comparison"] == slug
+        ]
+        if unknown := {verdict.verdict for verdict in found} - {*verdicts.SIGNS}:
+            raise ValueError(f"there is no verdict {unknown.pop()!r}")
+        return found
+
+
+def load(path: Path) -> Saved:
+    """Read a result file, and the samples beside it where they can be read.
 
     ValueError, with one line that names the file, if it is none of ours.
     """
     try:
-        result = json.loads(path.read_text())
+        result = json.loads(path.read_bytes())
         if result["schema"] != SCHEMA:
-            raise ValueError(f"schema {result['schema']} instead of {SCHEMA}")
-        plan = schedule.Plan(result["plan"]["window"], tuple(result["plan"]["looks"]))
-        return result["options"], plan.confidence, _whole_rounds(samples_path(path))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: no result with its samples ({error!r})") from None
+            raise ValueError(f"its schema is {result['schema']!r} instead of {SCHEMA}")
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    except UNREADABLE as error:
+        raise ValueError(no_result(path, error)) from None
+    samples = samples_path(path)
+    try:
+        found = _whole_rounds(samples)
+    except FileNotFoundError:
+        return Saved(result, [], f"{samples} is not there")
+    except UNREADABLE as error:
+        return Saved(result, [], f"{samples} cannot be read ({error!r})")
+    return Saved(result, found, "" if found else f"{samples} has no whole round")
+
+
+def no_result(path: Path, error: Exception) -> str:
+    """Why it is no result file, in one line."""
+    why = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+    return f"{path} is no result file: {why}"
 
 
 def _whole_rounds(path: Path) -> list[Round]:

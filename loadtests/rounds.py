@@ -185,9 +185,13 @@ def invalid_because(round_: Round, digest: int | None) -> list[str]:
         return reasons
     answers = round_.answers()
     asked = round_.samples if round_.waiting else answers
-    calls = ([] if round_.may_fail else asked) + round_.bystander_answers()
-    for error, count in Counter(sample.error for sample in calls if sample.error).most_common(2):
-        reasons.append(f"{count} of {len(calls)} answers failed: {error}")
+    for whose, calls in (
+        ("answers", [] if round_.may_fail else asked),
+        ("bystander's answers", round_.bystander_answers()),
+    ):
+        errors = Counter(sample.error for sample in calls if sample.error)
+        for error, count in errors.most_common(2):
+            reasons.append(f"{count} of {len(calls)} {whose} failed: {error}")
     if round_.waiting and len(answers) < round_.users:
         reasons.append(f"{len(answers)} of {round_.users} requests waited at once")
     elif not round_.waiting and len(answers) < FEWEST_ANSWERS:

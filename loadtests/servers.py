@@ -184,6 +184,20 @@ def said(log: Path | None) -> str:
     return reason(log.read_text(errors="replace") if log and log.exists() else "")
 
 
+def last_exception(log: Path | None) -> str:
+    """The line that names the exception of the log's last traceback; nothing if it has none.
+
+    Lines of an exception group's members begin as that of the traceback does.
+    """
+    said = log.read_text(errors="replace") if log and log.exists() else ""
+    before, found, after = said.rpartition("Traceback (most recent call last):\n")
+    if not found:
+        return ""
+    margin = before.rpartition("\n")[2]
+    lines = (line.removeprefix(margin) for line in after.splitlines())
+    return next((line for line in lines if line.strip() and not line.startswith(" ")), "")
+
+
 @dataclass(frozen=True)
 class Usage:
     """Of a process tree, now. memory_mb: PSS where the kernel tells it, else RSS."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from math import isfinite, nan
 from typing import Literal
 
-from comparisons.registry import THEORY, Comparison, Expectation
+from comparisons.registry import THEORY
 from loadtests import rounds
+from loadtests.declared import Declared, Expected
 from loadtests.intervals import Interval, geometric, paired_ratio, trimmed_mean
 from loadtests.rounds import METRICS, Round
 
@@ -57,23 +58,21 @@ def why_invalid(of_row: Sequence[Round], digest: int | None) -> list[str]:
     return found or [f"{good} rounds only"]
 
 
-def verdict(
-    comparison: Comparison, expectation: Expectation, measured: Sequence[Round], confidence: float
-) -> Verdict | None:
+def verdict(expectation: Expected, measured: Sequence[Round], confidence: float) -> Verdict | None:
     """The verdict of one expectation; None if one of its sides was not to be measured.
 
     measured: the comparison's rounds, with one deployment for each variant.
     """
     view, of = expectation.variant, expectation.of
-    case = comparison.case(expectation)
-    of_case = [round_ for round_ in measured if (round_.users, round_.round_trip) == case]
+    of_case = [
+        round_ for round_ in measured if (round_.users, round_.round_trip) == expectation.case
+    ]
     mine = [round_ for round_ in of_case if round_.variant == view]
     theirs = [round_ for round_ in of_case if round_.variant == of]
     ratio_of_variants = of is not None and of not in THEORY
     if not mine or (not theirs and ratio_of_variants):
         return None
-    low, high = expectation.bounds(case[0])
-    name = expectation.text(case[0])
+    slug, name = mine[0].comparison, expectation.text
     digest = agreed_digest(measured)
     reasons = [
         f"{side[0].variant}: {reason}"
@@ -82,7 +81,7 @@ def verdict(
         for reason in why_invalid(side, digest)
     ]
     if reasons:
-        return Verdict(comparison.slug, name, "invalid", None, None, None, "; ".join(reasons))
+        return Verdict(slug, name, "invalid", None, None, None, "; ".join(reasons))
 
     metric = METRICS[expectation.metric]
     good = {(r.variant, r.block): r for r in of_case if not rounds.invalid_because(r, digest)}
@@ -106,9 +105,9 @@ def verdict(
         )
         because = f"{len(blocks)} paired rounds"
     return Verdict(
-        comparison.slug,
+        slug,
         name,
-        judge(interval, low, high),
+        judge(interval, expectation.low, expectation.high),
         _number(interval.mean),
         _number(interval.low),
         _number(interval.high),
@@ -116,27 +115,28 @@ def verdict(
     )
 
 
-def judged(comparison: Comparison, measured: Sequence[Round], confidence: float) -> list[Verdict]:
+def judged(declared: Declared, measured: Sequence[Round], confidence: float) -> list[Verdict]:
     """Each expectation's verdict, on each deployment that its view was measured on."""
-    return [found for _, found in _judged(comparison, measured, confidence)]
+    return [found for _, found in _judged(declared, measured, confidence)]
 
 
 def in_doubt(
-    comparison: Comparison, measured: Sequence[Round], confidence: float
+    declared: Declared, measured: Sequence[Round], confidence: float
 ) -> set[tuple[str, int, float]]:
     """The rows (variant, users, round trip) that an expectation without a verdict yet speaks of."""
     return {
-        (variant, *comparison.case(expectation))
-        for expectation, found in _judged(comparison, measured, confidence)
+        (variant, *expectation.case)
+        for expectation, found in _judged(declared, measured, confidence)
         if found.verdict not in ("holds", "refuted")
         for variant in (expectation.variant, expectation.of)
+        if variant is not None
     }
 
 
 def _judged(
-    comparison: Comparison, measured: Sequence[Round], confidence: float
-) -> Iterator[tuple[Expectation, Verdict]]:
-    for expectation in comparison.expectations:
+    declared: Declared, measured: Sequence[Round], confidence: float
+) -> Iterator[tuple[Expected, Verdict]]:
+    for expectation in declared.expectations:
         if expectation.metric == "throughput" and any(round_.rate for round_ in measured):
             continue  # an open loop's throughput is what was asked for
         variant, of = expectation.variant, expectation.of
@@ -150,7 +150,7 @@ def _judged(
                 if (round_.variant != variant or round_.deployment == place)
                 and (round_.variant != of or round_.deployment == other)
             ]
-            found_one = verdict(comparison, expectation, pair, confidence)
+            found_one = verdict(expectation, pair, confidence)
             if found_one:
                 name = found_one.expectation + (f" on {place}" if len(places) > 1 else "")
                 yield expectation, replace(found_one, expectation=name)

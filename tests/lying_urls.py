@@ -1,10 +1,11 @@
 """The project's URLs, with one view replaced: LIE is "slug/variant kind"."""
 
 import asyncio
+import itertools
 import os
 import time
 
-from django.http import JsonResponse
+from django.http import Http404, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
 from comparisons.pairs import COMPARISONS
@@ -51,15 +52,50 @@ async def in_a_hurry(request):
     return JsonResponse({"waited": True})
 
 
+calls = itertools.count(1)
+
+
+async def raising(request):
+    raise ValueError("planted")
+
+
+async def raising_later(request):
+    if next(calls) > 10:
+        raise ValueError("planted")
+    return await variant.view(request)
+
+
+async def hanging(request):
+    await asyncio.sleep(3600)
+
+
+async def dribbling(request):
+    async def parts():
+        while True:
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    return StreamingHttpResponse(parts())
+
+
+async def missing(request):
+    raise Http404
+
+
+VIEWS = {
+    **{"hurry": in_a_hurry, "raise": raising, "raise-later": raising_later},
+    **{"hang": hanging, "dribble": dribbling, "missing": missing},
+}
+
 if kind == "none":
     lie = variant.view
 elif kind == "pitfall":
     lie = next(v.view for v in comparison.variants if v.pitfall)
 elif kind == "body":
     lie = async_other_body if variant.is_async else other_body
-elif kind == "hurry":
-    lie = in_a_hurry
 elif kind == "slow":
     lie = a_fifth_slower(variant.view)
+else:
+    lie = VIEWS[kind]
 
 urlpatterns = [path(f"{place}/", lie), *true_patterns]

@@ -79,7 +79,7 @@ def test_the_result_file_keeps_its_promised_keys(quick_run):
 
 
 def rounds_of(path):
-    with gzip.open(path.with_name("result.samples.jsonl.gz"), "rt") as file:
+    with gzip.open(path.with_name(f"{path.stem}.samples.jsonl.gz"), "rt") as file:
         return [json.loads(line) for line in file]
 
 
@@ -205,11 +205,6 @@ def under_load(process):
 
 def ports_asked_by(generator):
     return {str(c.raddr.port) for c in generator.net_connections("tcp") if c.raddr}
-
-
-def rounds_of(path):
-    with gzip.open(path.with_name(f"{path.stem}.samples.jsonl.gz"), "rt") as file:
-        return [json.loads(line) for line in file]
 
 
 @pytest.fixture

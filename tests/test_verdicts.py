@@ -6,9 +6,12 @@ import pytest
 
 from comparisons.pairs import blocking_call
 from comparisons.registry import Expectation
+from loadtests.declared import Declared, Expected
 from loadtests.intervals import Interval
 from loadtests.rounds import METRICS, Round, Sample, Server, invalid_because, throughput
-from loadtests.verdicts import agreed_digest, in_doubt, judge, verdict
+from loadtests.verdicts import agreed_digest, in_doubt, judge
+from loadtests.verdicts import judged as judged_all
+from loadtests.verdicts import verdict as verdict_of
 
 BODY = 1234
 
@@ -66,6 +69,10 @@ def test_memory_is_what_the_server_grew_by():
     assert METRICS["memory"](made_round()) == 10
 
 
+def verdict(comparison, expectation, rounds, confidence):
+    return verdict_of(Expected.of_comparison(expectation, comparison), rounds, confidence)
+
+
 AT_LEAST_5 = Expectation(
     blocking_call.async_native, "throughput", of=blocking_call.async_blocking, at_least=5
 )
@@ -95,6 +102,35 @@ def test_scattered_rounds_are_inconclusive():
     assert judged([20, 90, 55], [10, 10, 10]).verdict == "inconclusive"
 
 
+def test_each_deployment_of_a_view_has_a_verdict_that_names_it():
+    """Against the other side on the same deployment where it was measured there too."""
+    expectations = [
+        AT_LEAST_5,
+        Expectation(blocking_call.async_native, "throughput", of=blocking_call.sync, at_least=5),
+    ]
+    declared = Declared.of(replace(blocking_call.comparison, expectations=expectations))
+    rates = {
+        ("async_native", "asgi-uvicorn"): 95,
+        ("async_blocking", "asgi-uvicorn"): 10,
+        ("async_native", "asgi-gunicorn"): 30,
+        ("async_blocking", "asgi-gunicorn"): 10,
+        ("sync", "wsgi-threads"): 5,
+    }
+    rounds = [
+        made_round(name, block, rate, deployment=deployment)
+        for (name, deployment), rate in rates.items()
+        for block in (1, 2, 3)
+    ]
+    found = {verdict.expectation: verdict for verdict in judged_all(declared, rounds, 0.95)}
+    words = {name: verdict.verdict for name, verdict in found.items()}
+    assert words == {
+        "async_native throughput of async_blocking at least 5 on asgi-gunicorn": "refuted",
+        "async_native throughput of async_blocking at least 5 on asgi-uvicorn": "holds",
+        "async_native throughput of sync at least 5 on asgi-gunicorn": "holds",
+        "async_native throughput of sync at least 5 on asgi-uvicorn": "holds",
+    }
+
+
 def test_only_the_rows_of_an_undecided_expectation_are_in_doubt():
     comparison = replace(
         blocking_call.comparison,
@@ -106,7 +142,7 @@ def test_only_the_rows_of_an_undecided_expectation_are_in_doubt():
     rates = {"async_native": (20, 90, 55), "async_blocking": (10, 10, 10), "sync": (9, 9, 9)}
     rounds = [made_round(name, b, rate) for name in rates for b, rate in enumerate(rates[name])]
     (case,) = comparison.cases
-    assert in_doubt(comparison, rounds, 0.95) == {
+    assert in_doubt(Declared.of(comparison), rounds, 0.95) == {
         ("async_native", *case),
         ("async_blocking", *case),
     }
@@ -149,8 +185,14 @@ def failed(samples, error):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"samples": failed(made_round().samples, "status 500")}, "failed: status 500"),
-        ({"bystander": failed(made_round().bystander, "status 503")}, "failed: status 503"),
+        (
+            {"samples": failed(made_round().samples, "status 500")},
+            "101 of 101 answers failed: status 500",
+        ),
+        (
+            {"bystander": failed(made_round().bystander, "status 503")},
+            "1 of 1 bystander's answers failed: status 503",
+        ),
         ({"samples": made_round().samples[:7]}, "only 2 answers"),
         ({"generator_cpu": 0.95}, "load generator used 95%"),
         ({"ceiling": 50.0}, "above the ceiling"),

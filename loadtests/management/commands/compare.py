@@ -3,7 +3,7 @@
 import argparse
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from comparisons.declarations import nearest
 from comparisons.registry import MAX_ROUND_TRIP_MS, MAX_USERS, Comparison
+from comparisons.result_file import UNREADABLE
 from loadtests import results, schedule, tables, verdicts
 from loadtests.arguments import (
     BAD_ARGUMENTS,
@@ -25,7 +27,8 @@ from loadtests.arguments import (
     bad,
     within,
 )
-from loadtests.measure import Row, leave_last_core, load_generator, measure
+from loadtests.declared import Declared
+from loadtests.measure import Row, ViewError, leave_last_core, load_generator, measure
 from loadtests.orders import Generator
 from loadtests.rounds import Round
 from loadtests.selection import choose
@@ -46,6 +49,7 @@ class Run:
     path: Path
     result: dict[str, Any]
     found: list[Verdict] = field(default_factory=list)
+    complete: bool = True  # whether every comparison could be measured
 
 
 class Command(BaseCommand):
@@ -92,7 +96,7 @@ class Command(BaseCommand):
         if not console.is_terminal:
             console.width = 120  # a file or a pipe has none
         if options["source"]:
-            found = print_again(options["source"], console)
+            found = print_again(options["source"], options["slugs"], console)
             print(tables.count_line(found))
             sys.exit(check(found) if options["check"] else 0)
         choice = choose(options)
@@ -133,10 +137,12 @@ class Command(BaseCommand):
                     seed=seed,
                     plan={"window": plan.window, "looks": plan.looks},
                     load_generator={"capacity": generator.capacity},
+                    declared=[],
                     measurements=[],
                     verdicts=[],
                 )
                 measure_all(choice.rows, plan, seed, run, generator, console)
+                status = 0 if run.complete else BAD_ARGUMENTS
         except KeyboardInterrupt:
             status = INTERRUPTED
             console.print("interrupted")
@@ -181,22 +187,28 @@ def measure_all(
         bar = progress.add_task("", total=sum(plan.looks[0] * len(rows) for _, rows in chosen))
         for comparison, rows in chosen:
             measured: list[Round] = []
+            declared = Declared.of(comparison)
 
             def keep(round_: Round, measured: list[Round] = measured) -> None:
                 measured.append(round_)
                 progress.advance(bar)
 
             def in_doubt(
-                comparison: Comparison = comparison, measured: list[Round] = measured
+                declared: Declared = declared, measured: list[Round] = measured
             ) -> set[tuple[str, int, float]]:
-                return verdicts.in_doubt(comparison, measured, plan.confidence)
+                return verdicts.in_doubt(declared, measured, plan.confidence)
 
             progress.update(bar, description=comparison.slug)
             try:
-                measure(comparison, rows, plan, seed, generator, in_doubt, keep)
+                logs = results.logs_path(run.path)
+                measure(comparison, rows, plan, seed, generator, in_doubt, keep, logs)
+            except ViewError as error:
+                run.complete = False
+                print(f"{sys.argv[0]} compare: {comparison.slug}: {error}", file=sys.stderr)
             finally:
                 if measured:
-                    table, found = summary(comparison, measured, plan.confidence)
+                    table, found = summary(declared, measured, plan.confidence)
+                    run.result["declared"].append(declared.as_row())
                     run.found += found
                     run.result["measurements"] += table
                     run.result["verdicts"] += [results.verdict_row(verdict) for verdict in found]
@@ -204,33 +216,30 @@ def measure_all(
                     try:
                         remark = results.save(run.path, run.result, measured)
                     finally:
-                        print_summary(comparison, table, found, progress.console)
+                        print_summary(heading(declared), table, found, progress.console)
                     if remark:
                         progress.console.print(remark, soft_wrap=True, highlight=False)
 
 
 def summary(
-    comparison: Comparison, measured: list[Round], confidence: float
+    declared: Declared, measured: list[Round], confidence: float
 ) -> tuple[list[dict[str, Any]], list[Verdict]]:
     """The comparison's rows of the result file, and its verdicts."""
     digest = verdicts.agreed_digest(measured)
     by_row = groupby(sorted(measured, key=lambda r: (r.row, r.block)), key=lambda r: r.row)
     of_row = {row: list(of_row) for row, of_row in by_row}
-    order = {variant.name: place for place, variant in enumerate(comparison.variants)}
+    order = {name: place for place, name in enumerate(declared.variants)}
     rows = [
         results.measurement(of_row[row], digest, confidence)
         for row in sorted(of_row, key=lambda row: (*row[2:], order[row[0]], row[1]))
     ]
-    return rows, verdicts.judged(comparison, measured, confidence)
+    return rows, verdicts.judged(declared, measured, confidence)
 
 
 def print_summary(
-    comparison: Comparison,
-    rows: list[dict[str, Any]],
-    found: list[Verdict],
-    console: Console,
+    title: str, rows: list[dict[str, Any]], found: list[Verdict], console: Console
 ) -> None:
-    console.print(tables.measurement_table(heading(comparison), rows))
+    console.print(tables.measurement_table(title, rows))
     if any(row["rate"] for row in rows):
         late = max(row["send_delay_ms"] for row in rows)
         console.print(
@@ -240,33 +249,61 @@ def print_summary(
         console.print(tables.verdict_line(verdict), soft_wrap=True, highlight=False)
 
 
-def print_again(source: Path, console: Console) -> list[Verdict]:
-    """A result's tables and verdicts, computed again from its raw samples alone."""
+def print_again(source: Path, slugs: Sequence[str], console: Console) -> list[Verdict]:
+    """A result's tables and verdicts, computed again from its raw samples where there are any."""
     try:
-        options, confidence, measured = results.load(source)
+        saved = results.load(source)
     except ValueError as error:
         raise bad(str(error)) from None
-    slugs = list(dict.fromkeys(round_.comparison for round_ in measured))
-    everything = []
-    for comparison, _rows in choose(options | {"slugs": slugs}).rows:
-        rounds = [round_ for round_ in measured if round_.comparison == comparison.slug]
-        table, found = summary(comparison, rounds, confidence)
-        print_summary(comparison, table, found, console)
-        everything += found
+    everything: list[Verdict] = []
+    own = []
+    try:
+        declared = saved.declared
+        there = list(dict.fromkeys(row["comparison"] for row in saved.result["measurements"]))
+        for slug in slugs:
+            if slug not in there:
+                raise bad(f"{source} has no comparison {slug!r}{nearest(slug, there)}")
+        for slug in (slug for slug in there if slug in slugs or not slugs):
+            measured = [round_ for round_ in saved.rounds if round_.comparison == slug]
+            if slug in declared and measured:
+                title = heading(declared[slug])
+                table, found = summary(declared[slug], measured, saved.confidence)
+            else:
+                own.append(slug)
+                table, found = saved.rows(slug), saved.verdicts(slug)
+                title = (
+                    heading(declared[slug]) if slug in declared else heading_of_rows(slug, table)
+                )
+            print_summary(title, table, found, console)
+            everything += found
+    except UNREADABLE as error:
+        raise bad(results.no_result(source, error)) from None
+    if own:
+        why = saved.without_rounds or f"of {', '.join(own)} it has no samples or no expectations"
+        console.print(f"\n{why}: the figures are the file's own", soft_wrap=True, highlight=False)
     return everything
 
 
-def heading(comparison: Comparison) -> str:
+def heading(declared: Declared) -> str:
     """For instance `cache: A cache call (10 users, 0 and 5 ms away)`."""
-    users = " and ".join(str(count) for count in dict.fromkeys(c[0] for c in comparison.cases))
-    trips = " and ".join(f"{trip:g}" for trip in dict.fromkeys(c[1] for c in comparison.cases))
-    away = "" if trips == "0" else f", {trips} ms away"
-    return f"\n{comparison.slug}: {comparison.title} ({users} users{away})"
+    title = f"{declared.comparison}: {declared.title}"
+    return f"\n{title} ({_load(declared.users, declared.round_trip)})"
+
+
+def heading_of_rows(slug: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The same of a file that does not say the title."""
+    return f"\n{slug} ({_load(*([row[key] for row in rows] for key in ('users', 'round_trip')))})"
+
+
+def _load(users: Iterable[int], round_trip: Iterable[float]) -> str:
+    counts = " and ".join(str(count) for count in dict.fromkeys(users))
+    trips = " and ".join(f"{trip:g}" for trip in dict.fromkeys(round_trip))
+    return f"{counts} users" + ("" if trips == "0" else f", {trips} ms away")
 
 
 def listing(comparison: Comparison, rows: list[Row]) -> Table:
     """A comparison's slug, variants with their deployments, and expectations."""
-    title = heading(comparison)
+    title = heading(Declared.of(comparison))
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
     for name, deployment, pitfall in dict.fromkeys(
         (row.variant.name, row.deployment.name, row.variant.pitfall) for row in rows
