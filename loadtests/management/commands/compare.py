@@ -92,7 +92,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, metavar="N", help="of the order of the rounds")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console = Console()
+        console = Console(markup=False)
         if not console.is_terminal:
             console.width = 120  # a file or a pipe has none
         if options["source"]:
