@@ -18,6 +18,7 @@ from loadtests import servers
 from project import postgres as embedded
 from project.deployments import DEPLOYMENTS
 from project.ports import free_port
+from project.processes import dying_with_parent
 from tests.clients import get_many, until
 
 BUSY = "state <> 'idle'"  # in a query, or in a transaction
@@ -65,7 +66,9 @@ def server_with_superuser(folder):
     )
     url = f"postgres://postgres:super@127.0.0.1:{port}/postgres"
     with open(folder / "log", "wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            dying_with_parent(command, signal.SIGINT), stdout=log, stderr=subprocess.STDOUT
+        )
     try:
         until(lambda: server.poll() is not None or answers(url))
         with psycopg.connect(url, autocommit=True) as superuser:
