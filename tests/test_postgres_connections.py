@@ -42,6 +42,7 @@ from loadtests.backends import Backends
 from loadtests.measure import load_generator, measure
 from loadtests.rounds import invalid_because
 from loadtests.schedule import QUICK, Plan
+from loadtests.servers import ServerError
 from project import pgbouncer as bouncing
 from project import postgres as embedded
 from project.deployments import DATABASE_MODES as MODES
@@ -324,6 +325,19 @@ def test_a_larger_pool_than_there_are_users_takes_no_more_connections(postgres):
 # --- pgbouncer
 
 needs_pgbouncer = pytest.mark.needs("pgbouncer")
+
+
+def test_pgbouncer_that_does_not_start_says_why(tmp_path, monkeypatch):
+    stub = tmp_path / "pgbouncer"
+    stub.write_text("#!/bin/sh\necho 'FATAL cannot load config file' >&2\nexit 1\n")
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    deployment = DEPLOYMENTS["asgi-uvicorn"].shaped(database="pgbouncer")
+    with (
+        pytest.raises(ServerError, match="pgbouncer does not start: FATAL cannot load config file"),
+        servers.serving([deployment]),
+    ):
+        pass
 
 
 @needs_pgbouncer

@@ -282,9 +282,17 @@ except LookupError:
     print(dict(os.environ) == before)
 """,
         **ONLY_POSTGRES,
+        PGSSLMODE="require",
     )
     assert user.addresses() == ["True"]
     assert keepers(folder) == {}
+
+
+def test_libpqs_variables_are_for_a_database_of_the_users(start_user: StartUser) -> None:
+    environ = ONLY_POSTGRES | {"PGSSLMODE": "require"}  # ours has no TLS
+    url = start_user(**environ).addresses()[0]
+    _, message = start_user(**environ, DATABASE_URL=url).process.communicate()
+    assert "server does not support SSL" in message
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
