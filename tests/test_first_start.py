@@ -4,6 +4,7 @@ With PostgreSQL alone, in a folder of the test's own: the other services keep no
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,7 @@ def test_first_start_can_be_repeated_from_every_tenth_of_a_second(number, tmp_pa
             except subprocess.TimeoutExpired:
                 end(process, number)
         assert_second_start_is_whole(folder)
+        shutil.rmtree(folder)
         tenths += 1
 
 
