@@ -39,7 +39,9 @@ class Backends:
                 raise ServiceError(f"PostgreSQL has said nothing for {SILENCE_LIMIT} s")
         result = libpq.get_result()
         if not result or result.status != ExecStatus.TUPLES_OK:
-            raise psycopg.OperationalError(libpq.get_error_message())
+            message = libpq.get_error_message()
+            self._connection.close()  # what it still has to say would hinder every later count
+            raise psycopg.OperationalError(message)
         while libpq.get_result():  # up to None, which ends the answer
             pass
         return int(result.get_value(0, 0) or 0), silence

@@ -22,19 +22,19 @@ def another_body(response):
     return response
 
 
-def a_fifth_slower(view):
-    """Sleeps for a fifth of the time that the view took."""
+def slower_by_half(view):
+    """Sleeps for half of the time that the view took."""
 
     async def async_slow(request):
         start = time.perf_counter()
         response = await view(request)
-        await asyncio.sleep((time.perf_counter() - start) / 5)
+        await asyncio.sleep((time.perf_counter() - start) / 2)
         return response
 
     def slow(request):
         start = time.perf_counter()
         response = view(request)
-        time.sleep((time.perf_counter() - start) / 5)
+        time.sleep((time.perf_counter() - start) / 2)
         return response
 
     return async_slow if variant.is_async else slow
@@ -94,7 +94,7 @@ elif kind == "pitfall":
 elif kind == "body":
     lie = async_other_body if variant.is_async else other_body
 elif kind == "slow":
-    lie = a_fifth_slower(variant.view)
+    lie = slower_by_half(variant.view)
 else:
     lie = VIEWS[kind]
 

@@ -22,7 +22,11 @@ from project.processes import dying_with_parent
 from tests.clients import get_many, until
 
 BUSY = "state <> 'idle'"  # in a query, or in a transaction
-HELD = "wait_event_type = 'Lock' AND wait_event = 'advisory'"
+# pg_stat_activity tells a plain role nothing of what others wait for.
+HELD = """
+SELECT pid FROM pg_locks
+WHERE locktype = 'advisory' AND NOT granted AND classid::bigint << 32 | objid::bigint = %s
+"""
 SLEEP = """
 DROP SCHEMA IF EXISTS {schema} CASCADE;
 CREATE SCHEMA {schema};
@@ -120,15 +124,15 @@ class Sleep:
             stack.callback(self.postgres.execute, "SELECT pg_advisory_unlock(%s)", [self.key])
             yield lambda: stack.pop_all().close()
 
-    def waiting(self, name):
-        """The backends with this application name whose queries are held."""
-        return backends(self.postgres, name, HELD)
+    def waiting(self):
+        """The process ids of the backends whose queries are held."""
+        return {pid for (pid,) in self.postgres.execute(HELD, [self.key])}
 
-    def hold_exactly(self, count, name):
+    def hold_exactly(self, count):
         """Wait until so many are held; they stay as many while others have time to come."""
-        until(lambda: len(self.waiting(name)) == count)
+        until(lambda: len(self.waiting()) == count)
         for _ in range(20):
-            assert len(self.waiting(name)) == count
+            assert len(self.waiting()) == count
             time.sleep(0.005)
 
     def run_at_once(self, count, server, path, ask):
@@ -136,7 +140,7 @@ class Sleep:
         with ThreadPoolExecutor(1) as clients:
             with self.held():
                 asking = clients.submit(get_many, server, path, ask, at_once=ask)
-                self.hold_exactly(count, server.name)
+                self.hold_exactly(count)
             assert asking.result() == {200: ask}
 
 

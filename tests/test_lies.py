@@ -115,7 +115,8 @@ def test_variant_with_another_body_is_invalid(slug, generator):
     assert set(verdicts_with("body", liar, comparison, about, FEW, generator)) == {"invalid"}
 
 
-# Of comparisons that say "no difference", with a tenth of room.
+# Of comparisons that say "no difference", with a tenth of room. How small a difference is found
+# depends on the machine's noise: tests/test_false_verdicts.py simulates a fifth.
 SLOW = [
     ("sequential-awaits", "async_task_group"),
     pytest.param("blocking-call", "async_native", marks=pytest.mark.long),
@@ -123,7 +124,7 @@ SLOW = [
 
 
 @pytest.mark.parametrize(("slug", "liar"), SLOW)
-def test_variant_that_is_a_fifth_slower_is_refuted(slug, liar, generator):
+def test_variant_that_is_slower_by_half_is_refuted(slug, liar, generator):
     about = against_remedies(COMPARISONS[slug], liar)
     found = verdicts_with("slow", liar, COMPARISONS[slug], about, MANY, generator)
     assert "refuted" in found

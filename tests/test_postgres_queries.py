@@ -224,10 +224,10 @@ def test_as_many_connections_as_queries_are_needed_for_them_to_run_at_once(
     async def main():
         with sleep.held():
             answer = asyncio.ensure_future(view(request_))
-            await loop_until(lambda: len(sleep.waiting(APPLICATION)) == at_once)
+            await loop_until(lambda: len(sleep.waiting()) == at_once)
             for _ in range(20):  # others have time to come
                 await asyncio.sleep(0.005)
-                assert len(sleep.waiting(APPLICATION)) == at_once
+                assert len(sleep.waiting()) == at_once
         return json.loads((await answer).content)
 
     assert run(main()) == {"answers": list(range(gathered_queries.COUNT))}
@@ -562,7 +562,7 @@ def test_what_is_left_of_a_view_that_is_cancelled_in_the_middle(
     async def main():
         with sleep.held():
             task = asyncio.ensure_future(view(request_))
-            await loop_until(lambda: sleep.waiting(APPLICATION))
+            await loop_until(sleep.waiting)
             task.cancel()
             await asyncio.sleep(0)
         with pytest.raises(asyncio.CancelledError):
@@ -581,7 +581,7 @@ def test_between_the_two_updates_nobody_else_sees_the_first(
     async def main():
         with sleep.held():
             task = asyncio.ensure_future(transactions.async_native(request_))
-            await loop_until(lambda: sleep.waiting(APPLICATION))
+            await loop_until(sleep.waiting)
             assert two_accounts() == [0, 0]
         await task
 
@@ -616,7 +616,7 @@ def test_without_a_transaction_who_leaves_in_the_middle_takes_money_along(
 
     async def leave_in_the_middle(server, path):
         async with asked(server, path):
-            await loop_until(lambda: sleep.waiting(server.name))
+            await loop_until(sleep.waiting)
 
     try:
         with server_of(transactions, "async_two_calls", **sleep.environ) as (server, path):
