@@ -2,19 +2,22 @@
 """Django's command line, with the services that a command needs started around it."""
 
 import os
-import signal
 import sys
-from contextlib import nullcontext
 from importlib import import_module
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
+
+from project import command
+
+if __name__ == "__main__":
+    command.begin()
 
 import django
 from django.core.management import execute_from_command_line
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
-from environs import EnvError
 
-from comparisons.declarations import DeclarationError
-from project import schema, services
-from project.keeper import ServiceError
+from project import schema, services, signals
 
 # These need no database, or (compare, serve) start the services once their arguments are known to
 # be good.
@@ -22,22 +25,20 @@ WITHOUT_SERVICES = {"check", "compare", "help", "makemessages", "serve", "starta
 
 
 def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "help")
-    needs_services = command not in WITHOUT_SERVICES and not {"-h", "--help"} & set(sys.argv)
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    try:
-        services.check_form()
-        if command == "runserver" and reloads():
-            django.setup()
-            import_module("comparisons.pairs")
-        with services.running() if needs_services else nullcontext():
-            if needs_services and command != "migrate":
-                schema.ensure()
+    name = next((word for word in sys.argv[1:] if not word.startswith("-")), "help")
+    needs_services = name not in WITHOUT_SERVICES and not {"-h", "--help"} & set(sys.argv)
+    services.check_form()
+    if not needs_services:
+        execute_from_command_line(sys.argv)
+        return
+    if name == "runserver" and reloads():
+        django.setup()
+        import_module("comparisons.pairs")
+    with services.running():
+        if name != "migrate":
+            schema.ensure()
+        with signals.as_usual():
             execute_from_command_line(sys.argv)
-    except (ServiceError, EnvError, DeclarationError) as error:
-        print(f"{sys.argv[0]}: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def reloads() -> bool:
@@ -46,4 +47,4 @@ def reloads() -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -1,10 +1,12 @@
 """What a comparison is. The comparisons themselves are the modules of `comparisons.pairs`."""
 
+import ast
 import inspect
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from math import isfinite
 from typing import Any, Literal, get_args
 
@@ -168,7 +170,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        return str(self.module.__doc__ or "").partition("\n")[0].rstrip(".")
+        return docstring(self.module).partition("\n")[0].rstrip(".")
 
     @property
     def cases(self) -> list[tuple[int, float]]:
@@ -188,13 +190,19 @@ class Comparison:
     def lesson(self) -> dict[str, str]:
         """The labelled paragraphs of the module's docstring: Claim, Blocks, Instead."""
         lesson: dict[str, str] = {}
-        for line in inspect.cleandoc(self.module.__doc__ or "").splitlines()[1:]:
+        for line in docstring(self.module).splitlines()[1:]:
             label, colon, text = line.partition(": ")
             if colon and label.istitle() and label.isalpha():
                 lesson[label] = text
             elif lesson and line:
                 lesson[next(reversed(lesson))] += f" {line.strip()}"
         return lesson
+
+
+@cache
+def docstring(module: Any) -> str:
+    """The module's, read from its source, because PYTHONOPTIMIZE=2 drops it."""
+    return ast.get_docstring(ast.parse(inspect.getsource(module))) or ""
 
 
 def ceiling(

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from project import pgbouncer
 from project.deployments import DATABASE_MODES, Deployment
 
-BAD_ARGUMENTS, INTERRUPTED = 2, 130  # exit statuses
+BAD_ARGUMENTS = 2  # exit status
 SHAPE = ("workers", "threads", "database")  # options that change a deployment
 MOST_WORKERS, MOST_THREADS = 64, 1_000
 

@@ -5,6 +5,11 @@ turn and in random order; beside it a bystander. Small batches read fewer rows, 
 request ends within seconds: it is the rate of rows that is compared.
 """
 
+from project import command
+
+if __name__ == "__main__":
+    command.begin()
+
 import os
 import random
 import re
@@ -17,8 +22,6 @@ from statistics import median
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 from loadtests import servers
 from project import schema, services
@@ -106,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    servers.run_script(main)
+    command.run(main)

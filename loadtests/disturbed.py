@@ -5,6 +5,11 @@ then rest for as many; and lists the verdicts that differ. Exit status 1 if one 
 holds to refuted or back; that one becomes inconclusive or invalid is what should happen.
 """
 
+from project import command
+
+if __name__ == "__main__":
+    command.begin()
+
 import json
 import multiprocessing
 import os
@@ -15,9 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from loadtests import servers
 from project.deployments import CORES
-from project.processes import BASE_DIR, die_with_parent, dying_with_parent
+from project.processes import die_with_parent
 
 BUSY = 4.0  # seconds on, and as many off
 SLUGS = ("blocking-call", "cpu-bound", "workers", "sequential-awaits")
@@ -36,10 +40,8 @@ def hog(parent: int) -> None:
 def verdicts(slugs: list[str], folder: Path, name: str) -> dict[tuple[str, str], str]:
     """What a run says of each expectation."""
     output = folder / f"{name}.json"
-    command = [sys.executable, "manage.py", "compare", "--quick", "--output", str(output), *slugs]
-    done = subprocess.run(
-        dying_with_parent(command), cwd=BASE_DIR, stdout=subprocess.PIPE, text=True
-    )
+    words = [sys.executable, "manage.py", "compare", "--quick", "--output", str(output), *slugs]
+    done = command.run_child(words, stdout=subprocess.PIPE)
     if done.returncode:
         sys.exit(done.returncode)
     print(f"{name}: {done.stdout.splitlines()[-1]}", flush=True)
@@ -71,4 +73,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    servers.run_script(main)
+    command.run(main)

@@ -3,18 +3,19 @@
 All variants up at once, asked in turn and in random order by one client, who reads everything.
 """
 
+from project import command
+
+if __name__ == "__main__":
+    command.begin()
+
 import http.client
-import os
 import random
 import time
 from statistics import median
 
+import django
 from rich.console import Console
 from rich.table import Table
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-
-import django
 
 django.setup()
 
@@ -62,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    servers.run_script(main)
+    command.run(main)

@@ -18,7 +18,6 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -31,7 +30,7 @@ from loadtests import rounds, schedule, servers
 from loadtests.backends import Backends
 from loadtests.orders import CORE, Generator, Lines
 from loadtests.rounds import Round, Sample
-from project import distance, pgbouncer, services
+from project import distance, pgbouncer, services, signals
 from project.deployments import CORES, UVICORN, Deployment
 from project.environment import child_environ
 from project.processes import BASE_DIR, dying_with_parent
@@ -135,7 +134,7 @@ def leave_last_core() -> None:
 @contextmanager
 def load_generator() -> Iterator[Generator]:
     """It has a session of its own, so that Ctrl-C reaches `compare` alone."""
-    with TemporaryDirectory(prefix="generator-") as folder:
+    with servers.temporary_folder() as folder:
         log = Path(folder, "log")
         with open(log, "wb") as output:
             process = subprocess.Popen(
@@ -152,8 +151,9 @@ def load_generator() -> Iterator[Generator]:
             generator = Generator(process, Lines(process.stdout), log)
             yield replace(generator, capacity=_capacity(generator))
         finally:
-            process.kill()
-            process.communicate()
+            with signals.held():
+                process.kill()
+                process.communicate()
 
 
 def _capacity(generator: Generator) -> float:

@@ -5,6 +5,11 @@ how far apart two rounds of one block are that measured the same view (|A / A - 
 variant what pinning changes: the median throughput with it, divided by that without.
 """
 
+from project import command
+
+if __name__ == "__main__":
+    command.begin()
+
 import subprocess
 import sys
 import tempfile
@@ -14,9 +19,8 @@ from itertools import product
 from pathlib import Path
 from statistics import median, quantiles
 
-from loadtests import results, rounds, servers
+from loadtests import results, rounds
 from loadtests.rounds import AGAIN, Round
-from project.processes import BASE_DIR, dying_with_parent
 
 TIMES = 4
 SLUGS = ("cpu-bound", "thread-hops")
@@ -24,9 +28,9 @@ WAYS = {"free": [], "pinned": ["--pin"]}
 
 
 def measured(slugs: list[str], options: list[str], output: Path) -> list[Round]:
-    command = [sys.executable, "manage.py", "compare", "--null", "--quick", *options]
-    command += ["--output", str(output), *slugs]
-    done = subprocess.run(dying_with_parent(command), cwd=BASE_DIR, stdout=subprocess.DEVNULL)
+    words = [sys.executable, "manage.py", "compare", "--null", "--quick", *options]
+    words += ["--output", str(output), *slugs]
+    done = command.run_child(words, stdout=subprocess.DEVNULL)
     if done.returncode:
         sys.exit(done.returncode)
     return results.load(output).rounds
@@ -77,4 +81,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    servers.run_script(main)
+    command.run(main)

@@ -4,18 +4,20 @@ Reads loadtests/results/reference.json; writes the table between README's marker
 beside the pages' other static files.
 """
 
+from project import command
+
+if __name__ == "__main__":
+    command.begin()
+
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from project.processes import BASE_DIR
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-
 import django
+
+from project.processes import BASE_DIR
 
 django.setup()
 
@@ -78,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -26,6 +26,7 @@ from loadtests.intervals import percentile, trimmed_mean
 from loadtests.rounds import Round
 from loadtests.verdicts import Verdict
 from project.keeper import ServiceError
+from project.processes import BASE_DIR
 
 SCHEMA = 1
 PACKAGES = (
@@ -309,9 +310,14 @@ def _cpu_model() -> str:
 
 
 def _commit() -> str | None:
-    """The checkout's commit, with a + where it has been changed; None outside of git."""
+    """The checkout's commit, with a + where it has been changed; None where it is no repository.
+
+    A repository that the checkout merely lies in, or that GIT_DIR names, is another.
+    """
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
     with suppress(OSError, subprocess.CalledProcessError):
-        here = Path(__file__).parent
-        return subprocess.check_output(command, cwd=here, text=True, stderr=-3).strip()
+        without = {name: text for name, text in os.environ.items() if name[:4] != "GIT_"}
+        environ = without | {"GIT_CEILING_DIRECTORIES": str(BASE_DIR.parent)}
+        said = subprocess.check_output(command, cwd=BASE_DIR, env=environ, text=True, stderr=-3)
+        return said.strip()
     return None

@@ -4,13 +4,15 @@
 the two throughputs differ by at most 5 %, 1 when by more, 2 when it can't be tried.
 """
 
-import os
+from project import command
+
+if __name__ == "__main__":
+    command.begin()
+
 import re
 import shutil
 import subprocess
 import sys
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 import django
 
@@ -54,4 +56,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    servers.run_script(main)
+    command.run(main)

@@ -4,20 +4,18 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import NoReturn
 
 import psutil
 
-from loadtests.arguments import BAD_ARGUMENTS, INTERRUPTED
+from project import signals
 from project.deployments import Deployment
 from project.environment import child_environ
 from project.keeper import ServiceError, reason
@@ -32,19 +30,8 @@ LONGEST_STOP = 10  # seconds
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class ServerError(Exception):
+class ServerError(ServiceError):
     """A server that does not start; str() is one line for the terminal."""
-
-
-def run_script(main: Callable[[], int | None]) -> NoReturn:
-    """Runs it and exits with what it returns; with 2, after one line, if something can't start."""
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except (ServerError, ServiceError) as error:
-        sys.stderr.write(f"{sys.argv[0]}: {error}\n")
-        sys.exit(BAD_ARGUMENTS)
 
 
 @dataclass(frozen=True)
@@ -75,12 +62,18 @@ class Running:
         return f"{self.deployment.name} died ({how})"
 
 
-def temporary_folder() -> TemporaryDirectory[str]:
+@contextmanager
+def temporary_folder() -> Iterator[str]:
     """For the TMPDIR of servers, which leave files there when a signal ends them.
 
     Its name is short, as are those of the sockets in it (108 bytes at most).
     """
-    return TemporaryDirectory(prefix="s-", ignore_cleanup_errors=True)
+    folder = TemporaryDirectory(prefix="s-", ignore_cleanup_errors=True)
+    try:
+        yield folder.name
+    finally:
+        with signals.held():
+            folder.cleanup()
 
 
 @contextmanager
@@ -96,19 +89,23 @@ def serving(
         try:
             for number, deployment in enumerate(deployments):
                 environ = dict(environs[number] if environs else {}) | {"TMPDIR": folder}
-                started.append(start(deployment, environ, log=Path(folder, f"{number}.log")))
+                with signals.held():
+                    server = start(deployment, environ, log=Path(folder, f"{number}.log"))
+                    started.append(server)
             for server in started:
                 wait_until_ready(server)
             yield started
         finally:
-            stop(started)
+            with signals.held():
+                stop(started)
 
 
 def restart(servers: list[Running], index: int) -> Running:
     """Another start of the server at this index, which died; what is left of it is ended first."""
     dead = servers[index]
-    stop([dead])
-    servers[index] = start(dead.deployment, dead.environ, log=dead.log)
+    with signals.held():
+        stop([dead])
+        servers[index] = start(dead.deployment, dead.environ, log=dead.log)
     wait_until_ready(servers[index])
     return servers[index]
 

@@ -32,6 +32,7 @@ from urllib.parse import unquote, urlsplit
 import psutil
 import uvloop
 
+from project import signals
 from project.environment import child_environ
 from project.keeper import ServiceError
 from project.processes import BASE_DIR, dying_with_parent, raise_file_limit
@@ -86,7 +87,9 @@ def at_distance(round_trip_ms: float, urls: Mapping[str, str]) -> Iterator[dict[
             if proxy.poll() is not None:
                 raise DistanceError(f"the proxy ended early: exit status {proxy.returncode}")
         finally:
-            proxy.kill()
+            with signals.held():
+                proxy.kill()
+                proxy.wait()
 
 
 def why_not(urls: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ from typing import IO
 import psutil
 
 from project.ports import free_port
-from project.processes import BASE_DIR, adopt_orphans, die_with_parent
+from project.processes import BASE_DIR, adopt_orphans, default_signals, die_with_parent
 
 SERVICES_DIR = Path(os.environ.get("SERVICES_DIR") or BASE_DIR / ".services").resolve()
 
@@ -81,6 +81,7 @@ def keep(service: Service) -> None:
 
     For a process that does nothing else. Raises ServiceError if the service fails.
     """
+    default_signals()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: None)  # SIG_IGN would be inherited by the service

@@ -18,7 +18,8 @@ def as_nobody(on_parents_death: signal.Signals) -> list[str]:
     The one capability lets it pass through a home such as /root, to the programs and to the data.
     Without no_setuid_fixup access(2), by which PostgreSQL looks for its own programs, ignores it.
     """
-    setpriv = shutil.which("setpriv")
+    # Where PATH does not say, too: cron and `su` may have left it empty.
+    setpriv = shutil.which("setpriv") or shutil.which("setpriv", path=os.defpath)
     if not setpriv:
         raise LookupError("no setpriv (util-linux) to run it as nobody; be an ordinary user")
     permitted = re.findall(r"CapPrm:\s*(\w+)", Path("/proc/self/status").read_text())

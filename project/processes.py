@@ -28,12 +28,20 @@ def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
 
 
 def dying_with_parent(command: Sequence[str], number: int = signal.SIGTERM) -> list[str]:
-    """The command, wrapped in this file: `die_with_parent`, `raise_file_limit`, then exec.
+    """The command, wrapped in this file, whose last lines run before it becomes the command.
 
     For a child of the process that calls this, started without a `preexec_fn`, which would swallow
     a Ctrl-C that comes while it forks.
     """
     return [sys.executable, __file__, str(os.getpid()), str(int(number)), *command]
+
+
+def default_signals() -> None:
+    """Undo what a process inherits from who started it: signals that are ignored or blocked."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals():
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def adopt_orphans() -> None:
@@ -57,5 +65,6 @@ def raise_file_limit() -> None:
 
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]), int(sys.argv[2]))
+    default_signals()
     raise_file_limit()
     os.execvp(sys.argv[3], sys.argv[3:])

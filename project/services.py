@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
-from project import postgres
+from project import postgres, signals
 from project.environment import child_environ
 from project.keeper import (
     CONNECT_LIMIT,
@@ -97,16 +97,17 @@ def running() -> Iterator[None]:
         except ServiceError as error:
             raise ServiceError(f"{error}{_behind_it(uses)}") from error
         finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-            _uses.difference_update(uses)
-            for use in uses:
-                fcntl.flock(use.users, fcntl.LOCK_UN)
-            for use in uses:
-                _wait_until_stopped(use)
+            with signals.held():
+                for name, value in before.items():
+                    if value is None:
+                        os.environ.pop(name, None)
+                    else:
+                        os.environ[name] = value
+                _uses.difference_update(uses)
+                for use in uses:
+                    fcntl.flock(use.users, fcntl.LOCK_UN)
+                for use in uses:
+                    _wait_until_stopped(use)
 
 
 def _share(services: Sequence[Service], uses: list[Use], files: contextlib.ExitStack) -> None:
@@ -280,7 +281,7 @@ def _start_keeper(service: Service, lock: IO[bytes]) -> None:
     """Start a keeper, which inherits the lock: it is held without a gap."""
     _reap_keeper(service)
     (service.folder / "address").unlink(missing_ok=True)  # left by a keeper that was killed
-    with open(service.folder / "keeper.log", "wb") as log:
+    with signals.held(), open(service.folder / "keeper.log", "wb") as log:
         _keepers[service] = subprocess.Popen(
             [sys.executable, "-m", "project.services", service.folder],
             cwd=BASE_DIR,

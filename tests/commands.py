@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 from project.processes import BASE_DIR
 
@@ -28,3 +29,14 @@ def python(*arguments, **environ):
         text=True,
         timeout=110,
     )
+
+
+def await_(what, process):
+    """Waits for a thing that the run will do; fails if the run ends before."""
+    patience = time.monotonic() + 60
+    while time.monotonic() < patience:
+        if found := what():
+            return found
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    raise TimeoutError

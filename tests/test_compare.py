@@ -22,7 +22,7 @@ from project import services
 from project.deployments import CORES
 from project.processes import BASE_DIR
 from tests.clients import until
-from tests.commands import python
+from tests.commands import await_, python
 
 COMPARE = [sys.executable, "manage.py", "compare"]
 SLUGS = ("cpu-bound", "gil")
@@ -161,17 +161,6 @@ def test_a_database_that_can_not_be_used_is_refused_in_one_line(url, said, tmp_p
     assert said in line
 
 
-def await_(what, process):
-    """Waits for a thing that the run will do; fails if the run ends before."""
-    patience = time.monotonic() + 60
-    while time.monotonic() < patience:
-        if found := what():
-            return found
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    raise TimeoutError
-
-
 def generator_rounds(process):
     """Whether the load generator has been at work: a connection of it to a server is open."""
     for child in psutil.Process(process.pid).children(recursive=True):
@@ -224,23 +213,6 @@ def run(tmp_path, request):
     yield process, path
     process.kill()
     process.communicate()
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_keeps_what_it_has_measured_and_leaves_nothing(run, number, status):
-    process, path = run
-    await_(lambda: path.exists() and path.stat().st_size, process)  # the first comparison is saved
-    await_(lambda: generator_rounds(process), process)
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == status, err
-    assert "Traceback" not in err
-    assert psutil.wait_procs(family, timeout=10)[1] == []
-    assert {row["comparison"] for row in json.loads(path.read_text())["measurements"]} >= {
-        "cpu-bound"
-    }
-    assert out.splitlines()[-1].endswith("invalid")
 
 
 def test_a_postgres_that_is_killed_ends_the_run_in_one_line(run):

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from comparisons.pairs import streaming_response
-from loadtests import batch_sizes, first_byte, pinning, second_opinion, servers
+from loadtests import batch_sizes, first_byte, pinning, second_opinion
+from project import command
 from tests.commands import python
 from tests.test_verdicts import made_round
 
@@ -46,7 +47,7 @@ def test_without_a_database_a_script_ends_in_one_line(script):
 
 def test_an_interrupted_script_ends_without_a_traceback():
     with pytest.raises(SystemExit) as end:
-        servers.run_script(interrupted)
+        command.run(interrupted)
     assert end.value.code == 130
 
 

@@ -21,7 +21,6 @@ from comparisons.result_file import UNREADABLE
 from loadtests import results, schedule, tables, verdicts
 from loadtests.arguments import (
     BAD_ARGUMENTS,
-    INTERRUPTED,
     SHAPE,
     add_shape,
     bad,
@@ -32,10 +31,10 @@ from loadtests.measure import Row, ViewError, leave_last_core, load_generator, m
 from loadtests.orders import Generator
 from loadtests.rounds import Round
 from loadtests.selection import choose
-from loadtests.servers import ServerError
 from loadtests.verdicts import Verdict
-from project import schema, services
+from project import schema, services, signals
 from project.keeper import ServiceError
+from project.output import OutputError
 
 RECORDED = (*SHAPE, "quick", "null", "pin", "deployment", "users", "round_trip", "rate")
 REFUTED, UNDECIDED = 1, 3  # with --check
@@ -114,14 +113,11 @@ class Command(BaseCommand):
         plan = schedule.QUICK if options["quick"] else schedule.FULL
         seed = random.randrange(2**32) if options["seed"] is None else options["seed"]
         path = options["output"] or settings.RESULTS_DIR / f"{results.now().replace(':', '-')}.json"
-        try:
-            results.reserve(path)
-        except FileExistsError:
-            raise bad(f"{path} exists; a result file is never overwritten") from None
-        except OSError as error:
-            raise bad(f"can't write {path}: {error.strerror}") from None
         run = Run(path, {})
         status = 0
+        stopped: signals.Stopped | None = None
+        lost: OutputError | None = None
+        reserve(path)
         try:
             with services.running(), load_generator() as generator:
                 schema.ensure()
@@ -143,21 +139,42 @@ class Command(BaseCommand):
                 )
                 measure_all(choice.rows, plan, seed, run, generator, console)
                 status = 0 if run.complete else BAD_ARGUMENTS
-        except KeyboardInterrupt:
-            status = INTERRUPTED
-            console.print("interrupted")
-        except SystemExit as stop:  # SIGTERM, see manage.py
-            status = int(stop.code or 0)
-            console.print("terminated")
-        except (ServiceError, ServerError) as error:
+        except signals.Stopped as signal:
+            stopped, status = signal, signal.status
+        except ServiceError as error:
             status = BAD_ARGUMENTS
             print(f"{sys.argv[0]} compare: {error}", file=sys.stderr)
-        finally:
+        except OutputError as error:
+            lost, status = error, error.status
+        with signals.held():
             results.release(path)
-        if run.found:
-            console.print(f"\nresult: {path}", soft_wrap=True)
-        print(tables.count_line(run.found))
+            saved = path.exists()
+            try:
+                if stopped:
+                    print(stopped)
+                if saved:
+                    print(f"\nresult: {path}")
+                print(tables.count_line(run.found), flush=True)
+            except OutputError as error:
+                lost, status = error, status or error.status
+            if lost:
+                place = f"; result: {path}" if saved else ""
+                print(f"{sys.argv[0]} compare: {lost}{place}", file=sys.stderr)
         sys.exit(check(run.found) if options["check"] and not status else status)
+
+
+def reserve(path: Path) -> None:
+    """Create the result file. CommandError if that can't be."""
+    try:
+        with signals.held():
+            results.reserve(path)
+    except FileExistsError:
+        raise bad(f"{path} exists; a result file is never overwritten") from None
+    except OSError as error:
+        raise bad(f"can't write {path}: {error.strerror}") from None
+    except signals.Stopped:
+        results.release(path)
+        raise
 
 
 def check(found: Sequence[Verdict]) -> int:
@@ -208,13 +225,15 @@ def measure_all(
             finally:
                 if measured:
                     table, found = summary(declared, measured, plan.confidence)
-                    run.result["declared"].append(declared.as_row())
-                    run.found += found
-                    run.result["measurements"] += table
-                    run.result["verdicts"] += [results.verdict_row(verdict) for verdict in found]
-                    run.result["finished"] = results.now()
+                    remark = ""
                     try:
-                        remark = results.save(run.path, run.result, measured)
+                        with signals.held():
+                            run.result["declared"].append(declared.as_row())
+                            run.found += found
+                            run.result["measurements"] += table
+                            run.result["verdicts"] += map(results.verdict_row, found)
+                            run.result["finished"] = results.now()
+                            remark = results.save(run.path, run.result, measured)
                     finally:
                         print_summary(heading(declared), table, found, progress.console)
                     if remark:

@@ -1,17 +1,15 @@
 """`manage.py serve DEPLOYMENT`: one deployment in the foreground, its services included."""
 
 import argparse
-import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 import comparisons.pairs  # noqa: F401  what is declared wrongly is refused before anything starts
 from loadtests import servers
-from loadtests.arguments import BAD_ARGUMENTS, INTERRUPTED, add_shape, bad, known, reshape, within
-from project import ports, schema, services
+from loadtests.arguments import add_shape, bad, known, reshape, within
+from project import ports, schema, services, signals
 from project.deployments import DEPLOYMENTS
-from project.keeper import ServiceError
 
 
 class Command(BaseCommand):
@@ -28,22 +26,14 @@ class Command(BaseCommand):
         deployment = reshape([DEPLOYMENTS[name]], options)[DEPLOYMENTS[name]]
         if refusal := ports.refusal(options["port"]):
             raise bad(f"can't listen on port {options['port']}: {refusal}")
-        server = None
-        try:
-            with services.running(), servers.temporary_folder() as folder:
-                schema.ensure()
-                server = servers.start(deployment, {"TMPDIR": folder}, port=options["port"])
-                try:
-                    servers.wait_until_ready(server)
-                    print(
-                        f"{name}: {deployment.about}, at {server.url} (Ctrl-C ends it)", flush=True
-                    )
-                    server.process.wait()
-                finally:
+        with services.running(), servers.temporary_folder() as folder:
+            schema.ensure()
+            server = servers.start(deployment, {"TMPDIR": folder}, port=options["port"])
+            try:
+                servers.wait_until_ready(server)
+                print(f"{name}: {deployment.about}, at {server.url} (Ctrl-C ends it)", flush=True)
+                server.process.wait()
+            finally:
+                with signals.held():
                     servers.stop([server])
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
-        except (ServiceError, servers.ServerError) as error:
-            print(f"{sys.argv[0]} serve: {error}", file=sys.stderr)
-            sys.exit(BAD_ARGUMENTS)
         raise bad(f"{server.death()}")

@@ -1,0 +1,57 @@
+"""What every command begins and ends with: `manage.py`, `python -m loadtests.…`."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from project import output, signals
+from project.processes import BASE_DIR, dying_with_parent
+
+CANNOT_START, INTERRUPTED = 2, 130  # exit statuses
+
+
+def begin() -> None:
+    """To be called before the imports that take time: a Ctrl-C in them shows no traceback."""
+    signals.handle()
+    output.prepare()
+    os.umask(os.umask(0o077) & 0o077)  # we must be able to read what we make
+    # Another project's that is left in the environment is not ours; --settings chooses another.
+    os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run it and exit with what it returns, or with what has ended it, after one line."""
+    from environs import EnvError
+
+    from comparisons.declarations import DeclarationError
+    from project.keeper import ServiceError
+
+    try:
+        with signals.raised():
+            try:
+                status = main()
+            finally:
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except output.OutputError as lost:
+        status = lost.status
+        print(f"{sys.argv[0]}: {lost}", file=sys.stderr)
+    except (ServiceError, EnvError, DeclarationError) as error:
+        status = CANNOT_START
+        print(f"{sys.argv[0]}: {error}", file=sys.stderr)
+    sys.exit(status)
+
+
+def run_child(words: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run another of our commands to its end; what ends us ends it first, in good order."""
+    child = subprocess.Popen(dying_with_parent(words), cwd=BASE_DIR, text=True, **options)
+    try:
+        output_, _ = child.communicate()
+    except signals.Stopped:
+        child.terminate()
+        child.communicate()
+        raise
+    return subprocess.CompletedProcess(words, child.returncode, output_)
