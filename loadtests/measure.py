@@ -368,7 +368,11 @@ def _why_not(row: Row) -> str:
     """Why it can't be measured on this machine; nothing if it can."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if most != resource.RLIM_INFINITY and most < row.users + OTHER_FILES:
-        return f"a process may have {most} files open here, and {row.users} users need one each"
+        needed = row.users + OTHER_FILES
+        return (
+            f"{row.users} users need {needed} open files, one each and {OTHER_FILES} besides; "
+            f"a process may have {most} here (ulimit -n)"
+        )
     if row.deployment.database == "pgbouncer" and (why := pgbouncer.why_missing()):
         return why
     if row.round_trip and (why := distance.why_not(_addresses())):

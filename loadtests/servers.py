@@ -145,7 +145,8 @@ def start(
 def wait_until_ready(server: Running) -> None:
     """Returns when the server itself, and no other at its port, answers."""
     patience = time.monotonic() + LONGEST_START
-    while time.monotonic() < patience:
+    while True:
+        last = time.monotonic() > patience  # once more: it may be we who stood still (Ctrl-Z)
         if death := server.death():
             raise ServerError(f"{death} at its start: {said(server.log)}")
         with (
@@ -154,10 +155,10 @@ def wait_until_ready(server: Running) -> None:
         ):
             if response.headers[HEADER] == server.name:
                 return
+        if last:
+            name, why = server.deployment.name, said(server.log)
+            raise ServerError(f"{name} does not answer in {LONGEST_START} s: {why}")
         time.sleep(0.02)
-    raise ServerError(
-        f"{server.deployment.name} does not answer in {LONGEST_START} s: {said(server.log)}"
-    )
 
 
 def stop(servers: Sequence[Running]) -> None:
@@ -178,7 +179,10 @@ def _signal_group(server: Running, number: int) -> None:
 
 
 def said(log: Path | None) -> str:
-    return reason(log.read_text(errors="replace") if log and log.exists() else "")
+    """Why it ended, by its log; without one it has said so in the terminal."""
+    if not log:
+        return "see above"
+    return reason(log.read_text(errors="replace") if log.exists() else "")
 
 
 def last_exception(log: Path | None) -> str:

@@ -26,10 +26,12 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     from environs import EnvError
 
     from comparisons.declarations import DeclarationError
+    from project import limits
     from project.keeper import ServiceError
 
     try:
-        with signals.raised():
+        limits.check()
+        with limits.named(), signals.raised():
             try:
                 status = main()
             finally:

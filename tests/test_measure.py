@@ -272,7 +272,10 @@ def test_a_round_in_which_they_did_not_wait_is_no_result(generator, undisturbed)
 def test_more_users_than_a_process_may_have_files_are_not_measured(generator, monkeypatch):
     monkeypatch.setattr(measuring.resource, "getrlimit", lambda _: (99, 99))
     reasons = invalid_because(waiting_round(generator), None)
-    assert reasons == [f"a process may have 99 files open here, and {WAITING} users need one each"]
+    assert reasons == [
+        f"{WAITING} users need {WAITING + 200} open files, one each and 200 besides; "
+        "a process may have 99 here (ulimit -n)"
+    ]
 
 
 # --- The generator

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 
 import psutil
@@ -51,6 +52,22 @@ def test_a_server_that_does_not_start_says_why():
     broken = replace(deployment, command=(*deployment.command[:-1], "project.nothing:application"))
     with pytest.raises(ServerError, match=r"project\.nothing"), servers.serving([broken]):
         raise AssertionError("it started")
+
+
+def test_server_is_asked_once_more_after_its_time_is_up(monkeypatch):
+    # As after a Ctrl-Z while it starts: the time has passed, but nobody has asked.
+    server = servers.start(DEPLOYMENTS["asgi-uvicorn"])
+    try:
+        until(lambda: answers(server))
+        monkeypatch.setattr(servers, "LONGEST_START", -1)
+        servers.wait_until_ready(server)
+    finally:
+        servers.stop([server])
+
+
+def answers(server):
+    with suppress(OSError):
+        return header_of(server.url)
 
 
 def test_a_server_that_was_killed_tells_its_signal():

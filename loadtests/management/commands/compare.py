@@ -32,7 +32,7 @@ from loadtests.orders import Generator
 from loadtests.rounds import Round
 from loadtests.selection import choose
 from loadtests.verdicts import Verdict
-from project import schema, services, signals
+from project import limits, schema, services, signals
 from project.keeper import ServiceError
 from project.output import OutputError
 
@@ -119,7 +119,7 @@ class Command(BaseCommand):
         lost: OutputError | None = None
         reserve(path)
         try:
-            with services.running(), load_generator() as generator:
+            with limits.named(), services.running(), load_generator() as generator:
                 schema.ensure()
                 if options["pin"] and (others := services.started_by_others()):
                     names = ", ".join(others)
