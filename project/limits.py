@@ -16,6 +16,9 @@ REACHED = {  # what an error says: what to do
     "can't start new thread|Resource temporarily unavailable|pthread_create failed": (
         "no more threads or processes may be started here, raise ulimit -u or the container's limit"
     ),
+    r"(\(signal 6\) at its start|does not start): it said nothing": (
+        "so ends uvloop where it can start no thread, see ulimit -u"
+    ),
     "MemoryError|Cannot allocate memory|failed to map segment": (
         "there is no more memory here, raise ulimit -v or end other programs"
     ),

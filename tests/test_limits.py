@@ -23,6 +23,7 @@ FORK = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         (FILES, "raise ulimit -n"),
         (FORK, "raise ulimit -u"),
         (RuntimeError("can't start new thread"), "raise ulimit -u"),
+        (LimitError("uvicorn died (signal 6) at its start: it said nothing"), "see ulimit -u"),
         (MemoryError(), "raise ulimit -v"),
         (LimitError("the load generator died: MemoryError"), "raise ulimit -v"),
     ],

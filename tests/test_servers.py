@@ -1,9 +1,11 @@
 """Deployments as real processes: started, known by their nonce, stopped whole."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from dataclasses import replace
 
@@ -116,6 +118,30 @@ def test_serve_runs_in_the_foreground_until_it_is_interrupted(serve):
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE) == 130
     assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+
+
+def test_servers_leave_no_temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+        get_many(server, "/gil/async_process/", 1)
+        assert list(tmp_path.glob("*/pymp-*"))  # the process pool's socket
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_serve_leaves_no_temporary_files(tmp_path):
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "serve", "asgi-uvicorn", "--port", str(port)],
+        cwd=BASE_DIR,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    servers.direct.open(f"http://127.0.0.1:{port}/gil/async_process/", timeout=30).close()
+    assert list(tmp_path.glob("*/pymp-*"))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_serve_refuses_a_port_that_is_taken(serve):
