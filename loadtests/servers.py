@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from project.processes import BASE_DIR, dying_with_parent
 
 LONGEST_START = 30  # seconds
 LONGEST_STOP = 10  # seconds
+MAX_TMPDIR = 60  # bytes: a socket's path may have 107, and multiprocessing adds 32 to ours
 
 # Opens addresses of this machine: urllib's own opener would ask the proxy of the environment.
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -66,9 +68,10 @@ class Running:
 def temporary_folder() -> Iterator[str]:
     """For the TMPDIR of servers, which leave files there when a signal ends them.
 
-    Its name is short, as are those of the sockets in it (108 bytes at most).
+    Its path is short, as must be those of the sockets in it.
     """
-    folder = TemporaryDirectory(prefix="s-", ignore_cleanup_errors=True)
+    place = None if len(tempfile.gettempdir()) <= MAX_TMPDIR else "/tmp"
+    folder = TemporaryDirectory(prefix="s-", dir=place, ignore_cleanup_errors=True)
     try:
         yield folder.name
     finally:

@@ -86,9 +86,9 @@ def test_restarted_server_is_warmed_up_before_its_rounds(generator, monkeypatch)
     events = []
     warm_up, order = measuring._warm_up, measuring._order
 
-    def note_warm_up(slug, rows, running):
+    def note_warm_up(slug, rows, running, *rest):
         events.extend(("warm-up", server.nonce) for server in running)
-        warm_up(slug, rows, running)
+        warm_up(slug, rows, running, *rest)
 
     def note_round(generator, slug, row, server, *rest):
         events.append(("round", server.nonce))

@@ -54,7 +54,7 @@ def test_save_that_fails_leaves_the_earlier_comparison_whole(path):
     ):
         save(path, "cache", "gil")
     assert {file: file.read_bytes() for file in path.parent.iterdir()} == files
-    assert results.load(path)[2] == measured("cache")
+    assert results.load(path).rounds == measured("cache")
 
 
 def test_save_that_fails_at_first_says_that_nothing_is_kept(path):
@@ -72,7 +72,7 @@ def test_folder_that_was_deleted_is_made_again(path):
         "cache",
         "gil",
     ]
-    assert results.load(path)[2] == measured("gil")
+    assert results.load(path).rounds == measured("gil")
 
 
 def test_samples_that_end_anywhere_are_read_to_the_last_whole_round(path):
@@ -84,9 +84,9 @@ def test_samples_that_end_anywhere_are_read_to_the_last_whole_round(path):
     counts = set()
     for end in range(first, len(whole), 100):
         samples.write_bytes(whole[:end])
-        found = results.load(path)[2]
+        found = results.load(path).rounds
         assert found == everything[: len(found)]
         counts.add(len(found))
     assert counts == {3, 4, 5}
     samples.write_bytes(whole)
-    assert results.load(path)[2] == everything
+    assert results.load(path).rounds == everything

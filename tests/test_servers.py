@@ -8,6 +8,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -120,28 +121,43 @@ def test_serve_runs_in_the_foreground_until_it_is_interrupted(serve):
     assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
 
-def test_servers_leave_no_temporary_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+@pytest.fixture
+def short_folder():
+    """A folder for sockets, unlike tmp_path, whose name is too long for them."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_servers_leave_no_temporary_files(short_folder, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
     with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
         get_many(server, "/gil/async_process/", 1)
-        assert list(tmp_path.glob("*/pymp-*"))  # the process pool's socket
-    assert list(tmp_path.iterdir()) == []
+        assert list(short_folder.glob("*/pymp-*"))  # the process pool's socket
+    assert list(short_folder.iterdir()) == []
 
 
-def test_serve_leaves_no_temporary_files(tmp_path):
+def test_servers_have_room_for_sockets_where_tmpdir_is_long(tmp_path, monkeypatch):
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+        assert get_many(server, "/gil/async_process/", 1) == {200: 1}
+
+
+def test_serve_leaves_no_temporary_files(short_folder):
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "manage.py", "serve", "asgi-uvicorn", "--port", str(port)],
         cwd=BASE_DIR,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
+        env=os.environ | {"TMPDIR": str(short_folder)},
         stdout=subprocess.PIPE,
     )
     process.stdout.readline()
     servers.direct.open(f"http://127.0.0.1:{port}/gil/async_process/", timeout=30).close()
-    assert list(tmp_path.glob("*/pymp-*"))
+    assert list(short_folder.glob("*/pymp-*"))
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
-    assert list(tmp_path.iterdir()) == []
+    assert list(short_folder.iterdir()) == []
 
 
 def test_serve_refuses_a_port_that_is_taken(serve):
