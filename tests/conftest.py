@@ -10,7 +10,6 @@ from django.db import connections
 from django.test import RequestFactory
 
 from comparisons.declarations import DeclarationError
-from loadtests import measure as measuring
 from tests.postgres import server_with_superuser, sleep_at_command
 
 # Where Debian has programs, PgBouncer among them, that an ordinary user's PATH may leave out.
@@ -29,7 +28,10 @@ def pytest_runtest_setup(item):
 
 
 def pytest_configure():
-    """A wrong declaration is one line, instead of a traceback for each file of tests."""
+    """A wrong declaration is one line, instead of a traceback for each file of tests.
+
+    So nothing above imports the pairs.
+    """
     try:
         import_module("comparisons.pairs")
     except DeclarationError as error:
@@ -66,7 +68,7 @@ def postgres():
 def undisturbed(monkeypatch):
     """What others take of this machine makes no round invalid."""
     for taken in ("_steal", "_throttled"):
-        monkeypatch.setattr(measuring, taken, lambda *_: 0.0)
+        monkeypatch.setattr(f"loadtests.measure.{taken}", lambda *_: 0.0)
 
 
 @pytest.fixture
