@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 
+from comparisons.pairs import COMPARISONS
 from loadtests import results, schedule, servers
+from loadtests.declared import Declared
 from loadtests.management.commands import compare
+from loadtests.selection import against_itself
 from project import services
 from project.deployments import DEPLOYMENTS
 from project.environment import KEPT_BACK, child_environ
@@ -229,15 +232,16 @@ def made_result(folder, **rates):
         for name, of_name in rates.items()
         for block, rate in enumerate(of_name)
     ]
-    options = dict.fromkeys(compare.RECORDED) | {"null": True, "quick": True, "deployment": []}
-    results.save_samples(path, measured)
-    results.save(
-        path,
-        {
-            **{"schema": results.SCHEMA, "options": options, "measurements": [], "verdicts": []},
-            "plan": {"window": plan.window, "looks": plan.looks},
-        },
-    )
+    declared = Declared.of(against_itself(COMPARISONS["blocking-call"]))
+    rows, found = compare.summary(declared, measured, plan.confidence)
+    result = {
+        "schema": results.SCHEMA,
+        "plan": {"window": plan.window, "looks": plan.looks},
+        "declared": [declared.as_row()],
+        "measurements": rows,
+        "verdicts": [results.verdict_row(verdict) for verdict in found],
+    }
+    results.save(path, result, measured)
     return path
 
 
