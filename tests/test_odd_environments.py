@@ -3,6 +3,7 @@
 The short tests put many of them together, the long ones take each alone.
 """
 
+import asyncio
 import gzip
 import json
 import os
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 
-from comparisons.pairs import COMPARISONS
+from comparisons import offload, resources
+from comparisons.pairs import COMPARISONS, shared_resource
 from loadtests import results, schedule, servers
 from loadtests.declared import Declared
 from loadtests.management.commands import compare
@@ -218,6 +220,26 @@ def test_every_pattern_keeps_its_names_back(pattern, monkeypatch):
     name = pattern.replace("*", "X")
     monkeypatch.setenv(name, "1")
     assert name not in child_environ()
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+def test_views_reach_services_past_a_proxy(name, monkeypatch):
+    monkeypatch.setenv(name, f"http://{NOWHERE}")
+    with resources.upstream.__wrapped__() as client:
+        assert client.get("/wait/0").status_code == 200
+    for script in ("sync_script", "async_script"):
+        assert python("-m", f"comparisons.scripts.{script}").returncode == 0
+
+    async def ask():
+        for client, path in [
+            (resources._open_client(), "/wait/0"),
+            (offload._open_cpu_client(), "/fib/1"),
+        ]:
+            async with client:
+                assert (await client.get(path)).status_code == 200
+
+    asyncio.run(ask())
+    assert not shared_resource.SHARED.trust_env  # made when its module was imported
 
 
 # --- Outputs that fail ----------------------------------------------------------------------------
