@@ -115,7 +115,7 @@ def _replace(path: Path, text: str) -> None:
 
 @dataclass(frozen=True)
 class Saved:
-    """A result file. rounds: those with raw samples; without_rounds says why there are none."""
+    """A result file. rounds: those with raw samples; without_rounds: why some have none."""
 
     result: dict[str, Any]
     rounds: list[Round]
@@ -176,12 +176,12 @@ def load(path: Path) -> Saved:
         raise ValueError(no_result(path, error)) from None
     samples = samples_path(path)
     try:
-        found = _whole_rounds(samples)
+        found, whole = _read_samples(samples)
     except FileNotFoundError:
         return Saved(result, [], f"{samples} is not there")
     except UNREADABLE as error:
         return Saved(result, [], f"{samples} cannot be read ({error!r})")
-    return Saved(result, found, "" if found else f"{samples} has no whole round")
+    return Saved(result, found, "" if whole else f"{samples} is broken or ends too early")
 
 
 def no_result(path: Path, error: Exception) -> str:
@@ -190,13 +190,24 @@ def no_result(path: Path, error: Exception) -> str:
     return f"{path} is no result file: {why}"
 
 
-def _whole_rounds(path: Path) -> list[Round]:
-    """Up to where a crash has cut the file off."""
-    found = []
-    with gzip.open(path, "rt") as file, suppress(EOFError, gzip.BadGzipFile, zlib.error):
-        for line in file:
-            found.append(_round(json.loads(line)))
-    return found
+def _read_samples(path: Path) -> tuple[list[Round], bool]:
+    """The rounds up to where a crash may have cut the file off, and whether it is whole.
+
+    Each member of the file is a comparison, of which some rounds without the others say nothing.
+    """
+    rest = path.read_bytes()
+    found: list[Round] = []
+    while rest:
+        member = zlib.decompressobj(wbits=31)
+        try:
+            lines = member.decompress(rest).splitlines()
+        except zlib.error:
+            return found, False
+        if not member.eof:
+            return found, False
+        found += [_round(json.loads(line)) for line in lines]
+        rest = member.unused_data
+    return found, True
 
 
 def _round(row: dict[str, Any]) -> Round:

@@ -137,12 +137,9 @@ def test_last_exception_of_a_log_is_found(said, line, tmp_path):
 
 def test_run_goes_on_without_the_failing_comparison_and_exits_with_2(tmp_path):
     path = tmp_path / "result.json"
-    broken = {
-        "DJANGO_SETTINGS_MODULE": "tests.lying_settings",
-        "LIE": "cpu-bound/async_threaded raise",
-    }
-    arguments = ["cpu-bound", "gil", "--quick", "--output", str(path)]
-    done = python("manage.py", "compare", *arguments, **broken)
+    broken = ["--settings", "tests.lying_settings"]
+    arguments = ["cpu-bound", "gil", "--quick", "--output", str(path), *broken]
+    done = python("manage.py", "compare", *arguments, LIE="cpu-bound/async_threaded raise")
     assert done.returncode == 2, done.stdout
     (line,) = done.stderr.splitlines()
     log = tmp_path / "result.logs" / "cpu-bound-async_threaded.log"
