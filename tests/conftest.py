@@ -11,6 +11,7 @@ from django.test import RequestFactory
 
 from comparisons.declarations import DeclarationError
 from tests.postgres import server_with_superuser, sleep_at_command
+from tests.prepared import migrated, run_once  # noqa: F401  fixtures
 
 # Where Debian has programs, PgBouncer among them, that an ordinary user's PATH may leave out.
 PATH = os.pathsep.join([*os.get_exec_path(), "/usr/sbin"])

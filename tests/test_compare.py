@@ -18,11 +18,11 @@ from rich.console import Console
 
 from loadtests import results, tables
 from loadtests.rounds import LONGEST_STALL, MOST_STEAL
-from project import services
 from project.deployments import CORES
 from project.processes import BASE_DIR
 from tests.clients import until
 from tests.commands import await_, python
+from tests.prepared import copied, environ_of
 
 COMPARE = [sys.executable, "manage.py", "compare"]
 SLUGS = ("cpu-bound", "gil")
@@ -197,15 +197,13 @@ def ports_asked_by(generator):
 
 
 @pytest.fixture
-def run(tmp_path, request):
+def run(migrated, tmp_path, request):
     """Two comparisons, or the parameter's, with services of their own, which can be killed too."""
     path = tmp_path / "results" / "result.json"
-    given = {service.variable for service in services.SERVICES} | {services.CHECKED}
-    environ = {name: value for name, value in os.environ.items() if name not in given}
     process = subprocess.Popen(
         [*COMPARE, *getattr(request, "param", SLUGS), "--quick", "--output", str(path)],
         cwd=BASE_DIR,
-        env=environ | {"SERVICES_DIR": str(tmp_path / "services")},
+        env=environ_of(copied(migrated, tmp_path)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -6,7 +6,6 @@ command once; the long one has every signal at every event.
 
 import gzip
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,10 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from project import services, signals
+from project import signals
 from project.ports import free_port
 from project.processes import BASE_DIR, default_signals
 from tests.commands import await_
+from tests.prepared import copied, environ_of
 
 COMPARE = ("manage.py", "compare", "cpu-bound", "--quick", "--output", "{output}")
 SERVE = ("manage.py", "serve", "asgi-uvicorn", "--port", "{port}")
@@ -137,31 +137,32 @@ CASES = [
     Case(SCRIPT, "servers start", signal.SIGXCPU, repeated=True),
 ]
 NAMED = [number for number in signals.ENDING if isinstance(number, signal.Signals)]
+# Every event with the signals that people send, and every other signal once.
 LONG_CASES = [
     Case(COMPARE, event, number, repeated, saved=event in ("saves", "ends"))
     for event in list(EVENTS)[:8]
-    for number in sorted(NAMED)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for repeated in (False, True)
-]
+] + [Case(COMPARE, "measures", number) for number in sorted(NAMED)]
 
 
 @pytest.fixture(scope="module")
-def services_folder(tmp_path_factory):
+def migrated_folder(migrated, tmp_path_factory):
     """One for all: what an interrupted command leaves there is no obstacle to the next."""
-    return tmp_path_factory.mktemp("interrupted") / "services"
+    return copied(migrated, tmp_path_factory.mktemp("interrupted"))
 
 
 @pytest.fixture
-def started(services_folder, tmp_path):
+def started(migrated_folder, run_once, tmp_path):
     """Starts a case's command."""
     runs = []
 
     def start(case: Case) -> Run:
         for name in ("results", "tmp"):
             (tmp_path / name).mkdir()
-        ours = {service.variable for service in services.SERVICES} | {services.CHECKED}
-        environ = {name: value for name, value in os.environ.items() if name not in ours}
-        own = {"SERVICES_DIR": services_folder, "TMPDIR": tmp_path / "tmp", MARK: tmp_path}
+        to_migrate = case.event == "migration"
+        services_folder = copied(run_once, tmp_path) if to_migrate else migrated_folder
+        own = {"TMPDIR": tmp_path / "tmp", MARK: tmp_path}
         port = free_port()
         output = tmp_path / "results" / "result.json"
 
@@ -174,7 +175,7 @@ def started(services_folder, tmp_path):
         process = subprocess.Popen(
             [sys.executable, *(word.format(output=output, port=port) for word in case.command)],
             cwd=BASE_DIR,
-            env=environ | {name: str(value) for name, value in own.items()},
+            env=environ_of(services_folder) | {name: str(value) for name, value in own.items()},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -21,12 +21,12 @@ from loadtests import results, schedule, servers
 from loadtests.declared import Declared
 from loadtests.management.commands import compare
 from loadtests.selection import against_itself
-from project import services
 from project.deployments import DEPLOYMENTS
 from project.environment import KEPT_BACK, child_environ
 from project.ports import free_port
 from project.processes import BASE_DIR
 from tests.commands import python
+from tests.prepared import copied, environ_of
 from tests.test_verdicts import made_round
 
 NOWHERE = "127.0.0.1:1"  # nobody listens there
@@ -109,8 +109,8 @@ ALL_LAUNCHERS = "umask 0777; cd /; trap '' INT HUP CHLD PIPE; exec \"$@\" <&- >&
 
 
 @pytest.fixture(scope="module")
-def services_folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("odd") / "services"
+def services_folder(migrated, tmp_path_factory):
+    return copied(migrated, tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture
@@ -118,9 +118,7 @@ def manage(services_folder, tmp_path):
     """Runs `manage.py` with services of its own in an odd environment, to its end."""
 
     def run(odd: Oddity, *words: str) -> subprocess.CompletedProcess[str]:
-        ours = {service.variable for service in services.SERVICES} | {services.CHECKED}
-        environ = {name: value for name, value in os.environ.items() if name not in ours}
-        environ |= {"SERVICES_DIR": str(services_folder), "TMPDIR": str(tmp_path)} | odd.environ
+        environ = environ_of(services_folder) | {"TMPDIR": str(tmp_path)} | odd.environ
         return subprocess.run(
             ["/bin/sh", "-c", odd.shell, "sh", sys.executable, BASE_DIR / "manage.py", *words],
             cwd=BASE_DIR,
@@ -152,7 +150,7 @@ def assert_measured(path, done) -> None:
 
 def test_odd_variables_change_no_measurement(manage, tmp_path):
     path = tmp_path / "result.json"
-    quick = ("compare", "sequential-awaits", "--quick", "--output", str(path))
+    quick = ("compare", "cpu-bound", "--quick", "--output", str(path))
     assert_measured(path, manage(together(VARIABLES), *quick))
 
 

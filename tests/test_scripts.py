@@ -17,6 +17,7 @@ def test_without_wrk_there_is_no_second_opinion(monkeypatch, capsys):
     assert capsys.readouterr().err == "wrk is not installed (Debian: apt-get install wrk)\n"
 
 
+@pytest.mark.long
 @pytest.mark.needs("wrk")
 def test_the_second_opinion_measures_the_same_view_with_wrk():
     done = python("-m", "loadtests.second_opinion")

@@ -24,6 +24,7 @@ from project import services
 from project.keeper import ServiceError
 from project.processes import BASE_DIR, dying_with_parent
 from project.services import SERVICES
+from tests.prepared import copied, environ_of
 
 PATIENCE = 60  # seconds; only what is broken takes so long
 NAMES = [service.name for service in SERVICES]
@@ -120,22 +121,10 @@ def query(url: str, sql: str) -> list[str]:
         return [str(column) for column in cursor.fetchone() or ()] if cursor.description else []
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of services that have run once and stopped."""
-    folder = tmp_path_factory.mktemp("made") / "services"
-    with users(folder) as start:
-        user = start()
-        assert len(user.addresses()) == len(NAMES)
-        user.leave()
-    return folder
-
-
 @pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    """A copy of it, which saves the test the making of a database."""
-    subprocess.run(["cp", "-a", made, tmp_path], check=True)
-    return tmp_path / made.name
+def folder(run_once: Path, tmp_path: Path) -> Path:
+    """Of services that have run once, which saves the test the making of a database."""
+    return copied(run_once, tmp_path)
 
 
 @pytest.fixture
@@ -158,12 +147,10 @@ def users(folder: Path) -> Iterator[Callable[..., User]]:
     with ExitStack() as stack:
 
         def start(code: str = using(), **variables: str) -> User:
-            environment = {k: v for k, v in os.environ.items() if k not in VARIABLES}
-            environment.pop(services.CHECKED, None)
             process = subprocess.Popen(
                 [sys.executable, "-c", code],
                 cwd=BASE_DIR,
-                env=environment | {"SERVICES_DIR": str(folder)} | variables,
+                env=environ_of(folder) | variables,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
