@@ -324,6 +324,7 @@ def test_pinned_run_names_the_services_that_stay_on_their_cores(open_loop_run):
 # --- A result file that cannot be saved
 
 
+@pytest.mark.long
 def test_full_disk_ends_the_run_in_one_line_and_keeps_what_was_saved(run):
     process, path = run
     await_(lambda: path.exists() and path.stat().st_size, process)
@@ -343,6 +344,7 @@ def test_full_disk_ends_the_run_in_one_line_and_keeps_what_was_saved(run):
     assert {round_["comparison"] for round_ in rounds_of(path)} == {"cpu-bound"}
 
 
+@pytest.mark.long
 def test_deleted_folder_is_made_again_with_the_whole_result(run):
     process, path = run
     await_(lambda: path.exists() and path.stat().st_size, process)

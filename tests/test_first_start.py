@@ -3,6 +3,7 @@
 With PostgreSQL alone, in a folder of the test's own: the other services keep nothing.
 """
 
+import itertools
 import os
 import shutil
 import signal
@@ -78,6 +79,7 @@ def tables_are_filled(folder):
         return connection.execute(COPYING).fetchone()
 
 
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 STEPS = [
     (data_folder_is_in_the_making, signal.SIGKILL),
     (data_folder_is_made, signal.SIGTERM),
@@ -97,20 +99,18 @@ def test_first_start_can_be_repeated_wherever_it_was_interrupted(reached, number
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_first_start_can_be_repeated_from_every_tenth_of_a_second(number, tmp_path):
-    tenths = 0
-    while True:
+def test_first_start_can_be_repeated_from_every_tenth_of_a_second(tmp_path):
+    """Another signal at each, until a start comes to its end and nothing is left to interrupt."""
+    for tenths in itertools.count():
         folder = Path(tmp_path, str(tenths))
         with starting(folder) as process:
             try:
                 process.wait(tenths / 10)
-                return  # it has come to its end: there is nothing left to interrupt
+                return
             except subprocess.TimeoutExpired:
-                end(process, number)
+                end(process, SIGNALS[tenths % len(SIGNALS)])
         assert_second_start_is_whole(folder)
         shutil.rmtree(folder)
-        tenths += 1
 
 
 def assert_second_start_is_whole(folder):

@@ -241,6 +241,7 @@ def test_text_of_a_foreign_file_is_no_markup(part, key, path, said):
     assert "[/x]" in said(path)
 
 
+@pytest.mark.long
 def test_each_variant_against_itself_on_each_deployment(path):
     """A/A, through the command; and the same words again from its file."""
     deployments = ["asgi-uvicorn", "asgi-gunicorn"]

@@ -43,7 +43,7 @@ def against_remedies(comparison: Comparison, name: str) -> list[Expectation]:
 
 WITH_REMEDY = [slug for slug, comparison in COMPARISONS.items() if against_pitfalls(comparison)]
 FIRST = ("blocking-call", "sequential-awaits")
-ALL = [pytest.param(slug, marks=() if slug in FIRST else pytest.mark.long) for slug in WITH_REMEDY]
+CLEAR = [pytest.param("blocking-call", marks=pytest.mark.long), "sequential-awaits"]
 
 
 @pytest.fixture(scope="module")
@@ -82,29 +82,31 @@ def verdicts_with(lie, liar, comparison, expectations, plan, generator):
     return [verdict.verdict for verdict in judged]
 
 
-def as_the_pitfall(lie, slug, generator):
+def as_the_pitfall(lie, slug, generator, plan):
     """The verdicts of what is expected of a remedy against a pitfall."""
     expectations = against_pitfalls(COMPARISONS[slug])
     liar = expectations[0].variant
     of_liar = [e for e in expectations if e.variant == liar]
-    return verdicts_with(lie, liar, COMPARISONS[slug], of_liar, FEW, generator)
+    return verdicts_with(lie, liar, COMPARISONS[slug], of_liar, plan, generator)
 
 
-@pytest.mark.parametrize("slug", FIRST)
+@pytest.mark.parametrize("slug", CLEAR)
 def test_remedy_that_is_the_pitfall_is_refuted(slug, generator):
-    assert "refuted" in as_the_pitfall("pitfall", slug, generator)
+    """Six rounds, because noise must not hide it on a busy machine either."""
+    assert "refuted" in as_the_pitfall("pitfall", slug, generator, MANY)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("slug", sorted(set(WITH_REMEDY) - set(FIRST)))
 def test_remedy_that_is_the_pitfall_loses_a_verdict(slug, generator):
     """Where the difference is small, so few rounds may not refute it."""
-    assert set(as_the_pitfall("pitfall", slug, generator)) != {"holds"}
+    assert set(as_the_pitfall("pitfall", slug, generator, FEW)) != {"holds"}
 
 
-@pytest.mark.parametrize("slug", ALL)
+@pytest.mark.long
+@pytest.mark.parametrize("slug", WITH_REMEDY)
 def test_honest_remedy_is_not_refuted(slug, generator):
-    assert set(as_the_pitfall("none", slug, generator)) <= {"holds", "inconclusive"}
+    assert set(as_the_pitfall("none", slug, generator, FEW)) <= {"holds", "inconclusive"}
 
 
 @pytest.mark.parametrize("slug", FIRST)
@@ -117,20 +119,17 @@ def test_variant_with_another_body_is_invalid(slug, generator):
 
 # Of comparisons that say "no difference", with a tenth of room. How small a difference is found
 # depends on the machine's noise: tests/test_false_verdicts.py simulates a fifth.
-SLOW = [
-    ("sequential-awaits", "async_task_group"),
-    pytest.param("blocking-call", "async_native", marks=pytest.mark.long),
-]
+SLOW = [("sequential-awaits", "async_task_group"), ("blocking-call", "async_native")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("slug", "liar"), SLOW)
-def test_variant_that_is_slower_by_half_is_refuted(slug, liar, generator):
+def test_variant_that_is_slower_by_half_does_not_hold(slug, liar, generator):
     about = against_remedies(COMPARISONS[slug], liar)
-    found = verdicts_with("slow", liar, COMPARISONS[slug], about, MANY, generator)
-    assert "refuted" in found
-    assert "holds" not in found
+    assert "holds" not in verdicts_with("slow", liar, COMPARISONS[slug], about, MANY, generator)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("slug", "liar"), SLOW)
 def test_variant_that_is_no_slower_is_not_refuted(slug, liar, generator):
     about = against_remedies(COMPARISONS[slug], liar)

@@ -280,6 +280,10 @@ def test_check_tells_the_verdicts_by_exit_status_and_ascii_tells_them_apart(
     done = python("manage.py", "compare", "--from", path, "--check", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (status, "")
     assert f"\n{sign} sync_again throughput" in done.stdout
+
+
+def test_without_check_a_refuted_expectation_is_a_finding(tmp_path):
+    path = str(made_result(tmp_path, sync=STEADY, sync_again=TWICE))
     assert python("manage.py", "compare", "--from", path).returncode == 0
 
 

@@ -384,9 +384,10 @@ def test_through_pgbouncer_djangos_iterator_opens_no_cursor_outside_of_a_transac
         assert not backends(postgres, server.name, "query LIKE '%%_django_curs%%'")
 
 
-@pytest.mark.parametrize(
-    "mode", [pytest.param(m, marks=needs_pgbouncer if m == "pgbouncer" else ()) for m in MODES]
-)
+MARKS = {"pgbouncer": needs_pgbouncer, "persistent": pytest.mark.long}
+
+
+@pytest.mark.parametrize("mode", [pytest.param(mode, marks=MARKS.get(mode, ())) for mode in MODES])
 def test_every_deployment_can_have_every_database_mode(mode, postgres):
     shaped = [deployment.shaped(database=mode) for deployment in DEPLOYMENTS.values()]
     with servers.serving(shaped) as running:
