@@ -270,10 +270,10 @@ SIZE = 10
 @pytest.mark.parametrize(
     ("module", "variant"),
     [
-        (persistent_under_asgi, "async_per_request"),
+        pytest.param(persistent_under_asgi, "async_per_request", marks=pytest.mark.long),
         (persistent_under_asgi, "async_django_pool"),
         (persistent_under_asgi, "async_native"),
-        (pool_size, "async_8"),
+        pytest.param(pool_size, "async_8", marks=pytest.mark.long),
     ],
 )
 def test_after_a_thousand_requests_of_which_a_hundred_are_cancelled_no_connection_is_lost(

@@ -287,7 +287,13 @@ def test_without_a_pool_they_keep_as_many_connections_as_there_are_threads(postg
 
 
 @pytest.mark.parametrize(
-    "variant", ["async_orm", "async_closing", "async_native", "async_pipeline"]
+    "variant",
+    [
+        "async_orm",
+        "async_native",
+        pytest.param("async_closing", marks=pytest.mark.long),
+        pytest.param("async_pipeline", marks=pytest.mark.long),
+    ],
 )
 def test_after_a_thousand_gathered_queries_of_which_some_are_cancelled_no_connection_is_lost(
     variant, postgres, sleep
