@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import subprocess
 import sys
 
@@ -40,11 +41,12 @@ def test_other_errors_stay_what_they_are(error):
     assert raised.value is error
 
 
-def ended(limit, *words):
-    """A command under this limit of the shell's `ulimit`, after its end, and what it left."""
+def ended(limit, value, *words):
+    """A command under this limit, after its end, and what it left."""
     before = set(psutil.Process().children(recursive=True))
     done = subprocess.run(
-        ["sh", "-c", f'ulimit {limit} && exec "$@"', "sh", sys.executable, *words],
+        [sys.executable, *words],
+        preexec_fn=lambda: resource.setrlimit(limit, (value, value)),
         cwd=BASE_DIR,
         capture_output=True,
         text=True,
@@ -57,11 +59,11 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may start as many a
 
 
 @pytest.mark.parametrize(
-    ("limit", "said"),
+    ("limit", "value", "said"),
     [
-        ("-n 16", "raise ulimit -n"),
-        ("-v 400000", "raise ulimit -v"),
-        pytest.param("-u 1", "raise ulimit -u", marks=AS_ROOT),
+        (resource.RLIMIT_NOFILE, 16, "raise ulimit -n"),
+        (resource.RLIMIT_AS, 400_000_000, "raise ulimit -v"),
+        pytest.param(resource.RLIMIT_NPROC, 1, "raise ulimit -u", marks=AS_ROOT),
     ],
 )
 @pytest.mark.parametrize(
@@ -69,10 +71,10 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may start as many a
     [["compare", "cpu-bound", "--quick"], ["serve", "asgi-uvicorn", "--port"], ["runserver"]],
     ids=lambda command: command[0],
 )
-def test_command_ends_in_one_line_that_names_the_limit(command, limit, said, tmp_path):
+def test_command_ends_in_one_line_that_names_the_limit(command, limit, value, said, tmp_path):
     place = {"compare": ["--output", str(tmp_path / "result.json")]}
     words = [*command, *place.get(command[0], [str(free_port())])]
-    done, left = ended(limit, "manage.py", *words)
+    done, left = ended(limit, value, "manage.py", *words)
     (line,) = done.stderr.splitlines()
     assert said in line
     assert (done.returncode, left) == (2, set())
