@@ -30,8 +30,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     from project.keeper import ServiceError
 
     try:
-        limits.check()
         with limits.named(), signals.raised():
+            limits.check()
             try:
                 status = main()
             finally:

@@ -2,6 +2,7 @@
 
 import re
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,7 +31,10 @@ class LimitError(ServiceError):
 
 
 def check() -> None:
-    """Raise LimitError where a server could not even start, or a library would hang."""
+    """Raise LimitError where a server could not even start, or a library would hang.
+
+    RuntimeError if no thread can be started, which `named` explains.
+    """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit != resource.RLIM_INFINITY and limit < MIN_FILES:
         raise LimitError(
@@ -42,6 +46,7 @@ def check() -> None:
             f"a process may have {limit // 1_000_000} MB of addresses here, "
             f"{MIN_ADDRESS_SPACE_MB} MB are needed: raise ulimit -v"
         )
+    threading.Thread(target=lambda: None).start()  # OpenBLAS would say it in four lines, and SIGINT
 
 
 @contextmanager
