@@ -17,7 +17,8 @@ import django
 from django.core.management import execute_from_command_line
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
-from project import schema, services, signals
+from project import services, signals
+from project.services import schema
 
 # These need no database, or (compare, serve) start the services once their arguments are known to
 # be good.

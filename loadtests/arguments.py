@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from django.core.management.base import CommandError
 
-from project import pgbouncer
 from project.deployments import DATABASE_MODES, Deployment
+from project.services import pgbouncer
 
 BAD_ARGUMENTS = 2  # exit status
 SHAPE = ("workers", "threads", "database")  # options that change a deployment

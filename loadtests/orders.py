@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from loadtests.servers import ServerError, said
+from loadtests.running.servers import ServerError, said
 
 # Seconds without a word, after which the generator is given up: no part of a round takes so long.
 SILENCE_LIMIT = 120

@@ -27,7 +27,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
     from comparisons.declarations import DeclarationError
     from project import limits
-    from project.keeper import ServiceError
+    from project.services.service import ServiceError
 
     try:
         with limits.named(), signals.raised():

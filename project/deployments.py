@@ -44,7 +44,9 @@ class Deployment:
     can_thread: bool = False
 
     def argv(self, port: int) -> list[str]:
-        bouncer = [PYTHON, "-m", "project.pgbouncer"] if self.database == "pgbouncer" else []
+        bouncer = (
+            [PYTHON, "-m", "project.services.pgbouncer"] if self.database == "pgbouncer" else []
+        )
         return bouncer + [
             word.format(port=port, workers=self.workers, threads=self.threads)
             for word in self.command

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from project.keeper import ServiceError, one_line
+from project.reasons import one_line
+from project.services.service import ServiceError
 
 MIN_FILES = 64  # for a server and a service with no load
 # Less addresses and OpenBLAS, which numpy imports, never stops asking for more.

@@ -10,8 +10,8 @@ from django.db import connections
 from django.test import RequestFactory
 
 from comparisons.declarations import DeclarationError
-from tests.postgres import server_with_superuser, sleep_at_command
-from tests.prepared import migrated, run_once  # noqa: F401  fixtures
+from tests.support.postgres import server_with_superuser, sleep_at_command
+from tests.support.prepared import migrated, run_once  # noqa: F401  fixtures
 
 # Where Debian has programs, PgBouncer among them, that an ordinary user's PATH may leave out.
 PATH = os.pathsep.join([*os.get_exec_path(), "/usr/sbin"])
@@ -69,7 +69,7 @@ def postgres():
 def undisturbed(monkeypatch):
     """What others take of this machine makes no round invalid."""
     for taken in ("_steal", "_throttled"):
-        monkeypatch.setattr(f"loadtests.measure.{taken}", lambda *_: 0.0)
+        monkeypatch.setattr(f"loadtests.running.measuring.{taken}", lambda *_: 0.0)
 
 
 @pytest.fixture

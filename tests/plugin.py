@@ -6,8 +6,9 @@ from contextlib import ExitStack, contextmanager
 
 import psycopg
 
-from project import schema, services
-from tests.commands import let_children_heed_signals
+from project import services
+from project.services import schema
+from tests.support.commands import let_children_heed_signals
 
 let_children_heed_signals()
 _services = ExitStack()

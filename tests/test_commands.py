@@ -1,10 +1,10 @@
 """What the tests do before they start a command."""
 
-from tests.commands import python
+from tests.support.commands import python
 
 SUITE = """
 import signal, subprocess, sys
-from tests.commands import let_children_heed_signals
+from tests.support.commands import let_children_heed_signals
 signals = signal.SIGINT, signal.SIGHUP, signal.SIGTERM
 for number in signals:
     signal.signal(number, signal.SIG_IGN)

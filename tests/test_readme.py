@@ -3,7 +3,7 @@
 import json
 import re
 
-from loadtests import reference
+from loadtests.reporting import reference
 from project.deployments import DEPLOYMENTS
 from project.processes import BASE_DIR
 

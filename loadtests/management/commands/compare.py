@@ -17,24 +17,21 @@ from rich.table import Table
 
 from comparisons.declarations import nearest
 from comparisons.registry import MAX_ROUND_TRIP_MS, MAX_USERS, Comparison
-from comparisons.result_file import UNREADABLE
-from loadtests import results, schedule, tables, verdicts
-from loadtests.arguments import (
-    BAD_ARGUMENTS,
-    SHAPE,
-    add_shape,
-    bad,
-    within,
-)
-from loadtests.declared import Declared
-from loadtests.measure import Row, ViewError, leave_last_core, load_generator, measure
+from comparisons.result import UNREADABLE
+from loadtests.arguments import BAD_ARGUMENTS, SHAPE, add_shape, bad, within
+from loadtests.judging import verdicts
+from loadtests.judging.declared import Declared
+from loadtests.judging.rounds import Round
+from loadtests.judging.verdicts import Verdict
 from loadtests.orders import Generator
-from loadtests.rounds import Round
-from loadtests.selection import choose
-from loadtests.verdicts import Verdict
-from project import limits, schema, services, signals
-from project.keeper import ServiceError
+from loadtests.reporting import results, tables
+from loadtests.running import schedule
+from loadtests.running.measuring import Row, ViewError, leave_last_core, load_generator, measure
+from loadtests.running.selection import choose
+from project import limits, services, signals
 from project.output import OutputError
+from project.services import schema
+from project.services.service import ServiceError
 
 RECORDED = (*SHAPE, "quick", "null", "pin", "deployment", "users", "round_trip", "rate")
 REFUTED, UNDECIDED = 1, 3  # with --check

@@ -6,10 +6,11 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 import comparisons.pairs  # noqa: F401  what is declared wrongly is refused before anything starts
-from loadtests import servers
 from loadtests.arguments import add_shape, bad, known, reshape, within
-from project import ports, schema, services, signals
+from loadtests.running import servers
+from project import ports, services, signals
 from project.deployments import DEPLOYMENTS
+from project.services import schema
 
 
 class Command(BaseCommand):

@@ -1,0 +1,65 @@
+"""The servers' connections to PostgreSQL, counted in pg_stat_activity."""
+
+import select
+import time
+
+import psycopg
+from psycopg.pq import ExecStatus
+
+from project.services.service import ServiceError
+
+ABSENCE_LIMIT = 5  # seconds that a PostgreSQL that restarts may be away
+SILENCE_LIMIT = 60  # seconds that one that has stopped may keep us waiting
+TICK, MAX_TICK = 0.05, 0.2  # seconds, and on a busy machine
+
+COUNT = b"SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
+
+
+class Backends:
+    """Counts over a connection of its own, which is made anew after PostgreSQL was away."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection = psycopg.connect(url, autocommit=True)
+
+    def count(self, application_name: str) -> tuple[int, float]:
+        """How many, and the seconds for which PostgreSQL was silent before it told.
+
+        Raises psycopg.OperationalError when it goes away, and until `wait_for_it`; ServiceError if
+        it is silent for too long. They are counted in ticks, of MAX_TICK at most, so that a stop of
+        this process itself is none of them.
+        """
+        silence = 0.0
+        libpq = self._connection.pgconn
+        libpq.send_query_params(COUNT, [application_name.encode()])
+        while libpq.is_busy():
+            asked = time.monotonic()
+            if select.select([libpq.socket], [], [], TICK)[0]:
+                libpq.consume_input()
+                continue
+            silence += min(time.monotonic() - asked, MAX_TICK)
+            if silence > SILENCE_LIMIT:
+                raise ServiceError(f"PostgreSQL has said nothing for {SILENCE_LIMIT} s")
+        result = libpq.get_result()
+        if not result or result.status != ExecStatus.TUPLES_OK:
+            message = libpq.get_error_message()
+            self._connection.close()  # what it still has to say would hinder every later count
+            raise psycopg.OperationalError(message)
+        while libpq.get_result():  # up to None, which ends the answer
+            pass
+        return int(result.get_value(0, 0) or 0), silence
+
+    def wait_for_it(self) -> None:
+        """Returns once PostgreSQL answers again. Raises ServiceError if it does not."""
+        patience = time.monotonic() + ABSENCE_LIMIT
+        while self._connection.broken or self._connection.closed:
+            try:
+                self._connection = psycopg.connect(self._url, autocommit=True)
+            except psycopg.OperationalError as error:
+                if time.monotonic() > patience:
+                    reason = str(error).splitlines()[0]
+                    raise ServiceError(f"PostgreSQL went away: {reason}") from None
+                time.sleep(0.1)
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,173 @@
+"""What a run of `compare` measures: the comparisons asked for, their load, and their rows."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from comparisons.loading import why_unknown
+from comparisons.pairs import COMPARISONS
+from comparisons.registry import Comparison, Expectation, Metric, Variant
+from loadtests.arguments import bad, known, reshape
+from loadtests.judging.rounds import AGAIN
+from loadtests.running.measuring import Row
+from project.deployments import DEPLOYMENTS
+
+MOST_QUICKLY = 100  # users of a quick run: a thousand take seconds to come
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to measure, and a line for each thing that was asked for and can't be measured."""
+
+    rows: list[tuple[Comparison, list[Row]]]
+    left_out: list[str]
+
+
+def choose(options: dict[str, Any]) -> Choice:
+    """The comparisons with the load that was asked for, and their rows. CommandError if none."""
+    slugs = [_known_slug(slug) for slug in options["slugs"]]
+    names = [known(name, DEPLOYMENTS, "deployment") for name in options["deployment"]]
+    found, left_out = [], []
+    for slug in dict.fromkeys(slugs or COMPARISONS):
+        comparison = with_load(COMPARISONS[slug], options)
+        if options["rate"] and comparison.waiting:
+            left_out.append(f"{slug} is left out: its requests only wait, which needs no --rate")
+            continue
+        if options["quick"] and options["users"] is None:
+            if all(users > MOST_QUICKLY for users, _ in comparison.cases):
+                why = f"a quick run has at most {MOST_QUICKLY} users (or as many as --users says)"
+                left_out.append(f"{slug} is left out: {why}")
+                continue
+            comparison = without_crowds(comparison)
+        if options["null"]:
+            comparison = against_itself(comparison)
+        rows = rows_of(comparison, names, options["rate"])
+        reasons = [
+            f"{slug}/{variant.name} is left out: {why}"
+            for name in names
+            for variant in comparison.variants
+            if is_for(variant, name) and (why := why_unfit(variant, name))
+        ]
+        if rows:
+            found.append((comparison, rows))
+        elif not reasons:
+            reasons = [f"{slug} is left out: it has no variant for {' or '.join(names)}"]
+        left_out += reasons
+    if not found:
+        raise bad(f"nothing to measure: {'; '.join(left_out)}")
+    shaped = reshape({row.deployment for _, rows in found for row in rows}, options)
+    return Choice(
+        [
+            (comparison, [replace(row, deployment=shaped[row.deployment]) for row in rows])
+            for comparison, rows in found
+        ],
+        left_out,
+    )
+
+
+def _known_slug(slug: str) -> str:
+    if slug not in COMPARISONS and (why := why_unknown(slug)):
+        raise bad(why)
+    return known(slug, COMPARISONS, "comparison")
+
+
+def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
+    """The comparison under the load of the options. Its expectations speak of the new one then."""
+    users, trip = options["users"], options["round_trip"]
+    if users is None and trip is None:
+        return comparison
+    expectations = [
+        replace(
+            expectation,
+            users=expectation.users if users is None else None,
+            round_trip=expectation.round_trip if trip is None else None,
+        )
+        for expectation in comparison.expectations
+    ]
+    return replace(
+        comparison,
+        users=comparison.users if users is None else users,
+        round_trip=comparison.round_trip if trip is None else trip,
+        expectations=list(dict.fromkeys(expectations)),
+    )
+
+
+def without_crowds(comparison: Comparison) -> Comparison:
+    """The comparison without its cases of more than MOST_QUICKLY users."""
+    users = {users for users, _ in comparison.cases}
+    return replace(
+        comparison,
+        users=tuple(sorted(count for count in users if count <= MOST_QUICKLY)),
+        expectations=[
+            expectation
+            for expectation in comparison.expectations
+            if comparison.case(expectation)[0] <= MOST_QUICKLY
+        ],
+    )
+
+
+def against_itself(comparison: Comparison) -> Comparison:
+    """The A/A comparison: every variant under two names, expected to differ by less than 5 %.
+
+    In throughput; where requests only wait, in memory.
+
+    What comes out refuted is a false alarm: both names are the same view on the same deployment.
+    """
+    metric: Metric = "memory" if comparison.waiting else "throughput"
+    again = [replace(variant, name=variant.name + AGAIN) for variant in comparison.variants]
+    expectations = [
+        Expectation(variant.name + AGAIN, metric, of=variant.name, between=(0.95, 1.05))
+        for variant in comparison.variants
+    ]
+    return replace(
+        comparison,
+        users=comparison.cases[0][0],
+        round_trip=comparison.cases[0][1],
+        variants=[*comparison.variants, *again],
+        expectations=expectations,
+    )
+
+
+def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> list[Row]:
+    """A row per case, variant and deployment: the variant's own, or those of its interface.
+
+    Of several cases, a variant is measured in those in which something is expected of it.
+    """
+    needed = {
+        (name, case)
+        for expectation in comparison.expectations
+        for name in (expectation.variant, expectation.of)
+        for case in [comparison.case(expectation)]
+    }
+    everywhere = len(comparison.cases) == 1
+    return [
+        Row(
+            variant,
+            DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database),
+            users,
+            round_trip,
+            route=variant.name.removesuffix(AGAIN),
+            rate=rate,
+            waiting=comparison.waiting(users) if comparison.waiting and not rate else None,
+        )
+        for users, round_trip in comparison.cases
+        for variant in comparison.variants
+        if everywhere or (variant.name, (users, round_trip)) in needed
+        for name in dict.fromkeys(names or [variant.deployment])
+        if is_for(variant, name) and not why_unfit(variant, name)
+    ]
+
+
+def is_for(variant: Variant, name: str) -> bool:
+    """Whether the deployment has the interface of the variant's own."""
+    return DEPLOYMENTS[name].interface == DEPLOYMENTS[variant.deployment].interface
+
+
+def why_unfit(variant: Variant, name: str) -> str:
+    """Why the deployment can't have the shape that the variant declares; nothing if it can."""
+    try:
+        DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database)
+    except ValueError as error:
+        shape = {"processes": variant.workers, "threads": variant.threads}
+        declared = " and ".join(f"{count} {what}" for what, count in shape.items() if count)
+        return f"it declares {declared}, and {error}"
+    return ""

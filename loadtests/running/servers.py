@@ -1,0 +1,234 @@
+"""Real servers: start a deployment, wait until it answers, see what it uses, stop all of it."""
+
+import os
+import secrets
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+
+import psutil
+
+from project import signals
+from project.deployments import Deployment
+from project.environment import child_environ
+from project.middleware import HEADER
+from project.ports import free_port
+from project.processes import BASE_DIR, dying_with_parent
+from project.reasons import reason
+from project.services.service import ServiceError
+
+LONGEST_START = 30  # seconds
+LONGEST_STOP = 10  # seconds
+MAX_TMPDIR = 60  # bytes: a socket's path may have 107, and multiprocessing adds 32 to ours
+
+# Opens addresses of this machine: urllib's own opener would ask the proxy of the environment.
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class ServerError(ServiceError):
+    """A server that does not start; str() is one line for the terminal."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A deployment that runs. name: what its responses say in X-Deployment."""
+
+    deployment: Deployment
+    port: int
+    nonce: str
+    process: subprocess.Popen[bytes]
+    log: Path | None
+    environ: Mapping[str, str] = field(repr=False)  # it holds passwords
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.deployment.name} {self.nonce}"
+
+    def death(self) -> str | None:
+        """How it died, or None while it lives."""
+        status = self.process.poll()
+        if status is None:
+            return None
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        return f"{self.deployment.name} died ({how})"
+
+
+@contextmanager
+def temporary_folder() -> Iterator[str]:
+    """For the TMPDIR of servers, which leave files there when a signal ends them.
+
+    Its path is short, as must be those of the sockets in it.
+    """
+    place = None if len(tempfile.gettempdir()) <= MAX_TMPDIR else "/tmp"
+    folder = TemporaryDirectory(prefix="s-", dir=place, ignore_cleanup_errors=True)
+    try:
+        yield folder.name
+    finally:
+        with signals.held():
+            folder.cleanup()
+
+
+@contextmanager
+def serving(
+    deployments: Sequence[Deployment], environs: Sequence[Mapping[str, str]] | None = None
+) -> Iterator[list[Running]]:
+    """These deployments, up and answering on free ports; all gone after the block.
+
+    environs: what the environment of each adds to `child_environ`.
+    """
+    started: list[Running] = []
+    with temporary_folder() as folder:
+        try:
+            for number, deployment in enumerate(deployments):
+                environ = dict(environs[number] if environs else {}) | {"TMPDIR": folder}
+                with signals.held():
+                    server = start(deployment, environ, log=Path(folder, f"{number}.log"))
+                    started.append(server)
+            for server in started:
+                wait_until_ready(server)
+            yield started
+        finally:
+            with signals.held():
+                stop(started)
+
+
+def restart(servers: list[Running], index: int) -> Running:
+    """Another start of the server at this index, which died; what is left of it is ended first."""
+    dead = servers[index]
+    with signals.held():
+        stop([dead])
+        servers[index] = start(dead.deployment, dead.environ, log=dead.log)
+    wait_until_ready(servers[index])
+    return servers[index]
+
+
+def start(
+    deployment: Deployment,
+    environ: Mapping[str, str] = MappingProxyType({}),
+    *,
+    port: int | None = None,
+    log: Path | None = None,
+) -> Running:
+    """A server process in a session and process group of its own; its output in `log` or here."""
+    port, nonce = port or free_port(), secrets.token_hex(4)
+    output = open(log, "wb") if log else None  # noqa: SIM115  closed below
+    process = subprocess.Popen(
+        dying_with_parent(deployment.argv(port)),
+        cwd=BASE_DIR,
+        env={
+            **child_environ(),
+            "SECRET_KEY": secrets.token_urlsafe(50),  # one for all its processes
+            **environ,
+            "DEPLOYMENT": deployment.name,
+            "DEPLOYMENT_NONCE": nonce,
+            "DATABASE_MODE": deployment.database,
+            "PYTHONUNBUFFERED": "1",
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT if output else None,
+        start_new_session=True,
+    )
+    if output:
+        output.close()
+    return Running(deployment, port, nonce, process, log, environ)
+
+
+def wait_until_ready(server: Running) -> None:
+    """Returns when the server itself, and no other at its port, answers."""
+    patience = time.monotonic() + LONGEST_START
+    while True:
+        last = time.monotonic() > patience  # once more: it may be we who stood still (Ctrl-Z)
+        if death := server.death():
+            raise ServerError(f"{death} at its start: {said(server.log)}")
+        with (
+            suppress(OSError),  # not yet listening, or an HTTP error of somebody else's
+            direct.open(f"{server.url}/bystander/", timeout=5) as response,
+        ):
+            if response.headers[HEADER] == server.name:
+                return
+        if last:
+            name, why = server.deployment.name, said(server.log)
+            raise ServerError(f"{name} does not answer in {LONGEST_START} s: {why}")
+        time.sleep(0.02)
+
+
+def stop(servers: Sequence[Running]) -> None:
+    """Ends the process groups: SIGTERM to all of them at once, SIGKILL to what is left of any."""
+    for server in servers:
+        _signal_group(server, signal.SIGTERM)
+    patience = time.monotonic() + LONGEST_STOP
+    for server in servers:
+        with suppress(subprocess.TimeoutExpired):
+            server.process.wait(max(0.1, patience - time.monotonic()))
+        _signal_group(server, signal.SIGKILL)
+        server.process.wait()
+
+
+def _signal_group(server: Running, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(server.process.pid, number)
+
+
+def said(log: Path | None) -> str:
+    """Why it ended, by its log; without one it has said so in the terminal."""
+    if not log:
+        return "see above"
+    return reason(log.read_text(errors="replace") if log.exists() else "")
+
+
+def last_exception(log: Path | None) -> str:
+    """The line that names the exception of the log's last traceback; nothing if it has none.
+
+    Lines of an exception group's members begin as that of the traceback does.
+    """
+    said = log.read_text(errors="replace") if log and log.exists() else ""
+    before, found, after = said.rpartition("Traceback (most recent call last):\n")
+    if not found:
+        return ""
+    margin = before.rpartition("\n")[2]
+    lines = (line.removeprefix(margin) for line in after.splitlines())
+    return next((line for line in lines if line.strip() and not line.startswith(" ")), "")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of a process tree, now. memory_mb: PSS where the kernel tells it, else RSS."""
+
+    processes: int
+    threads: int
+    cpu_seconds: float
+    memory_mb: float
+
+
+def usage(server: Running) -> Usage:
+    """What the server's process tree uses; zeros once it is dead."""
+    processes, threads, cpu, memory = 0, 0, 0.0, 0.0
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(server.process.pid)
+        for process in (root, *root.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess), process.oneshot():
+                times = process.cpu_times()
+                # Children that have ended count for who has waited for them.
+                cpu += times.user + times.system + times.children_user + times.children_system
+                threads += process.num_threads()
+                memory += _memory(process)
+                processes += 1
+    return Usage(processes, threads, cpu, memory / 1e6)
+
+
+def _memory(process: psutil.Process) -> float:
+    full = process.memory_full_info()
+    return float(getattr(full, "pss", 0) or full.rss)

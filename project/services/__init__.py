@@ -1,0 +1,10 @@
+"""PostgreSQL, Valkey, the upstream and the CPU service: started once, shared, stopped by the last.
+
+`declared` says what there is; a command uses it through the names below; each service has a keeper,
+a process of its own. Nothing here knows Django.
+"""
+
+from project.services.declared import SERVICES
+from project.services.sharing import CHECKED, check, check_form, running, started_by_others
+
+__all__ = ["CHECKED", "SERVICES", "check", "check_form", "running", "started_by_others"]

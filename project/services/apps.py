@@ -1,0 +1,28 @@
+"""Services that are ASGI apps of ours: the upstream, the CPU service."""
+
+import contextlib
+import http.client
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from project.services.service import CONNECT_LIMIT
+
+
+def prepare(app: str, _folder: Path, port: int) -> tuple[list[str], str]:
+    """An ASGI app of ours, such as comparisons.upstream:app."""
+    options = (
+        f"--host 127.0.0.1 --port {port} --loop uvloop --http httptools "
+        "--no-access-log --log-level warning --timeout-graceful-shutdown 1"
+    )
+    command = [sys.executable, "-m", "uvicorn", app, *options.split()]
+    return command, f"http://127.0.0.1:{port}"
+
+
+def check(path: str, url: str) -> None:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=CONNECT_LIMIT)) as link:
+        link.request("GET", parts.path.rstrip("/") + path)
+        if (status := link.getresponse().status) != 200:
+            raise ValueError(f"{path} answers with status {status}")

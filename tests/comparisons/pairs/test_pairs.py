@@ -1,0 +1,71 @@
+"""Every variant on every deployment: real servers, a real PostgreSQL, one table."""
+
+import urllib.error
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+
+import pytest
+
+from comparisons.pairs import COMPARISONS
+from loadtests.running import servers
+from project.deployments import DEPLOYMENTS
+from project.middleware import HEADER
+from tests.plugin import accounts_alone
+
+VARIANTS = [(slug, v.name) for slug, comparison in COMPARISONS.items() for v in comparison.variants]
+
+
+@pytest.fixture(scope="module")
+def running():
+    with servers.serving(list(DEPLOYMENTS.values())) as started:
+        yield {server.deployment.name: server for server in started}
+
+
+def get(server, path):
+    with servers.direct.open(f"{server.url}{path}", timeout=30) as response:
+        return response.status, response.headers, response.read()
+
+
+@pytest.fixture(scope="module")
+def answers(running):
+    """What every variant answers under every deployment: {(slug, variant, deployment): answer}."""
+
+    def ask(slug, variant, deployment):
+        try:
+            return get(running[deployment], f"/{slug}/{variant}/")
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers, error.read()
+        except OSError as error:  # it hangs, or hangs up: the others are asked all the same
+            return 0, {}, repr(error)
+
+    def ask_all(slug):
+        """One after another: they may share what has a limit."""
+        names = [variant.name for variant in COMPARISONS[slug].variants]
+        with accounts_alone() if slug == "transactions" else nullcontext():
+            return {(slug, name, at): ask(slug, name, at) for name in names for at in running}
+
+    with ThreadPoolExecutor(8) as threads:
+        return {
+            key: answer
+            for found in threads.map(ask_all, COMPARISONS)
+            for key, answer in found.items()
+        }
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+@pytest.mark.parametrize(("slug", "variant"), VARIANTS)
+def test_every_variant_answers_alike_under_every_deployment(
+    slug, variant, deployment, running, answers
+):
+    comparison = COMPARISONS[slug]
+    declared = next(v for v in comparison.variants if v.name == variant)
+    status, headers, body = answers[slug, variant, deployment]
+    assert status, body
+    assert headers[HEADER] == running[deployment].name
+    if declared.may_fail and declared.pitfall and status == 503:  # its lesson; it says why
+        assert body
+        return
+    first = comparison.variants[0]
+    expected = answers[slug, first.name, first.deployment][2]
+    assert (status, body) == (200, expected), running[deployment].log.read_text()
+    assert body

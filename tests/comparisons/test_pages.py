@@ -1,0 +1,519 @@
+"""The pages: their structure with Django's test client, and one look with a real browser."""
+
+import asyncio
+import copy
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from html import unescape
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.http import HttpRequest
+from django.test import Client
+from django.utils.html import strip_tags
+from playwright.sync_api import Browser, sync_playwright
+
+from comparisons.pages import views as pages
+from comparisons.pairs import COMPARISONS, GROUPS, cpu_bound
+from comparisons.registry import Comparison, Variant
+from project.wsgi import application
+
+CHROMIUM_OPTIONS = (
+    *("--no-sandbox", "--headless=new", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-first-run"),
+)
+WIDTHS = (390, 1280)
+
+MEASUREMENT = {
+    "comparison": "cpu-bound",
+    "variant": "async_blocking",
+    "deployment": "asgi-uvicorn",
+    "users": 4,
+    "rounds": 5,
+    "requests": 400,
+    "failures": 0,
+    "throughput": {"mean": 47.04, "low": 46.5, "high": 47.52},
+    "latency_ms": {"p50": 85.1, "p95": 90.0, "p99": 1234.5, "max": 2000.0},
+    "bystander_ms": {"p50": 40.0, "p99": 98.76, "max": 120.0},
+    "server": {
+        "processes": 1,
+        "threads": 20,
+        "cpu_seconds": 1.0,
+        "rss_mb": 50.0,
+        "db_connections": 7,
+    },
+    "ceiling": 50.0,
+    "load_generator_cpu": 0.2,
+    "valid": True,
+    "invalid_because": [],
+}
+VERDICT = {
+    "comparison": "cpu-bound",
+    "expectation": "async_blocking bystander of work at least 1",
+    "verdict": "holds",
+    "measured": 2.345,
+    "low": 2.1,
+    "high": 2.6,
+    "because": "5 rounds",
+}
+RESULT = {
+    "schema": 1,
+    "started": "2026-11-22T21:30:05Z",
+    "finished": "2026-11-22T21:35:00Z",
+    "environment": {
+        "python": "3.13.9",
+        "django": "6.1.3",
+        "cpu_model": "Abacus 9000",
+        "cpu_count": 64,
+    },
+    "measurements": [MEASUREMENT],
+    "verdicts": [VERDICT],
+}
+
+Save = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def results(settings: LazySettings, tmp_path: Path) -> Path:
+    settings.RESULTS_DIR = tmp_path
+    return tmp_path
+
+
+@pytest.fixture
+def save(results: Path) -> Save:
+    """Writes a result file: RESULT, but for the measurement, the verdict and the keys given."""
+
+    def save(
+        name: str = "2026-11-22T21-30-05Z.json",
+        measurement: dict[str, Any] | None = None,
+        verdict: dict[str, Any] | None = None,
+        **keys: Any,
+    ) -> None:
+        result = copy.deepcopy(RESULT) | {
+            "measurements": [MEASUREMENT | (measurement or {})],
+            "verdicts": [VERDICT | (verdict or {})],
+        }
+        (results / name).write_text(json.dumps(result | keys))
+
+    return save
+
+
+def html_of(client: Client, url: str) -> str:
+    response = client.get(url)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def text_of(client: Client, url: str) -> str:
+    """What a reader sees, with single spaces."""
+    return " ".join(unescape(strip_tags(html_of(client, url))).split())
+
+
+# --- The index
+
+
+def test_index_lists_groups_and_titles_in_reading_order(client: Client) -> None:
+    headings = re.findall(r"<h[23][^>]*>(.*?)</h", html_of(client, "/"))
+    expected = [
+        heading
+        for group, modules in GROUPS.items()
+        for heading in (group, *(module.comparison.title for module in modules))
+    ]
+    assert [unescape(strip_tags(heading)) for heading in headings] == ["Results shown", *expected]
+
+
+@pytest.mark.parametrize("slug", COMPARISONS)
+def test_index_links_a_comparison_and_names_its_variants(client: Client, slug: str) -> None:
+    html = html_of(client, "/")
+    entry = html[html.index(f'href="/{slug}/"') :]
+    entry = entry[: entry.index('<div class="outcome">')]
+    named = re.findall(r"<li[^>]*><code>(\w+)</code>(.*?)</li>", entry, re.DOTALL)
+    assert [(name, "pitfall" in mark) for name, mark in named] == [
+        (variant.name, variant.pitfall) for variant in COMPARISONS[slug].variants
+    ]
+
+
+def test_index_without_results_says_how_to_get_them(client: Client) -> None:
+    assert "None yet. python manage.py compare --quick" in text_of(client, "/")
+
+
+def test_index_names_the_run_and_its_machine(client: Client, save: Save) -> None:
+    save()
+    text = text_of(client, "/")
+    assert "22 November 2026, 21:30 UTC on Abacus 9000 (64 CPUs), Python 3.13.9, Django" in text
+    assert "File: 2026-11-22T21-30-05Z.json" in text
+
+
+def test_index_counts_verdicts(client: Client, save: Save) -> None:
+    words = ("holds", "holds", "refuted", "inconclusive", "invalid")
+    save(verdicts=[VERDICT | {"verdict": word} for word in words])
+    assert "✓ 2 held ✗ 1 refuted ? 1 inconclusive – 1 invalid" in text_of(client, "/")
+
+
+def test_index_tells_measured_without_verdicts_from_not_measured(
+    client: Client, save: Save
+) -> None:
+    save(verdicts=[])
+    text = text_of(client, "/")
+    assert text.count("Measured, no verdicts") == 1
+    assert text.count("Not measured yet") == len(COMPARISONS) - 1
+
+
+def test_index_names_the_older_file_where_the_newest_has_no_result(
+    client: Client, save: Save
+) -> None:
+    save("2026-11-22T21-30-05Z.json", {"comparison": "blocking-call"}, verdicts=[])
+    save("2026-11-20T21-30-05Z.json", started="2026-11-20T21:30:05Z")
+    text = text_of(client, "/")
+    assert "File: 2026-11-22T21-30-05Z.json" in text
+    assert text.count("from 2026-11-20T21-30-05Z.json") == 1
+
+
+# --- A comparison's page: the pair
+
+
+@pytest.mark.parametrize("slug", COMPARISONS)
+def test_page_shows_lesson_and_every_view_with_its_place(client: Client, slug: str) -> None:
+    comparison = COMPARISONS[slug]
+    html = html_of(client, f"/{slug}/")
+    assert re.findall(r"<dt>(\w+)</dt>", html) == ["Claim", "Blocks", "Instead"]
+    lines = Path(comparison.module.__file__).read_text().splitlines()
+    for variant in comparison.variants:
+        card = html[html.index(f'id="{variant.name}"') :]
+        card = card[: card.index("</article>")]
+        assert variant.deployment in card
+        assert ("pitfall-mark" in card) == variant.pitfall
+        assert f'href="/{slug}/{variant.name}/"' in card
+        assert f'data-url="/{slug}/{variant.name}/"' in card
+        path, number = re.findall(r"(comparisons/\S+\.py):(\d+)", card)[0]
+        assert comparison.module.__file__.endswith(path)
+        assert f"def {variant.view.__name__}(request: HttpRequest) -> " in lines[int(number) - 1]
+
+
+def test_page_shows_the_source_as_it_is_in_the_file(client: Client) -> None:
+    source = (
+        "async def async_blocking(request: HttpRequest) -> JsonResponse:\n"
+        '    return JsonResponse({"fib": fib(N)})'
+    )
+    assert source in unescape(strip_tags(html_of(client, "/cpu-bound/")))
+
+
+def test_page_makes_the_line_of_the_pitfall_stand_out(client: Client) -> None:
+    marked = re.findall(r'<span class="hll">(.*?)\n</span>', html_of(client, "/cpu-bound/"))
+    assert len(marked) == 1
+    assert "# pitfall" in marked[0]
+
+
+def test_shared_source_is_what_is_neither_import_nor_view_nor_declaration() -> None:
+    shared = pages._shared_source(cpu_bound.comparison)
+    assert re.findall(r"^\w.*", shared, re.MULTILINE) == ["N = 26", "def fib(n: int) -> int:"]
+
+
+def test_variants_of_one_view_refer_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "reverse", lambda name: f"/{name}/")
+    one = Variant(cpu_bound.sync, "asgi-uvicorn", name="one")
+    two = Variant(cpu_bound.sync, "asgi-uvicorn", name="two", workers=2)
+    shown = pages._views(Comparison(users=1, variants=[one, two], expectations=[]))
+    assert [view.same_as for view in shown] == [None, "one"]
+    assert shown[1].served_by == "uvicorn, one process; 2 processes"
+
+
+def test_backticks_become_code_and_html_stays_text() -> None:
+    assert pages._prose("the `a < b` & so") == "The <code>a &lt; b</code> &amp; so"
+
+
+def test_pages_lead_from_the_first_comparison_to_the_last_and_back(client: Client) -> None:
+    slugs = list(COMPARISONS)
+    for rel, order in (("next", slugs), ("prev", slugs[::-1])):
+        found, url = [order[0]], f"/{order[0]}/"
+        while link := re.search(rf'rel="{rel}" href="/([\w-]+)/"', html_of(client, url)):
+            found.append(link[1])
+            url = f"/{link[1]}/"
+        assert found == order
+
+
+def test_unknown_comparison_is_not_found(client: Client) -> None:
+    response = client.get("/no-such-thing/")
+    assert response.status_code == 404
+    assert "No such page" in response.content.decode()
+
+
+# --- A comparison's page: the result
+
+
+def test_page_without_result_names_the_command_that_makes_one(client: Client) -> None:
+    assert "Not measured yet: python manage.py compare cpu-bound" in text_of(client, "/cpu-bound/")
+
+
+def test_page_shows_a_measurement_as_a_row(client: Client, save: Save) -> None:
+    save()
+    text = text_of(client, "/cpu-bound/")
+    assert "4 users, 5 rounds" in text
+    figures = "1 × 20 47.0 46.5 to 47.5 94 % 85.1 1,234 98.8 7"
+    assert f"async_blocking ⚠\ufe0e pitfall asgi-uvicorn {figures}" in text
+
+
+def test_shape_is_the_one_asked_for_where_the_file_has_it(client: Client, save: Save) -> None:
+    save(measurement={"workers": 3, "worker_threads": 0})
+    assert "asgi-uvicorn 3 × ∞ 47.0" in text_of(client, "/cpu-bound/")
+
+
+def test_rows_state_their_load_where_it_differs(client: Client, save: Save) -> None:
+    save(measurements=[MEASUREMENT, MEASUREMENT | {"users": 1000, "round_trip": 5}])
+    text = text_of(client, "/cpu-bound/")
+    assert "asgi-uvicorn 4 users 1 × 20" in text
+    assert "asgi-uvicorn 1,000 users, 5 ms round trip 1 × 20" in text
+
+
+@pytest.mark.parametrize(
+    ("rounds", "said"), [([1, 1], "1 round;"), ([4, 4], "4 rounds;"), ([4, 8], "4 to 8 rounds;")]
+)
+def test_page_counts_rounds_in_good_english(
+    client: Client, save: Save, rounds: list[int], said: str
+) -> None:
+    save(measurements=[MEASUREMENT | {"rounds": number} for number in rounds])
+    assert f"4 users, {said}" in text_of(client, "/cpu-bound/")
+
+
+def test_invalid_measurement_says_why(client: Client, save: Save) -> None:
+    save(
+        measurement={
+            "throughput": {"mean": None, "low": None, "high": None},
+            "latency_ms": None,
+            "ceiling": None,
+            "valid": False,
+            "invalid_because": ["the server died", "3 answers had another body"],
+        }
+    )
+    text = text_of(client, "/cpu-bound/")
+    assert "1 × 20 – no interval – – – 98.8 7" in text
+    assert "– invalid the server died; 3 answers had another body" in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "line"),
+    [
+        ({}, "✓ holds {} measured 2.35× (2.10 to 2.60) 5 rounds"),
+        ({"verdict": "refuted"}, "✗ refuted {} measured 2.35× (2.10 to 2.60) 5 rounds"),
+        (
+            {"verdict": "inconclusive", "high": None},
+            "? inconclusive {} measured 2.35× (no interval) 5 rounds",
+        ),
+        (
+            {"verdict": "invalid", "measured": None, "low": None, "high": None, "because": "died"},
+            "– invalid {} died",
+        ),
+        (
+            {"expectation": "sync threads at most 30", "measured": 22, "low": 21, "high": 23},
+            "✓ holds {} measured 22.0 (21.0 to 23.0) 5 rounds",  # a value, and no ratio
+        ),
+    ],
+)
+def test_verdict_is_a_line(client: Client, save: Save, verdict: dict[str, Any], line: str) -> None:
+    save(verdict=verdict)
+    expectation = (VERDICT | verdict)["expectation"]
+    assert line.format(expectation) in text_of(client, "/cpu-bound/")
+
+
+def test_what_a_result_file_says_is_text_and_no_markup(client: Client, save: Save) -> None:
+    bad = "<script>alert(1)</script>"
+    save(
+        measurement={"variant": bad, "valid": False, "invalid_because": [bad]},
+        verdict={"because": bad, "expectation": bad},
+        environment=RESULT["environment"] | {"cpu_model": bad},
+    )
+    for url in ("/", "/cpu-bound/"):
+        assert bad not in html_of(client, url)
+
+
+# --- Which file
+
+
+def shown_file(client: Client) -> str:
+    return re.findall(r"File: (\S+)", text_of(client, "/cpu-bound/"))[0]
+
+
+def test_newest_file_is_shown_then_one_of_another_name_then_the_reference(
+    client: Client, save: Save, results: Path
+) -> None:
+    names = ["2026-11-22T21-30-05Z.json", "2025-01-01T00-00-00Z.json", "mine.json"]
+    for name in (*names, "reference.json"):
+        save(name)
+    for name in (*names, "reference.json"):
+        assert shown_file(client) == name
+        (results / name).unlink()
+
+
+def test_run_without_this_comparison_is_passed_over(client: Client, save: Save) -> None:
+    save("2026-11-23T00-00-00Z.json", {"comparison": "blocking-call"})
+    save("2026-11-22T00-00-00Z.json")
+    assert shown_file(client) == "2026-11-22T00-00-00Z.json"
+
+
+def test_file_of_a_run_that_has_measured_nothing_yet_is_passed_over(
+    client: Client, save: Save, results: Path
+) -> None:
+    save()
+    (results / "2026-11-23T00-00-00Z.json").touch()
+    assert shown_file(client) == "2026-11-22T21-30-05Z.json"
+    assert "Skipped" not in text_of(client, "/cpu-bound/")
+
+
+def test_where_requests_only_wait_threads_and_memory_are_shown_and_no_rate(
+    client: Client, save: Save
+) -> None:
+    server = MEASUREMENT["server"] | {"threads": 1002, "rss_mb": 95.0, "idle_mb": 57.0}
+    save(measurement={"waiting": True, "users": 1000, "server": server})
+    text = text_of(client, "/cpu-bound/")
+    assert "kB a request" in text
+    assert "1,002 38.0" in text
+    assert "Requests/s" not in text
+
+
+def test_run_of_variants_against_themselves_is_no_result(client: Client, save: Save) -> None:
+    save("2026-11-23T00-00-00Z.json", options={"null": True})
+    save()
+    assert shown_file(client) == "2026-11-22T21-30-05Z.json"
+
+
+def without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in RESULT.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "null",
+        '"text"',
+        "\0",
+        "[" * 100_000,
+        json.dumps(RESULT | {"schema": 2}),
+        *(json.dumps(without(key)) for key in ("schema", "environment", "measurements")),
+        json.dumps(RESULT | {"started": 5}),
+        json.dumps(RESULT | {"started": "yesterday"}),
+        json.dumps(RESULT | {"environment": []}),
+        json.dumps(RESULT | {"options": 3}),
+        json.dumps(RESULT | {"measurements": None}),
+        json.dumps(RESULT | {"measurements": ["x"]}),
+        json.dumps(RESULT | {"measurements": [MEASUREMENT | {"comparison": ["cpu-bound"]}]}),
+        json.dumps(RESULT | {"measurements": [MEASUREMENT | {"throughput": {"mean": 1}}]}),
+        json.dumps(RESULT | {"measurements": [MEASUREMENT | {"ceiling": "high"}]}),
+        json.dumps(RESULT | {"measurements": [MEASUREMENT | {"ceiling": 10**400}]}),
+        json.dumps(RESULT | {"measurements": [MEASUREMENT | {"rounds": None}]}),
+        json.dumps(RESULT | {"measurements": [{"comparison": "cpu-bound"}]}),
+        json.dumps(RESULT | {"verdicts": [VERDICT | {"verdict": "maybe"}]}),
+        json.dumps(RESULT | {"verdicts": [VERDICT | {"verdict": []}]}),
+    ],
+    ids=lambda content: content[:40],
+)
+def test_broken_file_is_named_and_an_older_one_shown(
+    client: Client, save: Save, results: Path, content: str
+) -> None:
+    save()
+    (results / "2026-11-23T00-00-00Z.json").write_text(content)
+    assert shown_file(client) == "2026-11-22T21-30-05Z.json"
+    for url in ("/", "/cpu-bound/"):
+        assert "Skipped 2026-11-23T00-00-00Z.json: not a result file" in text_of(client, url)
+
+
+def test_unreadable_file_is_named(client: Client, save: Save, results: Path) -> None:
+    (results / "2026-11-23T00-00-00Z.json").mkdir()
+    assert "Skipped 2026-11-23T00-00-00Z.json" in text_of(client, "/")
+
+
+def test_missing_folder_is_no_result(client: Client, settings: LazySettings) -> None:
+    settings.RESULTS_DIR = settings.RESULTS_DIR / "nowhere"
+    assert "None yet" in text_of(client, "/")
+
+
+# --- Every page
+
+
+@pytest.mark.parametrize("url", ["/", *(f"/{slug}/" for slug in COMPARISONS)])
+def test_page_has_nothing_inline_and_nothing_from_elsewhere(client: Client, url: str) -> None:
+    assert client.get(url)["Content-Security-Policy"] == "default-src 'self'"
+    html = html_of(client, url)
+    assert not re.search(r"<style|\sstyle=|<script(?![^>]*\ssrc=)|\son\w+=|//\w", html)
+
+
+def test_everything_that_a_page_loads_is_served(client: Client) -> None:
+    loaded = re.findall(r'(?:src|href)="(/static/[^"]+)"', html_of(client, "/cpu-bound/"))
+    assert len(loaded) == 3  # icon, style sheet, script
+    for url in loaded:
+        response = client.get(url)
+        assert response.status_code == 200
+        response.close()
+
+
+def test_bystander_answers_alike_in_both_colours() -> None:
+    answer = pages.bystander(HttpRequest())
+    assert answer.content == asyncio.run(pages.async_bystander(HttpRequest())).content
+    assert json.loads(answer.content) == {"ok": True}
+
+
+# --- In a browser
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """The project served as runserver does it, from a thread of this process."""
+    server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
+    server.daemon_threads = True
+    server.set_app(application)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("width", WIDTHS)
+def test_browser_tries_a_view_and_shows_its_answer(
+    browser: Browser, address: str, save: Save, width: int
+) -> None:
+    save(measurement={"valid": False, "invalid_because": ["why " * 40]})
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+    page.goto(address)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("link", name=cpu_bound.comparison.title).click()
+    page.get_by_role("button", name="Try it: sync", exact=True).click()
+    answer = page.locator("#answer-sync")
+    answer.get_by_text("200 OK").wait_for()
+    shown = answer.inner_text()
+    assert re.search(r"Time\s+[\d.]+ ms", shown)
+    assert re.search(r"X-Deployment\s+\S", shown)
+    assert '{"fib": 121393}' in shown
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []
+
+
+@pytest.mark.needs("chromium")
+def test_browser_says_so_when_nothing_answers(browser: Browser, address: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{address}/cpu-bound/")
+    page.route("**/cpu-bound/sync/", lambda route: route.abort())
+    page.get_by_role("button", name="Try it: sync", exact=True).click()
+    page.locator("#answer-sync").get_by_text("No answer").wait_for()

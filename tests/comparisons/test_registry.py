@@ -1,0 +1,161 @@
+"""The registry and the pairs agree with each other, both ways."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from comparisons import pairs
+from comparisons.pairs import COMPARISONS
+from comparisons.registry import THEORY, Expectation, Variant, ceiling
+from loadtests.running import selection
+from project.deployments import DEPLOYMENTS
+
+EACH_COMPARISON = pytest.mark.parametrize("comparison", COMPARISONS.values(), ids=COMPARISONS)
+EACH_VARIANT = pytest.mark.parametrize(
+    ("comparison", "variant"),
+    [
+        (comparison, variant)
+        for comparison in COMPARISONS.values()
+        for variant in comparison.variants
+    ],
+    ids=[
+        f"{slug}/{v.name}" for slug, comparison in COMPARISONS.items() for v in comparison.variants
+    ],
+)
+
+
+def test_every_file_of_pairs_is_in_the_reading_order():
+    files = {path.stem.replace("_", "-") for path in Path(pairs.__file__).parent.glob("[!_]*.py")}
+    assert files == set(COMPARISONS)
+
+
+@EACH_COMPARISON
+def test_every_view_of_the_module_is_a_variant(comparison):
+    views = {
+        name
+        for name, function in inspect.getmembers(comparison.module, inspect.isfunction)
+        if "request" in inspect.signature(function).parameters
+    }
+    assert views == {variant.view.__name__ for variant in comparison.variants}
+
+
+@EACH_COMPARISON
+def test_the_docstring_has_a_title_a_claim_what_blocks_and_what_to_do(comparison):
+    assert comparison.title
+    assert list(comparison.lesson()) == ["Claim", "Blocks", "Instead"]
+
+
+@EACH_VARIANT
+def test_a_variants_name_says_its_colour(comparison, variant):
+    assert variant.name.split("_")[0] == ("async" if variant.is_async else "sync")
+
+
+# Their question is what happens where a view's colour is not at home.
+CROSSING = {"start-up", "shared-resource"}
+
+
+@EACH_VARIANT
+def test_a_variant_is_measured_on_a_deployment_of_its_colour(comparison, variant):
+    interface = DEPLOYMENTS[variant.deployment].interface
+    at_home = interface == ("asgi" if variant.is_async else "wsgi")
+    assert at_home or comparison.slug in CROSSING
+
+
+@EACH_COMPARISON
+def test_a_pitfall_is_never_the_only_async_variant(comparison):
+    pitfalls = [variant for variant in comparison.variants if variant.pitfall]
+    remedies = [v for v in comparison.variants if v.is_async and not v.pitfall]
+    assert remedies or not pitfalls
+
+
+@EACH_VARIANT
+def test_a_pitfall_is_marked_in_its_source(comparison, variant):
+    assert ("# pitfall" in inspect.getsource(variant.view)) == variant.pitfall
+
+
+@EACH_COMPARISON
+def test_every_expectation_speaks_of_the_comparisons_own_views(comparison):
+    names = {variant.name for variant in comparison.variants}
+    for expectation in comparison.expectations:
+        assert expectation.variant in names
+        assert expectation.of in {*names, *THEORY, None}
+
+
+@EACH_COMPARISON
+def test_every_pitfall_is_judged(comparison):
+    judged = {name for e in comparison.expectations for name in (e.variant, e.of)}
+    assert {v.name for v in comparison.variants if v.pitfall} <= judged
+
+
+@EACH_VARIANT
+def test_failures_of_who_may_fail_are_judged(comparison, variant):
+    """Nothing else speaks of them: they make none of its rounds invalid."""
+    about = [e for e in comparison.expectations if e.variant == variant.name]
+    failures = [e for e in about if e.metric == "failures"]
+    assert failures or not variant.may_fail
+    if variant.may_fail and variant.pitfall:
+        assert any(e.at_least for e in failures)
+
+
+def view(request):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("variant", "interface", "load", "requests_per_second"),
+    [
+        # Little's law: 10 users of 0.1 s each are 100 a second, if they all can wait at once.
+        (Variant(view, "", wait=0.1), "asgi", {"users": 10}, 100),
+        (Variant(view, "", wait=0.1), "wsgi", {"users": 10, "threads": 4}, 40),
+        (Variant(view, "", wait=0.1), "wsgi", {"users": 10, "threads": 4, "processes": 2}, 80),
+        (Variant(view, "", wait=0.1), "wsgi", {"users": 10, "threads": 0}, 100),
+        (Variant(view, "", wait=0.1, slots=1), "asgi", {"users": 10}, 10),
+        (Variant(view, "", wait=0.1, slots=1), "asgi", {"users": 10, "processes": 3}, 30),
+        # CPU work of 20 ms: 50 a second and core, and a process uses one.
+        (Variant(view, "", cpu=True), "wsgi", {"users": 10, "threads": 9, "work": 0.02}, 50),
+        (Variant(view, "", cpu=True), "asgi", {"users": 10, "processes": 4, "work": 0.02}, 100),
+        (Variant(view, ""), "asgi", {"users": 10}, None),
+    ],
+)
+def test_the_ceiling_is_littles_law_or_the_cores(variant, interface, load, requests_per_second):
+    load = {"processes": 1, "threads": 1, "cores": 2} | load
+    assert ceiling(variant, interface, **load) == pytest.approx(requests_per_second)
+
+
+@pytest.mark.parametrize("bounds", [{}, {"at_least": 1, "at_most": 2}])
+def test_an_expectation_has_exactly_one_kind_of_bound(bounds):
+    with pytest.raises(ValueError, match="one of"):
+        Expectation(view, "latency", of="wait", **bounds)
+
+
+def selected(**options):
+    """What a run with these options measures: {slug: (comparison, rows)}."""
+    defaults = {"slugs": [], "deployment": [], "users": None, "round_trip": None, "rate": None}
+    shape = {"workers": None, "threads": None, "database": None, "quick": False, "null": False}
+    return {c.slug: (c, rows) for c, rows in selection.choose(defaults | shape | options).rows}
+
+
+def test_a_quick_run_leaves_out_the_crowds_and_what_is_expected_of_them():
+    whole, quick = selected()["many-waiting"], selected(quick=True)["many-waiting"]
+    assert {row.users for row in whole[1]} == {10, 100, 1_000, 5_000}
+    assert {row.users for row in quick[1]} == {10, 100}
+    assert {e.users for e in quick[0].expectations} == {10, 100}
+
+
+def test_a_quick_run_has_every_other_row_of_a_whole_one():
+    whole, quick = selected(), selected(quick=True)
+    assert all(
+        quick[slug][1] == rows for slug, (_, rows) in whole.items() if slug != "many-waiting"
+    )
+
+
+def test_the_users_that_were_asked_for_are_no_crowd():
+    _, rows = selected(quick=True, users=2_000)["many-waiting"]
+    assert {row.users for row in rows} == {2_000}
+
+
+def test_a_bound_may_depend_on_the_load():
+    expectation = Expectation(view, "latency", of="wait", at_least=lambda users: users / 2)
+    assert expectation.bounds(10) == (5, None)
+    assert expectation.text(10) == "view latency of wait at least 5"

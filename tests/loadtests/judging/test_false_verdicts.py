@@ -1,0 +1,86 @@
+"""How often the whole procedure (looks, pairing, interval, verdict) is wrong, by simulation.
+
+The truth lies exactly on the threshold, so that both `holds` and `refuted` are false. A nominal
+95 % interval may be wrong that way in 5 % of 1,000 runs. The seed is fixed, chosen once.
+"""
+
+import numpy as np
+import pytest
+
+from loadtests.judging.intervals import paired_ratio
+from loadtests.judging.verdicts import judge
+from loadtests.running.schedule import FULL, QUICK
+
+RUNS = 1000
+VARIANTS = 4  # of which two are compared
+
+
+def independent(rng, rounds):
+    return rng.normal(0, 0.05, rounds)
+
+
+def drifting(rng, rounds):
+    """A machine that gets slower and slower: by 3 % a round, and noise."""
+    return -0.03 * np.arange(rounds) + rng.normal(0, 0.05, rounds)
+
+
+def correlated(rng, rounds):
+    """Disturbances that last for many rounds: an AR(1) process with a coefficient of 0.9."""
+    noise = rng.normal(0, 0.05, rounds)
+    for place in range(1, rounds):
+        noise[place] += 0.9 * noise[place - 1]
+    return noise
+
+
+def spiked(rng, rounds):
+    """One round in ten is three times as slow."""
+    return rng.normal(0, 0.05, rounds) - np.log(3) * (rng.random(rounds) < 0.1)
+
+
+def false_verdicts(noise, plan, runs=RUNS):
+    """Of so many comparisons of two equal variants against "at least 1", how many decide."""
+    rng = np.random.default_rng(5)
+    wrong = 0
+    for _ in range(runs):
+        speed = np.exp(noise(rng, VARIANTS * plan.looks[-1])).reshape(-1, VARIANTS)
+        # In a block, each variant takes its turn at random.
+        places = np.array([rng.permutation(VARIANTS)[:2] for _ in speed])
+        ours, theirs = (speed[np.arange(len(speed)), places[:, side]] for side in (0, 1))
+        for look in plan.looks:
+            interval = paired_ratio(ours[:look], theirs[:look], plan.confidence)
+            if judge(interval, 1, None) != "inconclusive":
+                wrong += 1
+                break
+    return wrong
+
+
+@pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
+@pytest.mark.parametrize("noise", [independent, drifting, correlated, spiked])
+def test_a_ratio_on_the_threshold_is_decided_in_five_runs_of_a_hundred_at_most(noise, plan):
+    assert false_verdicts(noise, plan) <= 0.05 * RUNS
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
+@pytest.mark.parametrize("noise", [independent, drifting, correlated, spiked])
+def test_false_verdicts_stay_within_chance_of_five_percent(noise, plan):
+    """So many runs that no seed decides: three standard deviations of the count are allowed."""
+    runs = 20 * RUNS
+    allowed = 0.05 * runs + 3 * (runs * 0.05 * 0.95) ** 0.5
+    assert false_verdicts(noise, plan, runs) <= allowed
+
+
+def test_looking_at_the_end_of_every_block_would_decide_falsely_more_often():
+    """What the fixed looks are for: the same intervals, looked at again and again."""
+    peeking = type("Peeking", (), {"looks": tuple(range(3, 13)), "confidence": 0.95})
+    assert false_verdicts(independent, peeking) > 0.1 * RUNS
+
+
+def test_a_real_difference_of_a_fifth_is_found_on_a_noisy_machine():
+    rng = np.random.default_rng(3)
+    found = 0
+    for _ in range(200):
+        noise = rng.normal(0, 0.03, (FULL.looks[-1], 2))
+        interval = paired_ratio(np.exp(noise[:, 0] + np.log(1.2)), np.exp(noise[:, 1]), 0.975)
+        found += judge(interval, 1.1, None) == "holds"
+    assert found > 150

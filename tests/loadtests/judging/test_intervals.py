@@ -1,0 +1,69 @@
+"""Statistics, against answers worked by hand, scipy's, and known distributions."""
+
+from math import inf
+
+import numpy as np
+import pytest
+from scipy.stats import mstats
+
+from loadtests.judging.intervals import geometric, paired_ratio, percentile, trimmed_mean
+
+
+def test_percentile_is_linear_between_neighbours():
+    assert percentile([1, 2, 3, 4], 50) == 2.5
+    assert percentile([10, 20], 99) == pytest.approx(19.9)
+
+
+def test_interval_of_four_values_is_students():
+    # mean 5, s = sqrt(20/3) = 2.582, s/sqrt(4) = 1.291, t(0.975, 3) = 3.1824: half-width 4.108
+    interval = trimmed_mean([2, 4, 6, 8], 0.95)
+    assert interval.mean == 5
+    assert interval.low == pytest.approx(5 - 4.108, abs=1e-3)
+    assert interval.high == pytest.approx(5 + 4.108, abs=1e-3)
+
+
+def test_interval_of_eleven_values_is_that_of_scipy():
+    values = [3.1, 4.1, 5.9, 2.6, 5.3, 5.8, 9.7, 9.3, 2.3, 84.6, 6.2]
+    low, high = mstats.trimmed_mean_ci(values, limits=(0.2, 0.2), alpha=0.05)
+    interval = trimmed_mean(values, 0.95)
+    assert (interval.low, interval.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_one_bad_round_in_six_moves_the_mean_of_the_others_not_at_all():
+    assert trimmed_mean([10, 10, 10, 10, 10, 1000], 0.95).mean == 10
+
+
+def test_one_value_has_no_interval():
+    assert trimmed_mean([7], 0.95).low == -inf
+    assert geometric([7], 0.95).high == inf
+
+
+def test_geometric_mean_of_a_ratio_and_its_inverse_is_one():
+    assert geometric([4, 0.25], 0.95).mean == pytest.approx(1)
+
+
+@pytest.mark.parametrize("bad", [0, -1, inf])
+def test_a_value_without_a_logarithm_makes_the_interval_unbounded(bad):
+    interval = geometric([1, 2, bad], 0.95)
+    assert (interval.low, interval.high) == (0, inf)
+
+
+def test_pairing_cancels_what_slows_a_whole_block():
+    slowness = [1, 10, 3, 7]
+    ratio = paired_ratio([6 * s for s in slowness], [2 * s for s in slowness], 0.95)
+    assert (ratio.low, ratio.mean, ratio.high) == pytest.approx((3, 3, 3))
+
+
+@pytest.mark.parametrize("rounds", [3, 4, 5, 8, 10])
+@pytest.mark.parametrize("tail", ["normal", "heavy"])
+def test_a_95_percent_interval_misses_at_most_one_time_in_twenty(rounds, tail):
+    rng = np.random.default_rng(rounds)
+    trials = 1000
+    noise = (
+        rng.normal(size=(trials, rounds))
+        if tail == "normal"
+        else rng.standard_t(2, (trials, rounds))
+    )
+    misses = sum(not i.low <= 0 <= i.high for i in (trimmed_mean(row, 0.95) for row in noise))
+    # 50 expected; binomial, sigma 6.9: 67 is two and a half of them above.
+    assert misses <= 67

@@ -1,0 +1,238 @@
+"""Verdicts from made-up rounds: which interval against which bounds, and which rounds count."""
+
+from dataclasses import replace
+
+import pytest
+
+from comparisons.pairs import blocking_call
+from comparisons.registry import Expectation
+from loadtests.judging.declared import Declared, Expected
+from loadtests.judging.intervals import Interval
+from loadtests.judging.rounds import METRICS, Round, Sample, Server, invalid_because, throughput
+from loadtests.judging.verdicts import agreed_digest, in_doubt, judge
+from loadtests.judging.verdicts import judged as judged_all
+from loadtests.judging.verdicts import verdict as verdict_of
+
+BODY = 1234
+
+
+def made_round(variant="async_native", block=1, rate=100.0, **changes):
+    """One second, from t=100 on, of evenly spaced answers of 50 ms, and a little before."""
+    every = 1 / rate
+    ends = [100 + place * every for place in range(-5, int(rate) + 1)]
+    fields = {
+        "comparison": "blocking-call",
+        "variant": variant,
+        "deployment": "asgi-uvicorn",
+        "block": block,
+        "users": blocking_call.comparison.users,
+        "round_trip": 0,
+        "workers": 1,
+        "worker_threads": 1,
+        "opened": 100.0,
+        "closed": 101.0,
+        "samples": [Sample(end - 0.05, 50.0, 200, BODY, None) for end in ends],
+        "bystander": [Sample(100.5, 3.0, 200, BODY, None)],
+        "server": Server(1, 2, 0.5, 60.0, 50.0, 0),
+        "generator_cpu": 0.1,
+        "steal": 0.0,
+        "ceiling": None,
+        "wait": 0.05,
+        "work": None,
+    }
+    return Round(**(fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("interval", "bounds", "word"),
+    [
+        ((5, 6), (5, None), "holds"),
+        ((4, 6), (5, None), "inconclusive"),
+        ((3, 4.9), (5, None), "refuted"),
+        ((0.1, 0.2), (None, 0.2), "holds"),
+        ((0.3, 0.4), (None, 0.2), "refuted"),
+        ((0.95, 1.05), (0.9, 1.1), "holds"),
+        ((0.85, 1.05), (0.9, 1.1), "inconclusive"),
+        ((0.5, 2.0), (0.9, 1.1), "inconclusive"),
+        ((1.2, 1.3), (0.9, 1.1), "refuted"),
+    ],
+)
+def test_an_interval_holds_inside_the_bounds_and_is_refuted_outside(interval, bounds, word):
+    assert judge(Interval(1, *interval), *bounds) == word
+
+
+def test_throughput_is_exact_for_evenly_spaced_answers():
+    assert throughput(made_round(rate=7.0)) == pytest.approx(7)
+
+
+def test_memory_is_what_the_server_grew_by():
+    assert METRICS["memory"](made_round()) == 10
+
+
+def verdict(comparison, expectation, rounds, confidence):
+    return verdict_of(Expected.of_comparison(expectation, comparison), rounds, confidence)
+
+
+AT_LEAST_5 = Expectation(
+    blocking_call.async_native, "throughput", of=blocking_call.async_blocking, at_least=5
+)
+
+
+def judged(native, blocking, expectation=AT_LEAST_5):
+    rounds = [made_round("async_native", b, rate) for b, rate in enumerate(native)]
+    rounds += [made_round("async_blocking", b, rate) for b, rate in enumerate(blocking)]
+    return verdict(blocking_call.comparison, expectation, rounds, 0.95)
+
+
+def test_a_factor_well_above_the_threshold_holds():
+    found = judged([95, 96, 97], [10, 10, 10])
+    assert found.verdict == "holds"
+    assert found.low < found.measured < found.high
+
+
+def test_a_factor_well_below_the_threshold_is_refuted():
+    assert judged([30, 31, 30], [10, 10, 10]).verdict == "refuted"
+
+
+def test_a_remedy_that_is_the_pitfall_is_refuted():
+    assert judged([10, 10, 11], [10, 10, 10]).verdict == "refuted"
+
+
+def test_scattered_rounds_are_inconclusive():
+    assert judged([20, 90, 55], [10, 10, 10]).verdict == "inconclusive"
+
+
+def test_each_deployment_of_a_view_has_a_verdict_that_names_it():
+    """Against the other side on the same deployment where it was measured there too."""
+    expectations = [
+        AT_LEAST_5,
+        Expectation(blocking_call.async_native, "throughput", of=blocking_call.sync, at_least=5),
+    ]
+    declared = Declared.of(replace(blocking_call.comparison, expectations=expectations))
+    rates = {
+        ("async_native", "asgi-uvicorn"): 95,
+        ("async_blocking", "asgi-uvicorn"): 10,
+        ("async_native", "asgi-gunicorn"): 30,
+        ("async_blocking", "asgi-gunicorn"): 10,
+        ("sync", "wsgi-threads"): 5,
+    }
+    rounds = [
+        made_round(name, block, rate, deployment=deployment)
+        for (name, deployment), rate in rates.items()
+        for block in (1, 2, 3)
+    ]
+    found = {verdict.expectation: verdict for verdict in judged_all(declared, rounds, 0.95)}
+    words = {name: verdict.verdict for name, verdict in found.items()}
+    assert words == {
+        "async_native throughput of async_blocking at least 5 on asgi-gunicorn": "refuted",
+        "async_native throughput of async_blocking at least 5 on asgi-uvicorn": "holds",
+        "async_native throughput of sync at least 5 on asgi-gunicorn": "holds",
+        "async_native throughput of sync at least 5 on asgi-uvicorn": "holds",
+    }
+
+
+def test_only_the_rows_of_an_undecided_expectation_are_in_doubt():
+    comparison = replace(
+        blocking_call.comparison,
+        expectations=[
+            AT_LEAST_5,
+            Expectation(blocking_call.sync, "throughput", of=blocking_call.async_native, at_most=2),
+        ],
+    )
+    rates = {"async_native": (20, 90, 55), "async_blocking": (10, 10, 10), "sync": (9, 9, 9)}
+    rounds = [made_round(name, b, rate) for name in rates for b, rate in enumerate(rates[name])]
+    (case,) = comparison.cases
+    assert in_doubt(Declared.of(comparison), rounds, 0.95) == {
+        ("async_native", *case),
+        ("async_blocking", *case),
+    }
+
+
+def test_requests_that_only_wait_count_if_they_do_so_through_the_whole_window():
+    """Each waits for 5 s, and so from 5 s before its answer; the window is from 100 to 101."""
+    came_and_was_answered = {
+        "in time": (97.0, 102.0),
+        "in time, and sent early": (95.0, 104.5),
+        "too late": (98.0, 105.5),
+        "too early": (95.0, 100.5),
+    }
+    samples = [
+        Sample(sent, 1000 * (end - sent), 200, BODY, None)
+        for sent, end in came_and_was_answered.values()
+    ]
+    round_ = made_round(samples=samples, waiting=True, wait=5.0, users=4)
+    assert round_.answers() == samples[:2]
+    assert invalid_because(round_, BODY) == ["2 of 4 requests waited at once"]
+
+
+def test_an_expectation_of_a_variant_that_was_not_measured_has_no_verdict():
+    rounds = [made_round(block=1), made_round(block=2)]
+    assert verdict(blocking_call.comparison, AT_LEAST_5, rounds, 0.95) is None
+
+
+def test_the_wait_is_compared_in_milliseconds():
+    expectation = Expectation(blocking_call.async_native, "latency", of="wait", between=(0.9, 1.1))
+    found = verdict(
+        blocking_call.comparison, expectation, [made_round(block=b) for b in (1, 2, 3)], 0.95
+    )
+    assert (found.verdict, found.measured) == ("holds", pytest.approx(1))
+
+
+def failed(samples, error):
+    return [sample._replace(error=error) for sample in samples]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"samples": failed(made_round().samples, "status 500")},
+            "101 of 101 answers failed: status 500",
+        ),
+        (
+            {"bystander": failed(made_round().bystander, "status 503")},
+            "1 of 1 bystander's answers failed: status 503",
+        ),
+        ({"samples": made_round().samples[:7]}, "only 2 answers"),
+        ({"generator_cpu": 0.95}, "load generator used 95%"),
+        ({"ceiling": 50.0}, "above the ceiling"),
+        ({"broken": ["asgi-uvicorn died (signal 9)"]}, "died"),
+        (
+            {"samples": [s._replace(digest=99) for s in made_round().samples]},
+            "another body",
+        ),
+    ],
+)
+def test_a_round_that_can_not_be_trusted_says_why(changes, reason):
+    (because,) = invalid_because(made_round(**changes), BODY)
+    assert reason in because
+
+
+def test_failures_that_are_the_lesson_leave_a_round_valid():
+    samples = failed(made_round().samples, "status 503")
+    assert invalid_because(made_round(samples=samples, may_fail=True), BODY) == []
+
+
+def test_an_expectation_without_another_side_is_of_the_value_itself():
+    none_fail = Expectation(blocking_call.async_native, "failures", at_most=0)
+    rounds = [made_round(block=block) for block in (1, 2, 3)]
+    assert verdict(blocking_call.comparison, none_fail, rounds, 0.95).verdict == "holds"
+
+
+def test_a_sound_round_counts():
+    assert invalid_because(made_round(), BODY) == []
+
+
+def test_the_variant_that_answers_otherwise_is_the_one_in_the_wrong():
+    other = [s._replace(digest=99) for s in made_round(rate=500.0).samples]
+    rounds = [made_round("sync"), made_round("async_native"), made_round("liar", samples=other)]
+    assert agreed_digest(rounds) == BODY
+    assert [bool(invalid_because(round_, BODY)) for round_ in rounds] == [False, False, True]
+
+
+def test_a_side_without_enough_valid_rounds_makes_the_verdict_invalid():
+    rounds = [made_round("async_native", b, 95) for b in (1, 2, 3)]
+    rounds += [made_round("async_blocking", b, 10, generator_cpu=1.0) for b in (1, 2, 3)]
+    found = verdict(blocking_call.comparison, AT_LEAST_5, rounds, 0.95)
+    assert found.verdict == "invalid"
+    assert "async_blocking: the load generator" in found.because

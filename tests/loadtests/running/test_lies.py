@@ -1,0 +1,139 @@
+"""Planted lies, on real servers under real load: each costs the liar a verdict, and honesty none.
+
+Every run has its number of rounds, decided beforehand. Two comparisons stand for all; long tests
+take every one that has a remedy and a pitfall.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from comparisons.pairs import COMPARISONS
+from comparisons.registry import Comparison, Expectation
+from loadtests.judging import verdicts
+from loadtests.judging.declared import Declared
+from loadtests.running import selection
+from loadtests.running.measuring import ViewError, load_generator, measure
+from loadtests.running.schedule import Plan
+
+FEW, MANY = Plan(window=0.4, looks=(3,)), Plan(window=0.4, looks=(6,))
+
+
+def pitfalls_of(comparison: Comparison) -> set[str]:
+    return {variant.name for variant in comparison.variants if variant.pitfall}
+
+
+def against_pitfalls(comparison: Comparison) -> list[Expectation]:
+    """Of async remedies; in the first case of users and distance."""
+    remedies = {v.name for v in comparison.variants if v.is_async and not v.pitfall}
+    return [
+        expectation
+        for expectation in comparison.expectations
+        if expectation.variant in remedies
+        and expectation.of in pitfalls_of(comparison)
+        and comparison.case(expectation) == comparison.cases[0]
+    ]
+
+
+def against_remedies(comparison: Comparison, name: str) -> list[Expectation]:
+    """In which another variant is compared with this one, and both should be as good."""
+    others = {v.name for v in comparison.variants} - pitfalls_of(comparison)
+    return [e for e in comparison.expectations if name in (e.variant, e.of) and e.of in others]
+
+
+WITH_REMEDY = [slug for slug, comparison in COMPARISONS.items() if against_pitfalls(comparison)]
+FIRST = ("blocking-call", "sequential-awaits")
+CLEAR = [pytest.param("blocking-call", marks=pytest.mark.long), "sequential-awaits"]
+
+
+@pytest.fixture(scope="module")
+def generator():
+    with load_generator() as started:
+        yield started
+
+
+def verdicts_with(lie, liar, comparison, expectations, plan, generator):
+    """The verdicts of these expectations after the plan's rounds, in which one view tells a lie.
+
+    With only the variants that these need, and no more users than show it.
+    """
+    needed = {name for e in expectations for name in (e.variant, e.of)}
+    environ = {
+        "DJANGO_SETTINGS_MODULE": "tests.support.lying_settings",
+        "LIE": f"{comparison.slug}/{liar} {lie}",
+    }
+    users, trip = comparison.cases[0]
+    small = replace(
+        comparison,
+        users=min(users, 4),
+        round_trip=trip,
+        variants=[
+            replace(v, environ=environ | dict(v.environ)) if v.name == liar else v
+            for v in comparison.variants
+            if v.name in needed
+        ],
+        expectations=[replace(e, users=None, round_trip=None) for e in expectations],
+    )
+    measured = []
+    rows = selection.rows_of(small, [], None)
+    with suppress(ViewError):  # its rounds say why they were not measured
+        measure(small, rows, plan, 1, generator, lambda: [], measured.append)
+    judged = verdicts.judged(Declared.of(small), measured, plan.confidence)
+    return [verdict.verdict for verdict in judged]
+
+
+def as_the_pitfall(lie, slug, generator, plan):
+    """The verdicts of what is expected of a remedy against a pitfall."""
+    expectations = against_pitfalls(COMPARISONS[slug])
+    liar = expectations[0].variant
+    of_liar = [e for e in expectations if e.variant == liar]
+    return verdicts_with(lie, liar, COMPARISONS[slug], of_liar, plan, generator)
+
+
+@pytest.mark.parametrize("slug", CLEAR)
+def test_remedy_that_is_the_pitfall_is_refuted(slug, generator):
+    """Six rounds, because noise must not hide it on a busy machine either."""
+    assert "refuted" in as_the_pitfall("pitfall", slug, generator, MANY)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("slug", sorted(set(WITH_REMEDY) - set(FIRST)))
+def test_remedy_that_is_the_pitfall_loses_a_verdict(slug, generator):
+    """Where the difference is small, so few rounds may not refute it."""
+    assert set(as_the_pitfall("pitfall", slug, generator, FEW)) != {"holds"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("slug", FIRST)
+def test_honest_remedy_is_not_refuted(slug, generator):
+    """Of comparisons whose claims surely hold: elsewhere a refuted one may be the truth."""
+    assert set(as_the_pitfall("none", slug, generator, FEW)) <= {"holds", "inconclusive"}
+
+
+@pytest.mark.parametrize("slug", FIRST)
+def test_variant_with_another_body_is_invalid(slug, generator):
+    comparison = COMPARISONS[slug]
+    liar = against_pitfalls(comparison)[0].variant
+    about = against_remedies(comparison, liar)
+    assert set(verdicts_with("body", liar, comparison, about, FEW, generator)) == {"invalid"}
+
+
+# Of comparisons that say "no difference", with a tenth of room. How small a difference is found
+# depends on the machine's noise: tests/loadtests/judging/test_false_verdicts.py simulates a fifth.
+SLOW = [("sequential-awaits", "async_task_group"), ("blocking-call", "async_native")]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("slug", "liar"), SLOW)
+def test_variant_that_is_slower_by_half_does_not_hold(slug, liar, generator):
+    about = against_remedies(COMPARISONS[slug], liar)
+    assert "holds" not in verdicts_with("slow", liar, COMPARISONS[slug], about, MANY, generator)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("slug", "liar"), SLOW)
+def test_variant_that_is_no_slower_is_not_refuted(slug, liar, generator):
+    about = against_remedies(COMPARISONS[slug], liar)
+    found = verdicts_with("none", liar, COMPARISONS[slug], about, MANY, generator)
+    assert set(found) <= {"holds", "inconclusive"}

@@ -1,0 +1,338 @@
+"""What makes a round invalid, each caused for real; and what the open loop sees."""
+
+import os
+import subprocess
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from comparisons.pairs import COMPARISONS
+from loadtests import orders
+from loadtests.judging.rounds import METRICS, Sample, invalid_because, latencies
+from loadtests.orders import Generator, Lines
+from loadtests.running import backends, measuring, schedule, selection, servers
+from loadtests.running.measuring import TRIVIAL, load_generator, measure
+from loadtests.running.schedule import Plan, block
+from loadtests.running.servers import ServerError
+from project.deployments import DEPLOYMENTS
+from project.processes import dying_with_parent
+from tests.support.clients import until
+
+PLAN = Plan(window=0.3, looks=(1,))
+BLOCKING_CALL = COMPARISONS["blocking-call"]
+
+
+@pytest.fixture(scope="module")
+def generator():
+    with load_generator() as started:
+        yield started
+
+
+def one_round(
+    generator, name="async_native", comparison=BLOCKING_CALL, keep=None, plan=PLAN, **changes
+):
+    """A round of one variant, with these fields of its declaration changed."""
+    variant = replace(next(v for v in comparison.variants if v.name == name), **changes)
+    small = replace(comparison, variants=[variant], expectations=[])
+    measured = []
+    rows = selection.rows_of(small, [], None)
+    measure(small, rows, plan, 1, generator, lambda: [], keep or measured.append)
+    return measured[0] if measured else None
+
+
+def test_a_round_of_a_sound_server_counts(generator):
+    round_ = one_round(generator)
+    assert [sample.error for sample in round_.answers()] == [None] * len(round_.answers())
+    assert round_.server.processes == 1
+    assert round_.server.cpu_seconds > 0
+    assert 0 < round_.generator_cpu < 1
+    assert 0 < round_.sampler_cpu < 0.5
+
+
+def test_a_stale_server_is_not_measured(generator):
+    (deployment,) = [DEPLOYMENTS["asgi-uvicorn"]]
+    with servers.serving([deployment]) as (server,):
+        row = selection.rows_of(BLOCKING_CALL, [], None)[-1]
+        stale = replace(server, nonce="00000000")
+        measuring._order(generator, "blocking-call", row, stale, PLAN)
+        result = generator.expect("round")
+    errors = {Sample(*sample).error for sample in result["samples"]}
+    assert errors == {
+        f"answered by '{server.name}' instead of 'asgi-uvicorn 00000000'",
+    }
+
+
+def test_a_throughput_above_the_ceiling_is_no_result(generator):
+    round_ = one_round(generator, wait=1.0)  # it says that it waits ten times as long as it does
+    assert any("above the ceiling" in reason for reason in invalid_because(round_, None))
+
+
+def test_a_saturated_generator_is_no_result(generator):
+    round_ = one_round(replace(generator, capacity=1.0))
+    assert any("near its limit of 1 " in reason for reason in invalid_because(round_, None))
+
+
+def test_a_server_that_dies_in_a_round_makes_it_invalid(generator):
+    # It ends itself, in the middle of the load.
+    lie = {
+        "DJANGO_SETTINGS_MODULE": "tests.support.dying_settings",
+        "LIE": "blocking-call/async_native",
+    }
+    round_ = one_round(generator, environ=lie)
+    assert any("died (signal 9)" in reason for reason in invalid_because(round_, None))
+
+
+def test_restarted_server_is_warmed_up_before_its_rounds(generator, monkeypatch):
+    lie = {
+        "DJANGO_SETTINGS_MODULE": "tests.support.dying_settings",
+        "LIE": "blocking-call/async_native",
+    }
+    events = []
+    warm_up, order = measuring._warm_up, measuring._order
+
+    def note_warm_up(slug, rows, running, *rest):
+        events.extend(("warm-up", server.nonce) for server in running)
+        warm_up(slug, rows, running, *rest)
+
+    def note_round(generator, slug, row, server, *rest):
+        events.append(("round", server.nonce))
+        order(generator, slug, row, server, *rest)
+
+    monkeypatch.setattr(measuring, "_warm_up", note_warm_up)
+    monkeypatch.setattr(measuring, "_order", note_round)
+    one_round(generator, environ=lie, plan=replace(PLAN, looks=(2,)))
+    nonces = dict.fromkeys(nonce for _, nonce in events)
+    in_turn = [(event, nonce) for nonce in nonces for event in ("warm-up", "round")]
+    assert events[:4] == in_turn[:4]  # it dies in each round
+
+
+def test_a_round_that_the_hypervisor_took_from_is_measured_again(
+    generator, monkeypatch, undisturbed
+):
+    stolen = iter([0.5, 0.3])
+    monkeypatch.setattr(measuring, "_steal", lambda *_: next(stolen, 0.0))
+    measured = []
+    one_round(generator, keep=measured.append)
+    assert [round_.steal for round_ in measured] == [0.5, 0.3, 0.0]
+    assert {round_.block for round_ in measured} == {1}
+    assert "hypervisor took 50%" in " ".join(invalid_because(measured[0], None))
+
+
+def test_disturbed_rounds_are_not_repeated_for_ever(generator, monkeypatch, undisturbed):
+    monkeypatch.setattr(measuring, "_steal", lambda *_: 0.9)
+    measured = []
+    one_round(generator, keep=measured.append)
+    assert len(measured) == 1 + 2
+
+
+# --- Stops: Ctrl-Z and fg, a laptop that sleeps
+
+
+@pytest.fixture
+def at_look(monkeypatch):
+    """at_look[n] is called before compare's n-th look at the server in a round."""
+    calls = {}
+    look = measuring.Looks.look
+
+    def look_and_call(self):
+        if call := calls.pop(len(self.used), None):
+            call()
+        look(self)
+
+    monkeypatch.setattr(measuring.Looks, "look", look_and_call)
+    return calls
+
+
+def measured_again(generator, reason):
+    """The first of a row's rounds, which is measured again and does not count for this reason.
+
+    Its window is long enough that a busy machine does not close it before the first look.
+    """
+    measured = []
+    one_round(generator, keep=measured.append, plan=replace(PLAN, window=1.0))
+    assert {round_.block for round_ in measured} == {1}
+    assert len(measured) >= 2
+    assert reason in " ".join(invalid_because(measured[0], None))
+    return measured[0]
+
+
+def test_round_in_which_the_generator_stood_still_is_repeated(generator, at_look):
+    process = psutil.Process(generator.process.pid)
+    at_look[1] = process.suspend
+    at_look[6] = process.resume  # five looks later, each SAMPLING after the last
+    assert measured_again(generator, "the load generator stood still").generator_stall > 0.4
+
+
+def test_round_in_which_compare_stood_still_is_repeated(generator, at_look):
+    at_look[1] = lambda: time.sleep(0.6)
+    assert measured_again(generator, "compare itself stood still for").compare_stall > 0.5
+
+
+def test_round_in_which_postgres_stood_still_is_repeated(generator, at_look, monkeypatch):
+    fast = backends.COUNT
+    slow = fast.replace(b"FROM", b"FROM (SELECT pg_sleep(0.6)) AS stop,")
+    at_look[1] = lambda: monkeypatch.setattr(backends, "COUNT", slow)
+    at_look[2] = lambda: monkeypatch.setattr(backends, "COUNT", fast)
+    assert measured_again(generator, "PostgreSQL did not answer for").postgres_stall > 0.5
+
+
+def test_round_in_which_the_clock_was_set_is_repeated(monkeypatch):
+    def of_tests(command):
+        return dying_with_parent([*command[:-1], "tests.support.jumping_generator"])
+
+    monkeypatch.setattr(measuring, "dying_with_parent", of_tests)
+    with load_generator() as generator:
+        assert generator.capacity > 100  # the first window had an hour
+        measured_again(generator, "the clock was set by +3600.00 s, or the machine slept")
+
+
+def test_lines_that_came_at_once_are_read_one_by_one():
+    reading, writing = os.pipe()
+    with open(reading, "rb") as pipe:
+        lines = Lines(pipe)
+        os.write(writing, b"open\nclose\nrou")
+        assert [lines.next(0), lines.next(0), lines.next(0)] == [b"open", b"close", None]
+        os.write(writing, b"nd\n")
+        os.close(writing)
+        assert lines.next(0) == b"round"
+        with pytest.raises(EOFError):
+            lines.next(0)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exec sleep 60", "the load generator has said nothing for 2 s"),
+        ("echo first >&2; echo last >&2; exit 1", "the load generator died: last"),
+    ],
+)
+def test_generator_that_says_nothing_is_one_line(script, said, monkeypatch, tmp_path):
+    monkeypatch.setattr(orders, "SILENCE_LIMIT", 2)
+    log = tmp_path / "log"
+    with open(log, "wb") as output:
+        process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=output)
+    with pytest.raises(ServerError, match=said):
+        Generator(process, Lines(process.stdout), log).expect("open")
+    process.kill()
+    process.communicate()
+
+
+def test_the_order_of_a_block_is_random_but_the_seeds():
+    orders = [block(range(6), 42, number) for number in range(50)]
+    assert orders == [block(range(6), 42, number) for number in range(50)]
+    assert len({tuple(order) for order in orders}) > 40
+    assert all(sorted(order) == list(range(6)) for order in orders)
+
+
+@pytest.mark.parametrize(("rate", "sees"), [(None, False), (100.0, True)])
+def test_open_loop_reports_a_freeze_that_the_closed_loop_hides(
+    rate, sees, generator, at_look, monkeypatch
+):
+    def freeze():
+        server = psutil.Process(seen[0].process.pid)
+        server.suspend()
+        time.sleep(1)
+        server.resume()
+
+    seen = []
+    monkeypatch.setattr(measuring, "_pools", lambda _row, server: seen.append(server))
+    monkeypatch.setattr(schedule, "REPEATS", 0)
+    at_look[1] = freeze
+    rows = [replace(selection.rows_of(BLOCKING_CALL, [], rate)[-1], deployment=TRIVIAL, users=1)]
+    measured = []
+    plan = Plan(window=3.0, looks=(1,))
+    measure(BLOCKING_CALL, rows, plan, 1, generator, lambda: [], measured.append)
+    (round_,) = measured
+    assert max(latencies(round_)) > 900  # it did freeze
+    # A hundred calls fell due while it was frozen; the one closed-loop user has made only one.
+    assert (METRICS["latency_p99"](round_) > 500) == sees
+    assert (round_.send_delay > 0) == sees
+
+
+# --- Requests that only wait
+
+WAITING = 30
+
+
+def waiting_round(generator, **changes):
+    """They wait for as long as they need to come, be the machine busy."""
+    many_waiting = replace(
+        COMPARISONS["many-waiting"], users=WAITING, waiting=lambda _users: 3, expectations=[]
+    )
+    return one_round(generator, "async_shared_thread", many_waiting, **changes)
+
+
+def test_as_many_requests_wait_at_once_as_there_are_users(generator, undisturbed):
+    round_ = waiting_round(generator)
+    assert invalid_because(round_, None) == []
+    assert len(round_.samples) == len(round_.answers()) == WAITING
+    assert min(sample.latency for sample in round_.samples) >= 1000 * round_.wait
+
+
+def test_a_round_in_which_they_did_not_wait_is_no_result(generator, undisturbed):
+    lie = {"DJANGO_SETTINGS_MODULE": "tests.support.lying_settings"}
+    at_once = lie | {"LIE": "many-waiting/async_shared_thread hurry"}
+    reasons = invalid_because(waiting_round(generator, environ=at_once), None)
+    assert reasons == [f"0 of {WAITING} requests waited at once"]
+
+
+def test_more_users_than_a_process_may_have_files_are_not_measured(generator, monkeypatch):
+    monkeypatch.setattr(measuring.resource, "getrlimit", lambda _: (99, 99))
+    reasons = invalid_because(waiting_round(generator), None)
+    assert reasons == [
+        f"{WAITING} users need {WAITING + 200} open files, one each and 200 besides; "
+        "a process may have 99 here (ulimit -n)"
+    ]
+
+
+# --- The generator
+
+
+def test_users_close_their_connections_when_the_round_ends(generator):
+    deployment = DEPLOYMENTS["wsgi-threads"]
+    row = selection.rows_of(BLOCKING_CALL, [], None)[0]
+    with servers.serving([deployment]) as (server,):
+        measuring._order(generator, "blocking-call", row, server, PLAN)
+        generator.expect("open")
+        assert connections_of(server)
+        generator.expect("round")
+        until(lambda: not connections_of(server))
+
+
+def connections_of(server):
+    (worker,) = psutil.Process(server.process.pid).children()
+    return [
+        c
+        for c in worker.net_connections("tcp")
+        if c.status == psutil.CONN_ESTABLISHED and c.laddr.port == server.port
+    ]
+
+
+def test_one_core_cannot_be_left_to_the_generator(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    with pytest.raises(ValueError, match="one core only"):
+        measuring.leave_last_core()
+
+
+def test_calibration_finds_the_generators_capacity(generator):
+    assert generator.capacity > 10
+
+
+def test_usage_of_a_dead_server_is_nothing():
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+        assert servers.usage(server).memory_mb > 10
+    assert servers.usage(server) == servers.Usage(0, 0, 0.0, 0.0)
+
+
+def test_what_a_containers_quota_took_is_read_from_its_cgroup(tmp_path):
+    stat = tmp_path / "cpu.stat"
+    assert measuring._throttled(stat) == 0
+    stat.write_text("usage_usec 9\nnr_throttled 3\nthrottled_usec 1500000\n")
+    assert measuring._throttled(stat) == 1.5
+
+
+def test_a_round_that_a_quota_held_back_is_invalid(generator):
+    round_ = replace(one_round(generator), throttled=0.2)
+    assert any("quota" in reason for reason in invalid_because(round_, None))

@@ -1,0 +1,136 @@
+"""Every combination of options chooses rows that can be measured, or is refused in one line."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from django.core.management.base import CommandError
+
+from comparisons.pairs import COMPARISONS
+from loadtests.management.commands.compare import listing
+from loadtests.running import selection
+from loadtests.running.selection import choose
+from project.deployments import DATABASE_MODES, DEPLOYMENTS
+from project.services import pgbouncer
+from tests.support.commands import python
+
+DEFAULTS = {
+    **{"slugs": [], "deployment": [], "users": None, "round_trip": None, "rate": None},
+    **{"workers": None, "threads": None, "database": None, "quick": False, "null": False},
+}
+SHAPES = [{}, {"workers": 2}, {"threads": 3}, {"workers": 2, "threads": 3}]
+LOADS = [
+    *({}, {"quick": True}, {"null": True}, {"rate": 50.0}),
+    *({"users": 3}, {"users": 10_000, "quick": True}, {"round_trip": 7.5}),
+]
+
+
+def chosen(**options):
+    """The choice, which can be listed and started; None where it is refused in one line."""
+    refused = None
+    try:
+        choice = choose(DEFAULTS | options)
+    except CommandError as error:
+        refused = error
+    if refused:
+        assert refused.returncode == 2
+        assert str(refused)
+        assert "\n" not in str(refused)
+        return None
+    for comparison, rows in choice.rows:
+        assert rows
+        for row in rows:
+            assert row.deployment.argv(8000)
+        assert listing(comparison, rows).row_count
+    return choice
+
+
+@pytest.mark.parametrize("name", [None, *DEPLOYMENTS])
+@pytest.mark.parametrize("database", [None, *DATABASE_MODES])
+def test_every_comparison_is_chosen_or_refused_on_every_deployment(name, database, monkeypatch):
+    monkeypatch.setattr(pgbouncer, "why_missing", lambda: "")  # as where it is installed
+    deployment = [name] if name else []
+    for slug, shape in product(COMPARISONS, SHAPES):
+        options = {"slugs": [slug], "deployment": deployment, "database": database}
+        choice = chosen(**options | shape)
+        fits = name is None or DEPLOYMENTS[name].can_fork or "workers" not in shape
+        fits = fits and (name is None or DEPLOYMENTS[name].can_thread or "threads" not in shape)
+        assert (choice is not None) == (fits and (slug, name) not in CANNOT)
+
+
+# 1,000 threads, which is the question.
+CANNOT = {("many-waiting", "wsgi-sync"), ("many-waiting", "runserver")}
+
+
+@pytest.mark.parametrize("name", [None, *DEPLOYMENTS])
+@pytest.mark.parametrize("load", LOADS, ids=str)
+def test_every_comparison_is_chosen_or_refused_under_every_load(name, load):
+    for slug in COMPARISONS:
+        choice = chosen(slugs=[slug], deployment=[name] if name else [], **load)
+        open_loop = "rate" in load and slug == "many-waiting"
+        assert (choice is None) == (open_loop or (slug, name) in CANNOT)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--deployment", "wsgi-sync"],
+        ["--deployment", "runserver", "--database", "pool", "--quick"],
+        ["--rate", "20", "--workers", "2", "--null"],
+    ],
+)
+def test_list_says_what_is_left_out_and_why(arguments):
+    done = python("manage.py", "compare", "--list", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line for line in done.stdout.splitlines() if "left out" in line] == [
+        line for line in done.stdout.splitlines() if line.startswith("many-waiting")
+    ][:1]
+    assert "blocking-call: " in done.stdout
+
+
+def test_variant_that_a_deployment_cannot_have_leaves_the_others():
+    choice = chosen(slugs=["many-waiting"], deployment=["wsgi-sync", "asgi-uvicorn"])
+    ((_, rows),) = choice.rows
+    assert {row.deployment.name for row in rows} == {"asgi-uvicorn"}
+    assert choice.left_out == [
+        "many-waiting/sync is left out: it declares 1000 threads, and wsgi-sync has no threads"
+        " to set"
+    ]
+
+
+def refusal(**options):
+    with pytest.raises(CommandError) as refused:
+        choose(DEFAULTS | options)
+    return str(refused.value)
+
+
+def test_nothing_that_is_left_is_refused():
+    said = refusal(slugs=["many-waiting"], deployment=["wsgi-sync"])
+    assert said.startswith("nothing to measure: many-waiting/sync is left out: it declares 1000")
+
+
+def test_open_loop_of_requests_that_only_wait_is_refused():
+    assert "its requests only wait" in refusal(slugs=["many-waiting"], rate=5.0)
+
+
+def test_quick_run_of_crowds_only_is_refused(monkeypatch):
+    crowd = replace(COMPARISONS["blocking-call"], users=500)
+    monkeypatch.setitem(selection.COMPARISONS, "blocking-call", crowd)
+    assert "a quick run has at most 100 users" in refusal(slugs=["blocking-call"], quick=True)
+    assert chosen(slugs=["blocking-call"], quick=True, users=500).left_out == []
+
+
+def test_comparison_without_a_variant_for_the_deployment_is_refused(monkeypatch):
+    whole = COMPARISONS["blocking-call"]
+    asgi = [variant for variant in whole.variants if variant.is_async]
+    names = {variant.name for variant in asgi}
+    small = replace(
+        whole,
+        variants=asgi,
+        expectations=[
+            e for e in whole.expectations if {e.variant, e.of} <= {*names, "wait", "ceiling"}
+        ],
+    )
+    monkeypatch.setitem(selection.COMPARISONS, "blocking-call", small)
+    said = refusal(slugs=["blocking-call"], deployment=["wsgi-threads"])
+    assert "it has no variant for wsgi-threads" in said

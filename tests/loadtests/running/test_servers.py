@@ -1,0 +1,232 @@
+"""Deployments as real processes: started, known by their nonce, stopped whole."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadtests.running import servers
+from loadtests.running.servers import ServerError
+from project.deployments import CORES, DEPLOYMENTS
+from project.middleware import HEADER
+from project.ports import free_port
+from project.processes import BASE_DIR
+from tests.support.clients import PATIENCE, get_many, until
+from tests.support.commands import python
+
+
+def header_of(url):
+    with servers.direct.open(f"{url}/bystander/", timeout=10) as response:
+        return response.headers[HEADER]
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=DEPLOYMENTS)
+def test_a_deployment_names_itself_and_is_gone_after_the_block(deployment):
+    with servers.serving([deployment]) as (server,):
+        assert header_of(server.url) == f"{deployment.name} {server.nonce}"
+        family = psutil.Process(server.process.pid).children(recursive=True)
+        assert servers.usage(server).processes == 1 + len(family)
+    assert not psutil.pid_exists(server.process.pid)
+    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+
+
+def test_two_starts_of_a_deployment_are_told_apart():
+    deployment = DEPLOYMENTS["asgi-uvicorn"]
+    with servers.serving([deployment, deployment]) as (one, other):
+        assert header_of(one.url) != header_of(other.url)
+
+
+def test_more_workers_are_more_processes():
+    with servers.serving([DEPLOYMENTS["wsgi-threads"].shaped(workers=3)]) as (server,):
+        # gunicorn's arbiter, and three workers
+        assert servers.usage(server).processes == 4
+
+
+def test_a_server_that_does_not_start_says_why():
+    deployment = DEPLOYMENTS["asgi-uvicorn"]
+    broken = replace(deployment, command=(*deployment.command[:-1], "project.nothing:application"))
+    with pytest.raises(ServerError, match=r"project\.nothing"), servers.serving([broken]):
+        raise AssertionError("it started")
+
+
+def test_server_is_asked_once_more_after_its_time_is_up(monkeypatch):
+    # As after a Ctrl-Z while it starts: the time has passed, but nobody has asked.
+    server = servers.start(DEPLOYMENTS["asgi-uvicorn"])
+    try:
+        until(lambda: answers(server))
+        monkeypatch.setattr(servers, "LONGEST_START", -1)
+        servers.wait_until_ready(server)
+    finally:
+        servers.stop([server])
+
+
+def answers(server):
+    with suppress(OSError):
+        return header_of(server.url)
+
+
+def test_a_server_that_was_killed_tells_its_signal():
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+        assert server.death() is None
+        server.process.kill()
+        server.process.wait()
+        assert server.death() == "asgi-uvicorn died (signal 9)"
+
+
+def test_a_server_dies_with_the_process_that_started_it():
+    code = (
+        "import os, signal; from loadtests import servers; from project.deployments import *;"
+        "server = servers.start(DEPLOYMENTS['asgi-uvicorn']); servers.wait_until_ready(server);"
+        "print(server.process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=BASE_DIR, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    orphan = int(done.stdout.split()[0])
+    until(lambda: not psutil.pid_exists(orphan))
+
+
+@pytest.fixture
+def serve():
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "serve", "asgi-uvicorn", "--port", str(port)],
+        cwd=BASE_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    line = process.stdout.readline()
+    yield process, port, line
+    process.kill()
+    process.communicate()
+
+
+def test_serve_runs_in_the_foreground_until_it_is_interrupted(serve):
+    process, port, line = serve
+    assert f"http://127.0.0.1:{port}" in line
+    assert header_of(f"http://127.0.0.1:{port}").startswith("asgi-uvicorn ")
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 130
+    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+
+
+@pytest.fixture
+def short_folder():
+    """A folder for sockets, unlike tmp_path, whose name is too long for them."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_servers_leave_no_temporary_files(short_folder, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+        get_many(server, "/gil/async_process/", 1)
+        assert list(short_folder.glob("*/pymp-*"))  # the process pool's socket
+    assert list(short_folder.iterdir()) == []
+
+
+def test_servers_have_room_for_sockets_where_tmpdir_is_long(tmp_path, monkeypatch):
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+        assert get_many(server, "/gil/async_process/", 1) == {200: 1}
+
+
+def test_serve_leaves_no_temporary_files(short_folder):
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "serve", "asgi-uvicorn", "--port", str(port)],
+        cwd=BASE_DIR,
+        env=os.environ | {"TMPDIR": str(short_folder)},
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    servers.direct.open(f"http://127.0.0.1:{port}/gil/async_process/", timeout=30).close()
+    assert list(short_folder.glob("*/pymp-*"))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert list(short_folder.iterdir()) == []
+
+
+def test_serve_refuses_a_port_that_is_taken(serve):
+    _process, port, _line = serve
+    done = python("manage.py", "serve", "wsgi-threads", "--port", str(port))
+    assert done.returncode == 2
+    assert f"can't listen on port {port}" in done.stderr
+
+
+def locust(port, users, names, *arguments):
+    """Run locust by hand until each of these is asked for, and return what it says.
+
+    Two seconds are enough, but for a machine that is busy.
+    """
+    place = ["-f", "loadtests/locustfile.py", "--host", f"http://127.0.0.1:{port}"]
+    load = ["--headless", "-u", str(users), "-r", str(users), "--only-summary"]
+    for seconds in (2, 30):
+        end = ["-t", f"{seconds}s", "--stop-timeout", "30"]
+        done = python("-m", "locust", *place, *load, *end, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        if all(f"{name} " in done.stderr for name in names):
+            return done.stderr
+    raise AssertionError(done.stderr)
+
+
+def test_locust_runs_by_hand_against_a_deployment(serve):
+    _process, port, _line = serve
+    names = ("cpu-bound/sync", "cpu-bound/async_blocking", "bystander")
+    said = locust(port, 6, names, "--tags", "cpu-bound")
+    assert "blocking-call" not in said
+    assert "no tasks" not in said
+
+
+def test_locust_takes_class_names(serve):
+    _process, port, _line = serve
+    names = ("cpu-bound/async_blocking", "bystander")
+    said = locust(port, 3, names, "CpuBoundAsyncBlocking", "Bystander")
+    assert "cpu-bound/sync" not in said
+
+
+def test_ports_are_given_once():
+    given = [free_port() for _ in range(100)]
+    assert len(set(given)) == 100
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/blocking-call/async_native/",
+        "/blocking-call/async_threaded/",
+        "/sequential-awaits/async_task_group/",
+        "/bounded-concurrency/async_worker_queue/",
+        "/cpu-offload/async_process/",
+        "/cpu-offload/async_new_process/",
+    ],
+)
+def test_a_hundred_requests_that_clients_leave_leave_no_task_thread_or_child_process(path):
+    environ = {"DJANGO_SETTINGS_MODULE": "tests.support.counting_settings"}
+
+    def tasks():
+        with servers.direct.open(f"{server.url}/tasks/", timeout=30) as response:
+            return json.load(response)
+
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [environ]) as (server,):
+        get_many(server, path, 20, at_once=5)
+        before, tasks_before = servers.usage(server), tasks()
+        get_many(server, path, 100, at_once=20, every=1, leave_after=0.02)
+        until(lambda: tasks() <= tasks_before)
+        # The loop's executor may have grown to its full size, a pool to one process a core.
+        executor = min(32, CORES + 4)
+        until(lambda: servers.usage(server).threads <= before.threads + executor + CORES)
+        until(lambda: servers.usage(server).processes <= before.processes + CORES)

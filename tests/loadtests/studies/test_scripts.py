@@ -1,0 +1,90 @@
+"""The studies: `python -m loadtests.studies.…`."""
+
+import re
+
+import pytest
+
+from comparisons.pairs import streaming_response
+from loadtests.studies import batch_sizes, first_byte, pinning, second_opinion
+from project import command
+from tests.loadtests.judging.test_verdicts import made_round
+from tests.support.commands import python
+
+
+def test_without_wrk_there_is_no_second_opinion(monkeypatch, capsys):
+    monkeypatch.setattr(second_opinion.shutil, "which", lambda _: None)
+    assert second_opinion.main() == 2
+    assert capsys.readouterr().err == "wrk is not installed (Debian: apt-get install wrk)\n"
+
+
+@pytest.mark.long
+@pytest.mark.needs("wrk")
+def test_the_second_opinion_measures_the_same_view_with_wrk():
+    done = python("-m", "loadtests.studies.second_opinion")
+    # Whether they agree is for a quiet machine to say: exit status 0 or 1.
+    assert done.returncode in (0, 1), done.stderr
+    ours, theirs = re.search(r"locust ([\d.]+) .* wrk ([\d.]+) ", done.stdout).groups()
+    # Six users of a view that waits for 100 ms: neither can exceed Little's law by much.
+    assert 0 < float(ours) < 63
+    assert 0 < float(theirs) < 63
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "batch_sizes",
+        "first_byte",
+        pytest.param("second_opinion", marks=pytest.mark.needs("wrk")),
+        "pinning",
+    ],
+)
+def test_without_a_database_a_script_ends_in_one_line(script):
+    nowhere = {"DATABASE_URL": "postgres://127.0.0.1:1/none", "SERVICES_CHECKED": ""}
+    done = python("-m", f"loadtests.{script}", **nowhere)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "DATABASE_URL" in line
+
+
+def test_an_interrupted_script_ends_without_a_traceback():
+    with pytest.raises(SystemExit) as end:
+        command.run(interrupted)
+    assert end.value.code == 130
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
+def test_the_first_byte_of_every_variant_comes_before_the_last(monkeypatch, capsys):
+    monkeypatch.setattr(first_byte, "TURNS", 1)
+    first_byte.main()
+    times = dict(re.findall(r"(\w+) +│ +([\d.]+ +│ +[\d.]+)", capsys.readouterr().out))
+    assert set(times) == {v.name for v in streaming_response.comparison.variants}
+    for pair in times.values():
+        first, last = map(float, pair.split("│"))
+        assert 0 < first <= last
+
+
+def test_every_batch_size_is_measured_at_every_distance(monkeypatch, capsys):
+    monkeypatch.setattr(batch_sizes, "ROUND_TRIPS", (0, 5))
+    monkeypatch.setattr(batch_sizes, "BATCHES", (100, 1_000))
+    monkeypatch.setattr(batch_sizes, "TURNS", 1)
+    batch_sizes.main()
+    cells = r"(\d+) +│ +([\d,]+) +│ +([\d,]+) "
+    rows = re.findall(cells, capsys.readouterr().out)
+    rates = {(trip, batch): int(rate.replace(",", "")) for trip, batch, rate in rows}
+    assert set(rates) == {(trip, batch) for trip in "05" for batch in ("100", "1,000")}
+    # A batch costs a round trip of 5 ms: no more than two hundred batches a second.
+    assert rates["5", "100"] <= 200 * 100
+
+
+def test_how_far_apart_two_rounds_of_one_view_are():
+    """100 against 80 is a quarter apart, and 80 against 100 a fifth; a round alone says nothing."""
+    run = [
+        *(made_round("sync", 1, 100), made_round("sync_again", 1, 80)),
+        *(made_round("sync", 2, 80), made_round("sync_again", 2, 100)),
+        made_round("sync", 3, 50),
+    ]
+    assert pinning.differences(run) == pytest.approx([0.25, 0.2])
+    assert pinning.throughputs(run) == pytest.approx({("blocking-call", "sync"): 80})

@@ -1,0 +1,357 @@
+"""`manage.py compare`, end to end: real servers, real locust load, its files and exit statuses."""
+
+import gzip
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+
+import psutil
+import pytest
+from rich.console import Console
+
+from loadtests.judging.rounds import LONGEST_STALL, MOST_STEAL
+from loadtests.reporting import results, tables
+from project.deployments import CORES
+from project.processes import BASE_DIR
+from tests.support.clients import until
+from tests.support.commands import await_, python
+from tests.support.prepared import copied, environ_of
+
+COMPARE = [sys.executable, "manage.py", "compare"]
+SLUGS = ("cpu-bound", "gil")
+
+
+def compare(*arguments, **environ):
+    return python("manage.py", "compare", *arguments, **environ)
+
+
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "result.json"
+    return compare("cpu-bound", "--quick", "--output", str(path), "--seed", "7"), path
+
+
+def test_a_run_ends_with_the_count_of_its_verdicts(quick_run):
+    done, path = quick_run
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    counts = re.fullmatch(r"(\d+) held, (\d+) refuted, (\d+) inconclusive, (\d+) invalid", last)
+    assert sum(map(int, counts.groups())) == len(json.loads(path.read_text())["verdicts"]) == 4
+
+
+def test_the_result_file_keeps_its_promised_keys(quick_run):
+    result = json.loads(quick_run[1].read_text())
+    assert result["schema"] == 1
+    assert {"python", "django", "asgiref", "psycopg", "postgres", "locust", "uvicorn"} <= set(
+        result["environment"]
+    )
+    assert {"gunicorn", "platform", "cpu_model", "cpu_count", "commit"} <= set(
+        result["environment"]
+    )
+    assert [row["variant"] for row in result["measurements"]] == [
+        "sync",
+        "async_blocking",
+        "async_threaded",
+    ]
+    for row in result["measurements"]:
+        assert row["valid"] == (row["invalid_because"] == [])
+        assert row["rounds"] <= 3
+        assert row["failures"] == 0
+        assert row["requests"] > 0
+        assert row["throughput"]["low"] <= row["throughput"]["mean"] <= row["throughput"]["high"]
+        assert row["latency_ms"]["p50"] <= row["latency_ms"]["p95"] <= row["latency_ms"]["p99"]
+        assert (
+            row["bystander_ms"]["p50"] <= row["bystander_ms"]["p99"] <= row["bystander_ms"]["max"]
+        )
+        assert row["server"]["processes"] >= 1
+        assert row["server"]["rss_mb"] > row["server"]["idle_mb"] > 10
+        assert row["ceiling"] > 0
+        assert 0 < row["load_generator_cpu"] < 1
+    for verdict in result["verdicts"]:
+        assert {"comparison", "expectation", "verdict", "measured", "low", "high"} <= set(verdict)
+
+
+def rounds_of(path):
+    with gzip.open(path.with_name(f"{path.stem}.samples.jsonl.gz"), "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+def test_every_round_is_kept_with_its_raw_samples(quick_run):
+    rounds = rounds_of(quick_run[1])
+    assert len(rounds) >= 3 * 3  # and those that were disturbed and measured again
+    assert all(len(round_["samples"][0]) == 5 for round_ in rounds)
+
+
+def test_every_block_has_every_variant_once(quick_run):
+    calm = [r for r in rounds_of(quick_run[1]) if max(r["steal"], r["throttled"]) <= MOST_STEAL]
+    turns = sorted((round_["block"], round_["variant"]) for round_ in calm)
+    every = [(b, v) for b in (1, 2, 3) for v in ("async_blocking", "async_threaded", "sync")]
+    assert turns == every
+
+
+def test_a_result_file_is_never_overwritten(quick_run):
+    path = quick_run[1]
+    before = path.read_bytes()
+    done = compare("cpu-bound", "--output", str(path))
+    assert (done.returncode, path.read_bytes()) == (2, before)
+    assert "never overwritten" in done.stderr
+
+
+def test_where_requests_only_wait_the_table_has_threads_and_memory_instead_of_a_rate():
+    server = {"threads": 1002, "rss_mb": 95.0, "idle_mb": 57.0}
+    row = {
+        **{"variant": "sync", "deployment": "wsgi-threads", "users": 1000, "round_trip": 0},
+        **{"workers": 1, "worker_threads": 1000, "valid": True, "waiting": True},
+        **{"latency_ms": {"p50": 2000, "p99": 2500}, "bystander_ms": {"p99": 5.2}},
+        "server": server,
+    }
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(tables.measurement_table("many-waiting", [row]))
+    text = console.export_text()
+    assert re.search(r"wsgi-threads +1 × 1000 +1002 +38 +2000 +2500 +5.2", text)
+    assert "req/s" not in text
+
+
+def test_list_names_every_comparison_and_measures_nothing(tmp_path):
+    done = compare("--list", "--output", str(tmp_path / "none.json"))
+    assert done.returncode == 0
+    assert "blocking-call" in done.stdout
+    assert "async_native throughput of async_blocking at least 3" in re.sub(
+        r"\s+", " ", done.stdout
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["blocking-cal"], "did you mean 'blocking-call'?"),
+        (["--deployment", "uvicorn"], "did you mean 'asgi-uvicorn'?"),
+        (["--users", "0"], "'0' is no number from 1 to"),
+        (["--users", "x"], "'x' is no number from 1 to"),
+        (["--round-trip", "-1"], "'-1' is no number from 0 to"),
+        (["--database", "sqlite"], "invalid choice: 'sqlite'"),
+        (["blocking-call", "--deployment", "asgi-uvicorn", "--threads", "3"], "no threads to set"),
+        (["--output", "/proc/none/result.json"], "can't write /proc/none/result.json"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(arguments, said):
+    done = compare(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("postgres://127.0.0.1:1/none", "refused"), ("mysql://localhost/none", "postgres://")],
+)
+def test_a_database_that_can_not_be_used_is_refused_in_one_line(url, said, tmp_path):
+    done = compare(*("cpu-bound", "--output", str(tmp_path / "none.json")), DATABASE_URL=url)
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+    (line,) = done.stderr.splitlines()
+    assert "DATABASE_URL" in line
+    assert said in line
+
+
+def generator_rounds(process):
+    """Whether the load generator has been at work: a connection of it to a server is open."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if "loadtests.generator" in child.cmdline() and child.net_connections("tcp"):
+                return True
+        except psutil.NoSuchProcess:
+            continue
+    return False
+
+
+def under_load(process):
+    """The load generator, and the server (gunicorn's master, or uvicorn) that it is connected to.
+
+    None while there is none, or one that only calibrates.
+    """
+    children = psutil.Process(process.pid).children()
+    try:
+        command = {child: child.cmdline() for child in children}
+        (generator,) = (child for child in children if "loadtests.generator" in command[child])
+        ports = ports_asked_by(generator)
+    except (psutil.NoSuchProcess, ValueError):
+        return None
+    for child, words in command.items():
+        if "loadtests.running.trivial:app" not in words and any(
+            word.removeprefix("127.0.0.1:") in ports for word in words
+        ):
+            return generator, child
+    return None
+
+
+def ports_asked_by(generator):
+    return {str(c.raddr.port) for c in generator.net_connections("tcp") if c.raddr}
+
+
+@pytest.fixture
+def run(migrated, tmp_path, request):
+    """Two comparisons, or the parameter's, with services of their own, which can be killed too."""
+    path = tmp_path / "results" / "result.json"
+    process = subprocess.Popen(
+        [*COMPARE, *getattr(request, "param", SLUGS), "--quick", "--output", str(path)],
+        cwd=BASE_DIR,
+        env=environ_of(copied(migrated, tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield process, path
+    process.kill()
+    process.communicate()
+
+
+def test_a_postgres_that_is_killed_ends_the_run_in_one_line(run):
+    process, path = run
+    await_(lambda: path.exists() and path.stat().st_size, process)
+    await_(lambda: generator_rounds(process), process)
+    postmaster = next(
+        candidate
+        for candidate in psutil.process_iter(["name", "cmdline"])
+        if candidate.info["name"] == "postgres"
+        and any(str(path.parent.parent) in word for word in candidate.info["cmdline"])
+    )
+    family = psutil.Process(process.pid).children(recursive=True)
+    postmaster.kill()
+    _out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert len(err.splitlines()) == 1, err
+    assert "ostgre" in err
+    assert psutil.wait_procs([*family, postmaster], timeout=10)[1] == []
+    assert {row["comparison"] for row in json.loads(path.read_text())["measurements"]} >= {
+        "cpu-bound"
+    }
+
+
+def test_a_run_that_is_killed_leaves_nothing(run):
+    process, _path = run
+    await_(lambda: generator_rounds(process), process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+
+
+@pytest.mark.parametrize("run", [SLUGS[:1]], indirect=True)
+def test_server_that_dies_costs_its_round_and_no_more(run):
+    process, path = run
+    generator, server = await_(lambda: under_load(process), process)
+    generator.suspend()  # its round cannot end before the server has
+    server.kill()
+    await_(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, process)
+    generator.resume()
+    _out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    (broken,) = (round_["broken"] for round_ in rounds_of(path) if round_["broken"])
+    assert any("died (signal 9)" in reason for reason in broken)
+    assert json.loads(path.read_text())["verdicts"]
+
+
+@pytest.mark.parametrize("run", [SLUGS[:1]], indirect=True)
+def test_run_that_was_stopped_goes_on_and_repeats_its_round(run):
+    process, path = run
+    generator, _server = await_(lambda: under_load(process), process)
+    process.send_signal(signal.SIGSTOP)
+    until(lambda: not ports_asked_by(generator))  # all that it says of its round is in the pipe
+    time.sleep(2 * LONGEST_STALL)
+    process.send_signal(signal.SIGCONT)
+    _out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    measured = [(round_["variant"], round_["block"]) for round_ in rounds_of(path)]
+    (stopped,) = (
+        (round_["variant"], round_["block"])
+        for round_ in rounds_of(path)
+        if round_["compare_stall"] > 2 * LONGEST_STALL
+    )
+    assert measured.count(stopped) > 1
+
+
+@pytest.mark.skipif(CORES < 2, reason="pinning needs two cores")
+@pytest.mark.parametrize("run", [["cpu-bound", "--pin"]], indirect=True)
+def test_pinned_run_leaves_the_last_core_to_the_generator_alone(run):
+    process, _path = run
+    generator, _server = await_(lambda: under_load(process), process)
+    *others, last = sorted(os.sched_getaffinity(0))
+    compare_ = psutil.Process(process.pid)
+    family = [compare_, *compare_.children(recursive=True)]
+    assert {"postgres", "valkey-server"} <= {one.name() for one in family}
+    assert {tuple(one.cpu_affinity()) for one in family if one != generator} == {tuple(others)}
+    assert generator.cpu_affinity() == [last]
+
+
+@pytest.fixture(scope="module")
+def open_loop_run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "open.json"
+    pin = ["--pin"] if CORES > 1 else []
+    return compare(*pin, "cpu-bound", "--quick", "--rate", "20", "--output", str(path)), path
+
+
+def test_rate_sends_requests_when_they_are_due(open_loop_run):
+    done, path = open_loop_run
+    assert done.returncode == 0, done.stderr
+    for round_ in rounds_of(path):
+        starts = sorted(sample[0] for sample in round_["samples"])
+        paces = [after - before for before, after in pairwise(starts)]
+        assert paces == pytest.approx([1 / 20] * len(paces), abs=1e-4)
+        assert round_["rate"] == 20
+    assert "open loop; the generator itself was up to" in done.stdout
+
+
+def test_rate_leaves_throughput_without_a_verdict(open_loop_run):
+    verdicts = json.loads(open_loop_run[1].read_text())["verdicts"]
+    assert verdicts
+    assert not any("throughput" in verdict["expectation"] for verdict in verdicts)
+
+
+@pytest.mark.skipif(CORES < 2, reason="pinning needs two cores")
+def test_pinned_run_names_the_services_that_stay_on_their_cores(open_loop_run):
+    (line,) = [line for line in open_loop_run[0].stdout.splitlines() if "--pin" in line]
+    assert "upstream" in line  # this test run's own
+    assert "started by another command, on its cores" in line
+
+
+# --- A result file that cannot be saved
+
+
+@pytest.mark.long
+def test_full_disk_ends_the_run_in_one_line_and_keeps_what_was_saved(run):
+    process, path = run
+    await_(lambda: path.exists() and path.stat().st_size, process)
+    before = path.read_bytes()
+    full = results.samples_path(path).stat().st_size + 100
+    family = psutil.Process(process.pid).children(recursive=True)
+    psutil.Process(process.pid).rlimit(psutil.RLIMIT_FSIZE, (full, full))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err.splitlines() == [
+        f"manage.py compare: cannot save gil in {path}: File too large; "
+        "what was measured before is there"
+    ]
+    assert "gil: CPU-bound work" in out  # printed all the same
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert path.read_bytes() == before
+    assert {round_["comparison"] for round_ in rounds_of(path)} == {"cpu-bound"}
+
+
+@pytest.mark.long
+def test_deleted_folder_is_made_again_with_the_whole_result(run):
+    process, path = run
+    await_(lambda: path.exists() and path.stat().st_size, process)
+    shutil.rmtree(path.parent)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    measured = json.loads(path.read_text())["measurements"]
+    assert [row["comparison"] for row in measured] == ["cpu-bound"] * 3 + ["gil"] * 3
+    assert {round_["comparison"] for round_ in rounds_of(path)} == {"gil"}
+    assert "result.samples.jsonl.gz was deleted: earlier comparisons have no samples" in out

@@ -1,0 +1,92 @@
+"""Settings: safe with nothing set, quiet under `check --deploy`, one line for nonsense."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from project import settings as project_settings
+from project.processes import BASE_DIR
+from tests.support.commands import python
+
+
+def test_nothing_set_is_no_debug_and_loopback_hosts_only():
+    code = (
+        "from project import settings as s;"
+        "print(s.DEBUG, s.ALLOWED_HOSTS, len(s.SECRET_KEY) >= 50, s.DATABASE_MODE)"
+    )
+    unset = {"DEBUG": "", "ALLOWED_HOSTS": "", "SECRET_KEY": "", "DATABASE_MODE": ""}
+    environ = {name: value for name, value in os.environ.items() if name not in unset}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=BASE_DIR, env=environ, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "False ['localhost', '127.0.0.1', '[::1]'] True none", done.stderr
+
+
+def test_the_checkouts_own_key_is_for_its_owner_only():
+    assert settings.SECRET_KEY
+    assert stat.S_IMODE((BASE_DIR / ".secret-key").stat().st_mode) == 0o600
+
+
+UNUSABLE = {
+    "of another user": lambda path: path.mkdir(),  # what root can't read either
+    "in a folder that takes no files": lambda path: path.parent.rmdir(),
+    "emptied by a full disk": lambda path: path.touch(),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_key_of_the_process_stands_in_for_a_file_that_is_unusable(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(project_settings, "BASE_DIR", tmp_path / "checkout")
+    (tmp_path / "checkout").mkdir()
+    UNUSABLE[case](tmp_path / "checkout" / ".secret-key")
+    keys = {project_settings._key_of_checkout() for _ in range(2)}
+    assert len(keys) == 2
+    assert all(len(key) >= 50 for key in keys)
+
+
+def test_key_of_the_checkout_lasts(tmp_path, monkeypatch):
+    monkeypatch.setattr(project_settings, "BASE_DIR", tmp_path)
+    assert project_settings._key_of_checkout() == project_settings._key_of_checkout()
+    assert [path.name for path in tmp_path.iterdir()] == [".secret-key"]
+
+
+def test_check_deploy_has_nothing_to_say_once_a_host_and_a_key_are_named():
+    key = "a-key-of-fifty-characters-and-more-0123456789-abcdefghij"
+    done = python("manage.py", "check", "--deploy", ALLOWED_HOSTS="example.org", SECRET_KEY=key)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no issues" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DATABASE_MODE", "sometimes"), ("DEBUG", "perhaps"), ("POOL_SIZE", "0")],
+)
+def test_nonsense_in_the_environment_is_refused_in_one_line(name, value):
+    done = python("manage.py", "check", **{name: value})
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert name in line
+
+
+def test_static_files_are_served_without_debug():
+    assert settings.DEBUG is False
+    response = Client().get("/static/comparisons/pages.css")
+    assert response.status_code == 200
+    assert response.content == (settings.STATIC_ROOT / "comparisons/pages.css").read_bytes()
+    assert not response.streaming  # or else Django warns under ASGI
+    known = Client(headers={"if-modified-since": response["Last-Modified"]})
+    assert known.get("/static/comparisons/pages.css").status_code == 304
+
+
+def test_a_strange_host_is_refused():
+    assert Client(headers={"host": "example.org"}).get("/").status_code == 400
+
+
+def test_migrations_are_up_to_date_with_the_models():
+    done = python("manage.py", "makemigrations", "--check", "--dry-run")
+    assert done.returncode == 0, done.stdout
