@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from math import isfinite
 from typing import Any, Literal, get_args
@@ -88,13 +88,14 @@ class Variant:
 class Expectation:
     """A claim made checkable: a metric of one variant divided by that of another, or by theory.
 
-    variant: a view, or the name of a variant. of: likewise, or a word of THEORY; None expects a
-    value and no ratio. Exactly one of at_least, at_most and between is given: a number, or a
-    function users -> number. users, round_trip: the case it speaks of, where a comparison has more
-    than one.
+    variant: a view, or the name of a variant; or several, in a tuple, of each of which the same is
+    expected (the comparison makes an expectation of each). of: a view, a name, or a word of THEORY;
+    None expects a value and no ratio. Exactly one of at_least, at_most and between is given: a
+    number, or a function users -> number. users, round_trip: the case it speaks of, where a
+    comparison has more than one.
     """
 
-    variant: Any  # a view or a name; kept as the name
+    variant: Any  # a view or a name, kept as the name; or a tuple of them
     metric: Metric
     of: Any = None  # likewise
     at_least: Bound | None = None
@@ -129,6 +130,8 @@ class Expectation:
 
 
 def _name(side: Any) -> Any:
+    if isinstance(side, tuple):
+        return tuple(map(_name, side))
     return getattr(side, "__name__", side)
 
 
@@ -157,6 +160,7 @@ class Comparison:
     place: str = _place()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "expectations", _of_one_variant_each(self.expectations))
         for place, problem in _problems_of_comparison(self):
             raise DeclarationError(place, problem)
 
@@ -197,6 +201,20 @@ class Comparison:
             elif lesson and line:
                 lesson[next(reversed(lesson))] += f" {line.strip()}"
         return lesson
+
+
+def _of_one_variant_each(expectations: Any) -> Any:
+    """The expectations, each that speaks of several variants replaced by one for each of them."""
+    if not isinstance(expectations, list | tuple):
+        return expectations  # refused below, as what is none among them
+    found: list[Any] = []
+    for expectation in expectations:
+        several = getattr(expectation, "variant", None)
+        if isinstance(several, tuple):
+            found += [replace(expectation, variant=variant) for variant in several]
+        else:
+            found.append(expectation)
+    return found
 
 
 @cache
@@ -263,9 +281,13 @@ def _problems_of_variant(variant: Variant) -> Iterator[str]:
 
 
 def _problems_of_expectation(expectation: Expectation) -> Iterator[str]:
-    for side in (expectation.variant, expectation.of):
-        if not isinstance(side, str) and side is not expectation.of:
+    variant, of = expectation.variant, expectation.of
+    variants = variant if isinstance(variant, tuple) else (variant,)
+    for side in variants if of is None else (*variants, of):
+        if not isinstance(side, str):
             yield f"an expectation speaks of a view, or of a variant by its name, not of {side!r}"
+    if not variants:
+        yield "it speaks of no variant"
     if expectation.metric not in (metrics := get_args(Metric)):
         yield f"there is no metric {expectation.metric!r}" + nearest(expectation.metric, metrics)
     bounds = {name: getattr(expectation, name) for name in ("at_least", "at_most", "between")}

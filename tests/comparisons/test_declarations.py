@@ -70,6 +70,9 @@ def test_what_is_declared_rightly_is_not_refused():
         # Expectations
         (expecting(variant="async_nativ"), "did you mean 'async_native'?"),
         (expecting(variant=5), "not of 5"),
+        (expecting(variant=("sync", 5)), "not of 5"),
+        (expecting(variant=()), "it speaks of no variant"),
+        (expecting(of=5), "not of 5"),
         (expecting(of="async_nativ"), "did you mean 'async_native'?"),
         (expecting(of="ceilin"), "did you mean 'ceiling'?"),
         (expecting(of="sync"), "it compares 'sync' with itself"),

@@ -7,7 +7,7 @@ import pytest
 
 from comparisons import pairs
 from comparisons.pairs import COMPARISONS
-from comparisons.registry import THEORY, Expectation, Variant, ceiling
+from comparisons.registry import THEORY, Comparison, Expectation, Variant, ceiling
 from loadtests.running import selection
 from project.deployments import DEPLOYMENTS
 
@@ -159,3 +159,17 @@ def test_a_bound_may_depend_on_the_load():
     expectation = Expectation(view, "latency", of="wait", at_least=lambda users: users / 2)
     assert expectation.bounds(10) == (5, None)
     assert expectation.text(10) == "view latency of wait at least 5"
+
+
+def test_expectation_of_several_variants_becomes_one_of_each():
+    def sync(request):
+        raise NotImplementedError
+
+    def sync_other(request):
+        raise NotImplementedError
+
+    of_both = Expectation((sync, "sync_other"), "failures", at_most=0)
+    variants = [Variant(sync, "wsgi-sync"), Variant(sync_other, "wsgi-sync")]
+    found = Comparison(users=1, variants=variants, expectations=[of_both]).expectations
+    assert [expectation.variant for expectation in found] == ["sync", "sync_other"]
+    assert {expectation.place for expectation in found} == {of_both.place}
