@@ -1,8 +1,7 @@
 """The load generator: a locust process that `compare` starts once and gives round after round.
 
-`python -m loadtests.generator` reads orders (a JSON object a line) from stdin and writes events (a
-JSON object a line) to stdout: `ready` once, and for each order `open` and `close` when the measured
-window opens and closes, then `round` with the samples. It ends when stdin does.
+`python -m loadtests.generator` reads orders from stdin and writes events to stdout (see orders.py).
+It ends when stdin does.
 """
 
 import json
@@ -11,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import gevent
@@ -20,45 +20,31 @@ from locust.env import Environment
 from locust.log import setup_logging
 
 from loadtests.locustfile import SPREAD, USERS, Bystander, CheckingUser, digest, open_loop
-from loadtests.orders import CORE
+from loadtests.orders import CORE, LoadResult, Order
 
-LONGEST_WARM_UP = 20  # seconds
-LONGEST_SPREAD = 5  # seconds
-LONGEST_WINDOW = 5  # seconds more than was asked for
-LONGEST_DRAIN = 60  # seconds
-MARGIN = 0.1  # seconds before the first answer is due
-BEAT = 0.02  # seconds
+# Seconds
+WARM_UP_TIMEOUT = 20
+MAX_SPREAD = 5
+MAX_OVERTIME = 5  # more than the window that was asked for
+DRAIN_TIMEOUT = 60
+MARGIN = 0.1  # before the first answer is due
+BEAT = 0.02
+
+Gap = tuple[float, float]  # time.time() of its start and of its end
 
 
-def run_round(order: dict[str, Any]) -> dict[str, Any]:
-    """One round: warm up, measure, and wait until every request is answered.
+class Recording:
+    """What the users of a round were answered; samples as in LoadResult."""
 
-    The window lasts `window` seconds and until `fewest` answers have come.
+    def __init__(self, user_class: type[CheckingUser]) -> None:
+        self.samples: list[list[Any]] = []
+        self.bystander: list[list[Any]] = []
+        self.send_delays: list[float] = []  # ms, of the variant's requests
+        self.answered: set[CheckingUser] = set()
+        self._user_class = user_class
 
-    order: {"comparison", "variant", "host", "server", "users", "spread", "window", "fewest",
-    "rate", "waiting"}; a rate (requests/s) makes it an open loop, null the closed loop of that many
-    users, who come spread over `spread` seconds. With `waiting` seconds each of them sends one
-    request, which waits for so long, and the window ends before.
-    Returns {"opened", "closed": time.time(), "cpu": 0..1 of a core, "samples", "bystander",
-    "send_delay": ms, p99 of an open loop, "stall": seconds, "clock_jump": seconds}; a sample is
-    [start (time.time()), latency in ms, status, CRC-32 of the body, error or null].
-    """
-    offset = clock_offset()
-    user_class: type[CheckingUser]
-    if order["rate"] is None:
-        users = order["users"]
-        user_class = USERS[order["comparison"], order["variant"]]
-        user_class.started = 0
-        user_class.spread = min(order["spread"] or SPREAD, LONGEST_SPREAD)
-    else:
-        users = 1
-        user_class = open_loop(order["comparison"], order["variant"], order["rate"])
-    user_class.server = Bystander.server = order["server"]
-    samples: dict[type, list[list[Any]]] = {user_class: [], Bystander: []}
-    delays: list[float] = []
-    answered: set[CheckingUser] = set()
-
-    def record(
+    def add(
+        self,
         response_time: float,
         response: Any,
         start_time: float,
@@ -66,60 +52,114 @@ def run_round(order: dict[str, Any]) -> dict[str, Any]:
         context: Any,
         **_: Any,
     ) -> None:
+        """Listen to locust's event of an answer. Its latency counts from when it was due."""
         start = context["due"] or start_time
-        latency = response_time + 1000 * (start_time - start)
+        delay = 1000 * (start_time - start)
         error = str(exception) if exception else None
-        row = [start, latency, response.status_code, digest(response), error]
-        samples[type(context["user"])].append(row)
-        if type(context["user"]) is user_class:
-            delays.append(1000 * (start_time - start))
-        answered.add(context["user"])
+        sample = [start, response_time + delay, response.status_code, digest(response), error]
+        if type(context["user"]) is self._user_class:
+            self.samples.append(sample)
+            self.send_delays.append(delay)
+        else:
+            self.bystander.append(sample)
+        self.answered.add(context["user"])
 
-    def answered_since(moment: float) -> list[list[Any]]:
-        return [row for row in samples[user_class] if row[0] + row[1] / 1000 >= moment]
+    def answers_since(self, moment: float) -> list[list[Any]]:
+        return [sample for sample in self.samples if end_of(sample) >= moment]
 
+
+def end_of(sample: list[Any]) -> float:
+    return float(sample[0] + sample[1] / 1000)
+
+
+def run_round(order: Order) -> LoadResult:
+    """Run one round: warm up, measure, and wait until every request is answered."""
+    offset = clock_offset()
+    user_class, users = user_class_for(order)
+    recording = Recording(user_class)
     environment = Environment(
-        user_classes=[user_class, Bystander], host=order["host"], stop_timeout=LONGEST_DRAIN
+        user_classes=[user_class, Bystander], host=order.host, stop_timeout=DRAIN_TIMEOUT
     )
-    environment.events.request.add_listener(record)
+    environment.events.request.add_listener(recording.add)
     runner = environment.create_local_runner()
-    if order["waiting"]:
-        user_class.seconds, user_class.gate = order["waiting"], gevent.event.Event()
-        user_class.wait_time = constant(LONGEST_DRAIN)  # after its one request
     with heartbeat() as gaps:
+        # Warm up, to where all users wait, or to the steady state: each has been answered once.
         runner.start(users + Bystander.fixed_count, spawn_rate=100_000)
-        if order["waiting"]:
-            until(lambda: user_class.started == users, LONGEST_WARM_UP)
-            user_class.gate.set()
-            # Late: by then all have been sent and have come in, but none is answered yet.
-            gevent.sleep(order["waiting"] - order["window"] - MARGIN)
-        else:  # steady state: every user has been answered once
-            until(lambda: len(answered) == users + 1, LONGEST_WARM_UP)
+        if order.waiting:
+            wait_together(user_class, order)
+        else:
+            until(lambda: len(recording.answered) == users + 1, WARM_UP_TIMEOUT)
+        # The window.
         opened, cpu = time.time(), time.process_time()
         emit("open", at=opened)
-        gevent.sleep(order["window"])
-        if not order["waiting"]:
+        gevent.sleep(order.window)
+        if not order.waiting:
             # A slow view needs longer to be worth a number; the last answer closes the window.
-            until(lambda: len(answered_since(opened)) >= order["fewest"], LONGEST_WINDOW)
+            until(lambda: len(recording.answers_since(opened)) >= order.min_answers, MAX_OVERTIME)
         closed, cpu = time.time(), time.process_time() - cpu
         emit("close", at=closed)
+        # Drain.
         runner.quit()
-    # What counts was under way from `first` to `last`; to send requests that only wait is not yet.
-    in_window = [row for row in answered_since(opened) if row[0] + row[1] / 1000 <= closed]
-    called = [row for row in samples[Bystander] if opened <= row[0] <= closed]
-    first = opened if order["waiting"] else min([opened, *(row[0] for row in in_window)])
-    last = max([closed, *(row[0] + row[1] / 1000 for row in called)])
-    return {
-        **{"opened": opened, "closed": closed, "cpu": cpu / (closed - opened)},
-        **{"samples": samples[user_class], "bystander": samples[Bystander]},
-        "send_delay": sorted(delays)[int(0.99 * len(delays))] if delays else 0,
-        "stall": max([end - start for start, end in gaps if start < last and end > first] or [0]),
-        "clock_jump": clock_offset() - offset,
-    }
+    delays = sorted(recording.send_delays)
+    return LoadResult(
+        opened=opened,
+        closed=closed,
+        cpu=cpu / (closed - opened),
+        samples=recording.samples,
+        bystander=recording.bystander,
+        send_delay=delays[int(0.99 * len(delays))] if delays else 0,
+        stall=longest_stall(gaps, recording, opened, closed, order.waiting is not None),
+        clock_jump=clock_offset() - offset,
+    )
+
+
+def user_class_for(order: Order) -> tuple[type[CheckingUser], int]:
+    """The users of the round, and how many of them there are."""
+    user_class: type[CheckingUser]
+    if order.rate is None:
+        users = order.users
+        user_class = USERS[order.comparison, order.variant]
+        user_class.started = 0
+        user_class.spread = min(order.spread or SPREAD, MAX_SPREAD)
+        if order.waiting:
+            user_class.seconds, user_class.gate = order.waiting, gevent.event.Event()
+            user_class.wait_time = constant(DRAIN_TIMEOUT)  # after its one request
+    else:
+        users = 1
+        user_class = open_loop(order.comparison, order.variant, order.rate)
+    user_class.server = Bystander.server = order.server
+    return user_class, users
+
+
+def wait_together(user_class: Any, order: Order) -> None:
+    """Let all users send their one request, and return shortly before the first is answered.
+
+    So late, because by then all have been sent and have come in.
+    """
+    assert order.waiting
+    until(lambda: user_class.started == order.users, WARM_UP_TIMEOUT)
+    user_class.gate.set()
+    gevent.sleep(order.waiting - order.window - MARGIN)
+
+
+def longest_stall(
+    gaps: list[tuple[float, float]],
+    recording: Recording,
+    opened: float,
+    closed: float,
+    waiting: bool,
+) -> float:
+    """The longest gap, in seconds, while anything that counts was under way."""
+    counted = [s for s in recording.answers_since(opened) if end_of(s) <= closed]
+    called = [s for s in recording.bystander if opened <= s[0] <= closed]
+    # To send requests that only wait does not count yet.
+    first = opened if waiting else min([opened, *(sample[0] for sample in counted)])
+    last = max([closed, *map(end_of, called)])
+    return max([end - start for start, end in gaps if start < last and end > first], default=0)
 
 
 @contextmanager
-def heartbeat() -> Iterator[list[tuple[float, float]]]:
+def heartbeat() -> Iterator[list[Gap]]:
     """Beats all through the block; the list has when (time.time()) this process did nothing.
 
     A stop (SIGSTOP), or one callback that keeps the event loop to itself.
@@ -162,9 +202,8 @@ def main() -> None:
     if core := os.environ.get(CORE):
         os.sched_setaffinity(0, [int(core)])
     setup_logging("ERROR")
-    emit("ready")
     for line in sys.stdin:
-        emit("round", **run_round(json.loads(line)))
+        emit("round", **asdict(run_round(Order.from_line(line))))
 
 
 if __name__ == "__main__":

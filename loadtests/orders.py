@@ -1,81 +1,53 @@
-"""What is said to the load generator's process, and what it says (see generator.py)."""
+"""What is said to the load generator's process, and what it says: JSON, typed at both ends.
+
+`compare` sends an Order (see running/generators.py). The generator (generator.py) answers with the
+events "open" and "close", each with the time `at` which the measured window opened or closed, and
+then with "round": a LoadResult.
+"""
 
 import json
-import os
-import select
-import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from loadtests.running.servers import ServerError, said
-
-# Seconds without a word, after which the generator is given up: no part of a round takes so long.
-SILENCE_LIMIT = 120
 CORE = "GENERATOR_CORE"  # the environment variable with the number of its own core, if it has one
 
 
-class Lines:
-    """The lines of a pipe, one by one; waiting and reading share a buffer, so none is missed."""
+@dataclass(frozen=True)
+class Order:
+    """One round to run."""
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe = pipe
-        self._buffer = b""
+    comparison: str
+    variant: str  # as in its URL
+    host: str  # the server's URL
+    server: str  # what its responses must say in X-Deployment
+    users: int
+    window: float  # seconds that it measures, and longer until it has `min_answers`
+    min_answers: int
+    spread: float | None = None  # seconds over which the users come; None leaves it to the users
+    rate: float | None = None  # requests/s of an open loop; None is the closed loop of the users
+    # Seconds for which each user's one request waits; the window ends before. None: no such round.
+    waiting: float | None = None
 
-    def next(self, timeout: float) -> bytes | None:
-        """The next line; None if nothing comes in `timeout` seconds. EOFError after the last."""
-        while b"\n" not in self._buffer:
-            if not select.select([self._pipe], [], [], timeout)[0]:
-                return None
-            if not (data := os.read(self._pipe.fileno(), 2**16)):
-                raise EOFError
-            self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
+    def line(self) -> bytes:
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: str) -> "Order":
+        return cls(**json.loads(line))
 
 
 @dataclass(frozen=True)
-class Generator:
-    """The locust process. capacity: requests/s against a trivial server, at the start."""
+class LoadResult:
+    """What the load generator measured in a round.
 
-    process: subprocess.Popen[bytes]
-    lines: Lines
-    log: Path
-    capacity: float | None = None
+    A sample is [start (time.time()), latency in ms, status, CRC-32 of the body, error or None].
+    """
 
-    def order(self, **order: Any) -> None:
-        """Ask for one round. ServerError if the generator is dead."""
-        assert self.process.stdin
-        try:
-            self.process.stdin.write(json.dumps(order).encode() + b"\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            raise self._death() from None
-
-    def expect(
-        self, event: str, meanwhile: Callable[[], None] = lambda: None, every: float = 1
-    ) -> dict[str, Any]:
-        """The next event of that name; calls `meanwhile` every so many seconds until it comes.
-
-        ServerError if the generator dies, or is silent for SILENCE_LIMIT. Silence is counted by
-        calls, so that a stop of this process itself (Ctrl-Z) is none.
-        """
-        silence = 0.0
-        while silence < SILENCE_LIMIT:
-            try:
-                line = self.lines.next(every)
-            except EOFError:
-                raise self._death() from None
-            if line is None:
-                silence += every
-                meanwhile()
-                continue
-            message: dict[str, Any] = json.loads(line)
-            if message["event"] == event:
-                return message
-            silence = 0
-        raise ServerError(f"the load generator has said nothing for {SILENCE_LIMIT} s")
-
-    def _death(self) -> ServerError:
-        return ServerError(f"the load generator died: {said(self.log)}")
+    opened: float  # time.time()
+    closed: float
+    cpu: float  # 0..1 of one core, while the window was open
+    samples: list[list[Any]]  # of the whole round
+    bystander: list[list[Any]]
+    send_delay: float  # ms, p99: how late an open loop's requests were sent
+    stall: float  # seconds, the longest for which the generator did nothing while it counted
+    clock_jump: float  # seconds by which the wall clock was set meanwhile

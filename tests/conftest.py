@@ -68,8 +68,8 @@ def postgres():
 @pytest.fixture
 def undisturbed(monkeypatch):
     """What others take of this machine makes no round invalid."""
-    for taken in ("_steal", "_throttled"):
-        monkeypatch.setattr(f"loadtests.running.measuring.{taken}", lambda *_: 0.0)
+    for taken in ("stolen_share", "throttled_s"):
+        monkeypatch.setattr(f"loadtests.running.sampling.{taken}", lambda *_: 0.0)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Plan:
-    """window: seconds that a round measures, and longer until it has `fewest` answers.
+    """window: seconds that a round measures, and longer until it has `min_answers`.
     looks: after how many blocks to look at the verdicts.
 
     After a look, only those rows go on of which something is expected that is not decided. The
@@ -20,7 +20,7 @@ class Plan:
 
     window: float
     looks: tuple[int, ...]
-    fewest: int = 5
+    min_answers: int = 5
 
     @property
     def confidence(self) -> float:
@@ -28,10 +28,9 @@ class Plan:
         return 1 - 0.05 / len(self.looks)
 
 
-WARMING = 3  # calls of every server before the first round
 REPEATS = 2  # of a round that was disturbed, on average over the rows of a comparison
 FULL = Plan(window=0.5, looks=(4, 8))
-QUICK = Plan(window=0.25, looks=(3,), fewest=3)
+QUICK = Plan(window=0.25, looks=(3,), min_answers=3)
 
 
 def block(rows: Sequence[T], seed: int, number: int) -> list[T]:

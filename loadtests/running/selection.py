@@ -5,13 +5,13 @@ from typing import Any
 
 from comparisons.loading import why_unknown
 from comparisons.pairs import COMPARISONS
-from comparisons.registry import Comparison, Expectation, Metric, Variant
+from comparisons.registry import Comparison, Expectation, Metric
 from loadtests.arguments import bad, known, reshape
 from loadtests.judging.rounds import AGAIN
-from loadtests.running.measuring import Row
+from loadtests.running.rows import Row, is_for, rows_of, why_unfit
 from project.deployments import DEPLOYMENTS
 
-MOST_QUICKLY = 100  # users of a quick run: a thousand take seconds to come
+MAX_QUICK_USERS = 100  # users of a quick run: a thousand take seconds to come
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ def choose(options: dict[str, Any]) -> Choice:
             left_out.append(f"{slug} is left out: its requests only wait, which needs no --rate")
             continue
         if options["quick"] and options["users"] is None:
-            if all(users > MOST_QUICKLY for users, _ in comparison.cases):
-                why = f"a quick run has at most {MOST_QUICKLY} users (or as many as --users says)"
+            if all(users > MAX_QUICK_USERS for users, _ in comparison.cases):
+                why = f"a quick run has at most {MAX_QUICK_USERS} users (or what --users says)"
                 left_out.append(f"{slug} is left out: {why}")
                 continue
             comparison = without_crowds(comparison)
@@ -92,15 +92,15 @@ def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
 
 
 def without_crowds(comparison: Comparison) -> Comparison:
-    """The comparison without its cases of more than MOST_QUICKLY users."""
+    """The comparison without its cases of more than MAX_QUICK_USERS users."""
     users = {users for users, _ in comparison.cases}
     return replace(
         comparison,
-        users=tuple(sorted(count for count in users if count <= MOST_QUICKLY)),
+        users=tuple(sorted(count for count in users if count <= MAX_QUICK_USERS)),
         expectations=[
             expectation
             for expectation in comparison.expectations
-            if comparison.case(expectation)[0] <= MOST_QUICKLY
+            if comparison.case(expectation)[0] <= MAX_QUICK_USERS
         ],
     )
 
@@ -125,49 +125,3 @@ def against_itself(comparison: Comparison) -> Comparison:
         variants=[*comparison.variants, *again],
         expectations=expectations,
     )
-
-
-def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> list[Row]:
-    """A row per case, variant and deployment: the variant's own, or those of its interface.
-
-    Of several cases, a variant is measured in those in which something is expected of it.
-    """
-    needed = {
-        (name, case)
-        for expectation in comparison.expectations
-        for name in (expectation.variant, expectation.of)
-        for case in [comparison.case(expectation)]
-    }
-    everywhere = len(comparison.cases) == 1
-    return [
-        Row(
-            variant,
-            DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database),
-            users,
-            round_trip,
-            route=variant.name.removesuffix(AGAIN),
-            rate=rate,
-            waiting=comparison.waiting(users) if comparison.waiting and not rate else None,
-        )
-        for users, round_trip in comparison.cases
-        for variant in comparison.variants
-        if everywhere or (variant.name, (users, round_trip)) in needed
-        for name in dict.fromkeys(names or [variant.deployment])
-        if is_for(variant, name) and not why_unfit(variant, name)
-    ]
-
-
-def is_for(variant: Variant, name: str) -> bool:
-    """Whether the deployment has the interface of the variant's own."""
-    return DEPLOYMENTS[name].interface == DEPLOYMENTS[variant.deployment].interface
-
-
-def why_unfit(variant: Variant, name: str) -> str:
-    """Why the deployment can't have the shape that the variant declares; nothing if it can."""
-    try:
-        DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database)
-    except ValueError as error:
-        shape = {"processes": variant.workers, "threads": variant.threads}
-        declared = " and ".join(f"{count} {what}" for what, count in shape.items() if count)
-        return f"it declares {declared}, and {error}"
-    return ""

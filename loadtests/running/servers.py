@@ -14,8 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
-import psutil
-
 from project import signals
 from project.deployments import Deployment
 from project.environment import child_environ
@@ -201,34 +199,3 @@ def last_exception(log: Path | None) -> str:
     margin = before.rpartition("\n")[2]
     lines = (line.removeprefix(margin) for line in after.splitlines())
     return next((line for line in lines if line.strip() and not line.startswith(" ")), "")
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Of a process tree, now. memory_mb: PSS where the kernel tells it, else RSS."""
-
-    processes: int
-    threads: int
-    cpu_seconds: float
-    memory_mb: float
-
-
-def usage(server: Running) -> Usage:
-    """What the server's process tree uses; zeros once it is dead."""
-    processes, threads, cpu, memory = 0, 0, 0.0, 0.0
-    with suppress(psutil.NoSuchProcess):
-        root = psutil.Process(server.process.pid)
-        for process in (root, *root.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess), process.oneshot():
-                times = process.cpu_times()
-                # Children that have ended count for who has waited for them.
-                cpu += times.user + times.system + times.children_user + times.children_system
-                threads += process.num_threads()
-                memory += _memory(process)
-                processes += 1
-    return Usage(processes, threads, cpu, memory / 1e6)
-
-
-def _memory(process: psutil.Process) -> float:
-    full = process.memory_full_info()
-    return float(getattr(full, "pss", 0) or full.rss)

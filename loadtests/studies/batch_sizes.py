@@ -24,6 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from loadtests.running import servers
+from loadtests.running.sampling import usage
 from project import services
 from project.deployments import DEPLOYMENTS
 from project.services import schema
@@ -84,7 +85,7 @@ def main() -> None:
         ]
         running = stack.enter_context(servers.serving([deployment] * len(environs), environs))
         up = dict(zip(configurations, running, strict=True))
-        idle = {of: servers.usage(server).memory_mb for of, server in up.items()}
+        idle = {of: usage(server).memory_mb for of, server in up.items()}
         for server in running:
             get(server.url + PATH)
         for _turn in track(range(TURNS), "batch sizes", transient=True):
@@ -94,7 +95,7 @@ def main() -> None:
                     first, whole = get(url + PATH)
                 found[configuration].append((first, whole, max(taken, default=0)))
         # Memory that Python has had it keeps: after all turns it is what the dearest needed.
-        grown = {of: servers.usage(server).memory_mb - idle[of] for of, server in up.items()}
+        grown = {of: usage(server).memory_mb - idle[of] for of, server in up.items()}
     table = Table(
         *("ms away", "rows a batch", "rows/s", "first row, ms", "longest bystander, ms"),
         "grown by, MB",

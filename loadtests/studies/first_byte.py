@@ -21,7 +21,7 @@ django.setup()
 
 from comparisons.pairs import streaming_response  # noqa: E402
 from loadtests.running import servers  # noqa: E402
-from loadtests.running.selection import rows_of  # noqa: E402
+from loadtests.running.rows import rows_of  # noqa: E402
 from project import services  # noqa: E402
 from project.services import schema  # noqa: E402
 

@@ -4,7 +4,9 @@ import argparse
 import random
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,14 @@ from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
 from loadtests.judging.rounds import Round
 from loadtests.judging.verdicts import Verdict
-from loadtests.orders import Generator
 from loadtests.reporting import results, tables
 from loadtests.running import schedule
-from loadtests.running.measuring import Row, ViewError, leave_last_core, load_generator, measure
+from loadtests.running.generators import Generator, load_generator
+from loadtests.running.measuring import measure
+from loadtests.running.pinning import leave_last_core
+from loadtests.running.rows import Row
 from loadtests.running.selection import choose
+from loadtests.running.warming import ViewError
 from project import limits, services, signals
 from project.output import OutputError
 from project.services import schema
@@ -203,19 +208,15 @@ def measure_all(
             measured: list[Round] = []
             declared = Declared.of(comparison)
 
-            def keep(round_: Round, measured: list[Round] = measured) -> None:
-                measured.append(round_)
-                progress.advance(bar)
-
-            def in_doubt(
-                declared: Declared = declared, measured: list[Round] = measured
-            ) -> set[tuple[str, int, float]]:
-                return verdicts.in_doubt(declared, measured, plan.confidence)
-
+            in_doubt = partial(verdicts.in_doubt, declared, confidence=plan.confidence)
+            logs = results.logs_path(run.path)
+            measuring = measure(comparison, rows, plan, seed, generator, in_doubt, logs)
             progress.update(bar, description=comparison.slug)
             try:
-                logs = results.logs_path(run.path)
-                measure(comparison, rows, plan, seed, generator, in_doubt, keep, logs)
+                with closing(measuring):
+                    for round_ in measuring:
+                        measured.append(round_)
+                        progress.advance(bar)
             except ViewError as error:
                 run.complete = False
                 print(f"{sys.argv[0]} compare: {comparison.slug}: {error}", file=sys.stderr)

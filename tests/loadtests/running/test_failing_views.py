@@ -6,21 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from comparisons.pairs import COMPARISONS
 from loadtests.judging.rounds import invalid_because
-from loadtests.running import measuring, selection, servers
-from loadtests.running.measuring import ViewError, load_generator, measure
-from loadtests.running.schedule import Plan
+from loadtests.running import servers, warming
+from loadtests.running.warming import ViewError
 from tests.support.commands import python
-
-PLAN = Plan(window=0.3, looks=(1,))
-BLOCKING_CALL = COMPARISONS["blocking-call"]
-
-
-@pytest.fixture(scope="module")
-def generator():
-    with load_generator() as started:
-        yield started
+from tests.support.rounds import BLOCKING_CALL, measured_rounds
 
 
 def measured_with(lie, generator, logs=None, settings="tests.support.lying_settings", **changes):
@@ -33,10 +23,9 @@ def measured_with(lie, generator, logs=None, settings="tests.support.lying_setti
         if variant.name in ("sync", "async_native")
     ]
     small = replace(BLOCKING_CALL, variants=variants, expectations=[])
-    rows = selection.rows_of(small, [], None)
     rounds = []
     try:
-        measure(small, rows, PLAN, 1, generator, lambda: [], rounds.append, logs)
+        measured_rounds(small, generator, logs=logs, found=rounds)
     except ViewError as error:
         return rounds, error
     return rounds, None
@@ -69,7 +58,7 @@ def test_body_that_differs_is_shown_beside_the_others(generator):
 
 def test_long_bodies_are_cut_to_their_difference():
     ours, theirs = (b"x" * 500 + end + b"y" * 500 for end in (b"1", b"2"))
-    assert measuring._around_the_difference(ours, theirs) == (
+    assert warming._around_the_difference(ours, theirs) == (
         f"…{'x' * 20 + '1' + 'y' * 39!r}…",
         f"…{'x' * 20 + '2' + 'y' * 39!r}…",
     )
@@ -77,13 +66,13 @@ def test_long_bodies_are_cut_to_their_difference():
 
 @pytest.mark.parametrize("lie", ["hang", "dribble"])
 def test_view_that_does_not_end_is_not_waited_for(lie, generator, monkeypatch):
-    monkeypatch.setattr(measuring, "WARM_UP_TIMEOUT", 3)
+    monkeypatch.setattr(warming, "TIMEOUT_S", 3)
     _, error = measured_with(lie, generator)
     assert str(error) == "async_native has not answered after 3 s"
 
 
 def test_view_that_kills_its_server_stops_its_comparison(generator, monkeypatch):
-    monkeypatch.setattr(measuring.schedule, "WARMING", 20)  # the call that kills
+    monkeypatch.setattr(warming, "CALLS", 20)  # the call that kills
     _, error = measured_with("", generator, settings="tests.support.dying_settings")
     assert str(error).startswith("async_native ")
     assert f"signal {signal.SIGKILL}" in str(error) or "breaks the connection off" in str(error)

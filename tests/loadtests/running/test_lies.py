@@ -13,9 +13,9 @@ from comparisons.pairs import COMPARISONS
 from comparisons.registry import Comparison, Expectation
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
-from loadtests.running import selection
-from loadtests.running.measuring import ViewError, load_generator, measure
 from loadtests.running.schedule import Plan
+from loadtests.running.warming import ViewError
+from tests.support.rounds import measured_rounds
 
 FEW, MANY = Plan(window=0.4, looks=(3,)), Plan(window=0.4, looks=(6,))
 
@@ -47,12 +47,6 @@ FIRST = ("blocking-call", "sequential-awaits")
 CLEAR = [pytest.param("blocking-call", marks=pytest.mark.long), "sequential-awaits"]
 
 
-@pytest.fixture(scope="module")
-def generator():
-    with load_generator() as started:
-        yield started
-
-
 def verdicts_with(lie, liar, comparison, expectations, plan, generator):
     """The verdicts of these expectations after the plan's rounds, in which one view tells a lie.
 
@@ -76,9 +70,8 @@ def verdicts_with(lie, liar, comparison, expectations, plan, generator):
         expectations=[replace(e, users=None, round_trip=None) for e in expectations],
     )
     measured = []
-    rows = selection.rows_of(small, [], None)
     with suppress(ViewError):  # its rounds say why they were not measured
-        measure(small, rows, plan, 1, generator, lambda: [], measured.append)
+        measured_rounds(small, generator, plan, found=measured)
     judged = verdicts.judged(Declared.of(small), measured, plan.confidence)
     return [verdict.verdict for verdict in judged]
 

@@ -9,37 +9,36 @@ import psutil
 import pytest
 
 from comparisons.pairs import COMPARISONS
-from loadtests import orders
 from loadtests.judging.rounds import METRICS, Sample, invalid_because, latencies
-from loadtests.orders import Generator, Lines
-from loadtests.running import backends, measuring, schedule, selection, servers
-from loadtests.running.measuring import TRIVIAL, load_generator, measure
+from loadtests.running import backends, generators, measuring, pinning, sampling, schedule, servers
+from loadtests.running import rows as rows_module
+from loadtests.running.generators import TRIVIAL, Generator, Lines, load_generator
+from loadtests.running.measuring import order_of
+from loadtests.running.rows import rows_of
 from loadtests.running.schedule import Plan, block
 from loadtests.running.servers import ServerError
 from project.deployments import DEPLOYMENTS
 from project.processes import dying_with_parent
 from tests.support.clients import until
+from tests.support.rounds import BLOCKING_CALL, PLAN, measured_rounds
 
-PLAN = Plan(window=0.3, looks=(1,))
-BLOCKING_CALL = COMPARISONS["blocking-call"]
-
-
-@pytest.fixture(scope="module")
-def generator():
-    with load_generator() as started:
-        yield started
+# A view that ends its server in the middle of the load.
+DYING = {
+    "DJANGO_SETTINGS_MODULE": "tests.support.dying_settings",
+    "LIE": "blocking-call/async_native",
+}
 
 
-def one_round(
-    generator, name="async_native", comparison=BLOCKING_CALL, keep=None, plan=PLAN, **changes
-):
-    """A round of one variant, with these fields of its declaration changed."""
+def rounds_of_one(generator, name="async_native", comparison=BLOCKING_CALL, plan=PLAN, **changes):
+    """The rounds of one variant, with these fields of its declaration changed."""
     variant = replace(next(v for v in comparison.variants if v.name == name), **changes)
     small = replace(comparison, variants=[variant], expectations=[])
-    measured = []
-    rows = selection.rows_of(small, [], None)
-    measure(small, rows, plan, 1, generator, lambda: [], keep or measured.append)
-    return measured[0] if measured else None
+    return measured_rounds(small, generator, plan)
+
+
+def one_round(generator, *args, **options):
+    """The first of them."""
+    return rounds_of_one(generator, *args, **options)[0]
 
 
 def test_a_round_of_a_sound_server_counts(generator):
@@ -54,11 +53,11 @@ def test_a_round_of_a_sound_server_counts(generator):
 def test_a_stale_server_is_not_measured(generator):
     (deployment,) = [DEPLOYMENTS["asgi-uvicorn"]]
     with servers.serving([deployment]) as (server,):
-        row = selection.rows_of(BLOCKING_CALL, [], None)[-1]
+        row = rows_of(BLOCKING_CALL, [], None)[-1]
         stale = replace(server, nonce="00000000")
-        measuring._order(generator, "blocking-call", row, stale, PLAN)
-        result = generator.expect("round")
-    errors = {Sample(*sample).error for sample in result["samples"]}
+        generator.send(order_of("blocking-call", row, stale, PLAN))
+        result = generator.result()
+    errors = {Sample(*sample).error for sample in result.samples}
     assert errors == {
         f"answered by '{server.name}' instead of 'asgi-uvicorn 00000000'",
     }
@@ -75,34 +74,25 @@ def test_a_saturated_generator_is_no_result(generator):
 
 
 def test_a_server_that_dies_in_a_round_makes_it_invalid(generator):
-    # It ends itself, in the middle of the load.
-    lie = {
-        "DJANGO_SETTINGS_MODULE": "tests.support.dying_settings",
-        "LIE": "blocking-call/async_native",
-    }
-    round_ = one_round(generator, environ=lie)
+    round_ = one_round(generator, environ=DYING)
     assert any("died (signal 9)" in reason for reason in invalid_because(round_, None))
 
 
 def test_restarted_server_is_warmed_up_before_its_rounds(generator, monkeypatch):
-    lie = {
-        "DJANGO_SETTINGS_MODULE": "tests.support.dying_settings",
-        "LIE": "blocking-call/async_native",
-    }
     events = []
-    warm_up, order = measuring._warm_up, measuring._order
+    warm_up, order_of = measuring.warm_up, measuring.order_of
 
     def note_warm_up(slug, rows, running, *rest):
         events.extend(("warm-up", server.nonce) for server in running)
         warm_up(slug, rows, running, *rest)
 
-    def note_round(generator, slug, row, server, *rest):
+    def note_round(slug, row, server, *rest):
         events.append(("round", server.nonce))
-        order(generator, slug, row, server, *rest)
+        return order_of(slug, row, server, *rest)
 
-    monkeypatch.setattr(measuring, "_warm_up", note_warm_up)
-    monkeypatch.setattr(measuring, "_order", note_round)
-    one_round(generator, environ=lie, plan=replace(PLAN, looks=(2,)))
+    monkeypatch.setattr(measuring, "warm_up", note_warm_up)
+    monkeypatch.setattr(measuring, "order_of", note_round)
+    one_round(generator, environ=DYING, plan=replace(PLAN, looks=(2,)))
     nonces = dict.fromkeys(nonce for _, nonce in events)
     in_turn = [(event, nonce) for nonce in nonces for event in ("warm-up", "round")]
     assert events[:4] == in_turn[:4]  # it dies in each round
@@ -112,18 +102,16 @@ def test_a_round_that_the_hypervisor_took_from_is_measured_again(
     generator, monkeypatch, undisturbed
 ):
     stolen = iter([0.5, 0.3])
-    monkeypatch.setattr(measuring, "_steal", lambda *_: next(stolen, 0.0))
-    measured = []
-    one_round(generator, keep=measured.append)
+    monkeypatch.setattr(sampling, "stolen_share", lambda *_: next(stolen, 0.0))
+    measured = rounds_of_one(generator)
     assert [round_.steal for round_ in measured] == [0.5, 0.3, 0.0]
     assert {round_.block for round_ in measured} == {1}
     assert "hypervisor took 50%" in " ".join(invalid_because(measured[0], None))
 
 
 def test_disturbed_rounds_are_not_repeated_for_ever(generator, monkeypatch, undisturbed):
-    monkeypatch.setattr(measuring, "_steal", lambda *_: 0.9)
-    measured = []
-    one_round(generator, keep=measured.append)
+    monkeypatch.setattr(sampling, "stolen_share", lambda *_: 0.9)
+    measured = rounds_of_one(generator)
     assert len(measured) == 1 + 2
 
 
@@ -134,14 +122,14 @@ def test_disturbed_rounds_are_not_repeated_for_ever(generator, monkeypatch, undi
 def at_look(monkeypatch):
     """at_look[n] is called before compare's n-th look at the server in a round."""
     calls = {}
-    look = measuring.Looks.look
+    look = sampling.Looks.look
 
     def look_and_call(self):
         if call := calls.pop(len(self.used), None):
             call()
         look(self)
 
-    monkeypatch.setattr(measuring.Looks, "look", look_and_call)
+    monkeypatch.setattr(sampling.Looks, "look", look_and_call)
     return calls
 
 
@@ -150,8 +138,7 @@ def measured_again(generator, reason):
 
     Its window is long enough that a busy machine does not close it before the first look.
     """
-    measured = []
-    one_round(generator, keep=measured.append, plan=replace(PLAN, window=1.0))
+    measured = rounds_of_one(generator, plan=replace(PLAN, window=1.0))
     assert {round_.block for round_ in measured} == {1}
     assert len(measured) >= 2
     assert reason in " ".join(invalid_because(measured[0], None))
@@ -182,7 +169,7 @@ def test_round_in_which_the_clock_was_set_is_repeated(monkeypatch):
     def of_tests(command):
         return dying_with_parent([*command[:-1], "tests.support.jumping_generator"])
 
-    monkeypatch.setattr(measuring, "dying_with_parent", of_tests)
+    monkeypatch.setattr(generators, "dying_with_parent", of_tests)
     with load_generator() as generator:
         assert generator.capacity > 100  # the first window had an hour
         measured_again(generator, "the clock was set by +3600.00 s, or the machine slept")
@@ -209,7 +196,7 @@ def test_lines_that_came_at_once_are_read_one_by_one():
     ],
 )
 def test_generator_that_says_nothing_is_one_line(script, said, monkeypatch, tmp_path):
-    monkeypatch.setattr(orders, "SILENCE_LIMIT", 2)
+    monkeypatch.setattr(generators, "SILENCE_TIMEOUT_S", 2)
     log = tmp_path / "log"
     with open(log, "wb") as output:
         process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=output)
@@ -237,14 +224,11 @@ def test_open_loop_reports_a_freeze_that_the_closed_loop_hides(
         server.resume()
 
     seen = []
-    monkeypatch.setattr(measuring, "_pools", lambda _row, server: seen.append(server))
+    monkeypatch.setattr(sampling, "pool_counters", seen.append)
     monkeypatch.setattr(schedule, "REPEATS", 0)
     at_look[1] = freeze
-    rows = [replace(selection.rows_of(BLOCKING_CALL, [], rate)[-1], deployment=TRIVIAL, users=1)]
-    measured = []
-    plan = Plan(window=3.0, looks=(1,))
-    measure(BLOCKING_CALL, rows, plan, 1, generator, lambda: [], measured.append)
-    (round_,) = measured
+    rows = [replace(rows_of(BLOCKING_CALL, [], rate)[-1], deployment=TRIVIAL, users=1)]
+    (round_,) = measured_rounds(BLOCKING_CALL, generator, Plan(window=3.0, looks=(1,)), rows=rows)
     assert max(latencies(round_)) > 900  # it did freeze
     # A hundred calls fell due while it was frozen; the one closed-loop user has made only one.
     assert (METRICS["latency_p99"](round_) > 500) == sees
@@ -279,7 +263,7 @@ def test_a_round_in_which_they_did_not_wait_is_no_result(generator, undisturbed)
 
 
 def test_more_users_than_a_process_may_have_files_are_not_measured(generator, monkeypatch):
-    monkeypatch.setattr(measuring.resource, "getrlimit", lambda _: (99, 99))
+    monkeypatch.setattr(rows_module.resource, "getrlimit", lambda _: (99, 99))
     reasons = invalid_because(waiting_round(generator), None)
     assert reasons == [
         f"{WAITING} users need {WAITING + 200} open files, one each and 200 besides; "
@@ -292,12 +276,12 @@ def test_more_users_than_a_process_may_have_files_are_not_measured(generator, mo
 
 def test_users_close_their_connections_when_the_round_ends(generator):
     deployment = DEPLOYMENTS["wsgi-threads"]
-    row = selection.rows_of(BLOCKING_CALL, [], None)[0]
+    row = rows_of(BLOCKING_CALL, [], None)[0]
     with servers.serving([deployment]) as (server,):
-        measuring._order(generator, "blocking-call", row, server, PLAN)
+        generator.send(order_of("blocking-call", row, server, PLAN))
         generator.expect("open")
         assert connections_of(server)
-        generator.expect("round")
+        generator.result()
         until(lambda: not connections_of(server))
 
 
@@ -313,7 +297,7 @@ def connections_of(server):
 def test_one_core_cannot_be_left_to_the_generator(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
     with pytest.raises(ValueError, match="one core only"):
-        measuring.leave_last_core()
+        pinning.leave_last_core()
 
 
 def test_calibration_finds_the_generators_capacity(generator):
@@ -322,15 +306,15 @@ def test_calibration_finds_the_generators_capacity(generator):
 
 def test_usage_of_a_dead_server_is_nothing():
     with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
-        assert servers.usage(server).memory_mb > 10
-    assert servers.usage(server) == servers.Usage(0, 0, 0.0, 0.0)
+        assert sampling.usage(server).memory_mb > 10
+    assert sampling.usage(server) == sampling.Usage(0, 0, 0.0, 0.0)
 
 
 def test_what_a_containers_quota_took_is_read_from_its_cgroup(tmp_path):
     stat = tmp_path / "cpu.stat"
-    assert measuring._throttled(stat) == 0
+    assert sampling.throttled_s(stat) == 0
     stat.write_text("usage_usec 9\nnr_throttled 3\nthrottled_usec 1500000\n")
-    assert measuring._throttled(stat) == 1.5
+    assert sampling.throttled_s(stat) == 1.5
 
 
 def test_a_round_that_a_quota_held_back_is_invalid(generator):

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from loadtests.running import servers
+from loadtests.running.sampling import usage
 from loadtests.running.servers import ServerError
 from project.deployments import CORES, DEPLOYMENTS
 from project.middleware import HEADER
@@ -33,7 +34,7 @@ def test_a_deployment_names_itself_and_is_gone_after_the_block(deployment):
     with servers.serving([deployment]) as (server,):
         assert header_of(server.url) == f"{deployment.name} {server.nonce}"
         family = psutil.Process(server.process.pid).children(recursive=True)
-        assert servers.usage(server).processes == 1 + len(family)
+        assert usage(server).processes == 1 + len(family)
     assert not psutil.pid_exists(server.process.pid)
     assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
@@ -47,7 +48,7 @@ def test_two_starts_of_a_deployment_are_told_apart():
 def test_more_workers_are_more_processes():
     with servers.serving([DEPLOYMENTS["wsgi-threads"].shaped(workers=3)]) as (server,):
         # gunicorn's arbiter, and three workers
-        assert servers.usage(server).processes == 4
+        assert usage(server).processes == 4
 
 
 def test_a_server_that_does_not_start_says_why():
@@ -83,7 +84,7 @@ def test_a_server_that_was_killed_tells_its_signal():
 
 def test_a_server_dies_with_the_process_that_started_it():
     code = (
-        "import os, signal; from loadtests import servers; from project.deployments import *;"
+        "import os, signal; from loadtests.running import servers; from project.deployments import *;"
         "server = servers.start(DEPLOYMENTS['asgi-uvicorn']); servers.wait_until_ready(server);"
         "print(server.process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -223,10 +224,10 @@ def test_a_hundred_requests_that_clients_leave_leave_no_task_thread_or_child_pro
 
     with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [environ]) as (server,):
         get_many(server, path, 20, at_once=5)
-        before, tasks_before = servers.usage(server), tasks()
+        before, tasks_before = usage(server), tasks()
         get_many(server, path, 100, at_once=20, every=1, leave_after=0.02)
         until(lambda: tasks() <= tasks_before)
         # The loop's executor may have grown to its full size, a pool to one process a core.
         executor = min(32, CORES + 4)
-        until(lambda: servers.usage(server).threads <= before.threads + executor + CORES)
-        until(lambda: servers.usage(server).processes <= before.processes + CORES)
+        until(lambda: usage(server).threads <= before.threads + executor + CORES)
+        until(lambda: usage(server).processes <= before.processes + CORES)

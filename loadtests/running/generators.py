@@ -1,0 +1,161 @@
+"""The command's side of the load generator: start it, learn its capacity, order rounds."""
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from comparisons.pairs import COMPARISONS
+from loadtests.judging import rounds
+from loadtests.orders import LoadResult, Order
+from loadtests.running import schedule, servers
+from loadtests.running.servers import ServerError, said
+from project import signals
+from project.deployments import UVICORN, Deployment
+from project.environment import child_environ
+from project.processes import BASE_DIR, dying_with_parent
+
+# Seconds without a word, after which the generator is given up: no part of a round takes so long.
+SILENCE_TIMEOUT_S = 120
+CALIBRATION_S = 0.5
+CALIBRATION_USERS = 10
+
+TRIVIAL = Deployment(
+    name="trivial",
+    about="uvicorn, an app that does nothing",
+    interface="asgi",
+    command=(*UVICORN[:-1], "loadtests.running.trivial:app"),
+)
+
+
+class Lines:
+    """The lines of a pipe, one by one; waiting and reading share a buffer, so none is missed."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._buffer = b""
+
+    def next(self, timeout: float) -> bytes | None:
+        """Return the next line; None if nothing comes in `timeout` seconds. EOFError after all."""
+        while b"\n" not in self._buffer:
+            if not select.select([self._pipe], [], [], timeout)[0]:
+                return None
+            if not (data := os.read(self._pipe.fileno(), 2**16)):
+                raise EOFError
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+
+@dataclass(frozen=True)
+class Generator:
+    """The locust process. capacity: requests/s against a trivial server, at the start."""
+
+    process: subprocess.Popen[bytes]
+    lines: Lines
+    log: Path
+    capacity: float | None = None
+
+    def send(self, order: Order) -> None:
+        """Ask for one round. ServerError if the generator is dead."""
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(order.line())
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise self._death() from None
+
+    def result(self) -> LoadResult:
+        """Wait for the end of the round. ServerError as in `expect`."""
+        return LoadResult(**self.expect("round"))
+
+    def expect(
+        self, event: str, meanwhile: Callable[[], None] = lambda: None, every: float = 1
+    ) -> dict[str, Any]:
+        """Wait for the next event of that name; call `meanwhile` every so many seconds until then.
+
+        Return what it says. ServerError if the generator dies, or is silent for SILENCE_TIMEOUT_S.
+        Silence is counted by calls, so that a stop of this process itself (Ctrl-Z) is none.
+        """
+        silence = 0.0
+        while silence < SILENCE_TIMEOUT_S:
+            try:
+                line = self.lines.next(every)
+            except EOFError:
+                raise self._death() from None
+            if line is None:
+                silence += every
+                meanwhile()
+                continue
+            message: dict[str, Any] = json.loads(line)
+            if message.pop("event") == event:
+                return message
+            silence = 0
+        raise ServerError(f"the load generator has said nothing for {SILENCE_TIMEOUT_S} s")
+
+    def _death(self) -> ServerError:
+        return ServerError(f"the load generator died: {said(self.log)}")
+
+
+@contextmanager
+def load_generator() -> Iterator[Generator]:
+    """Start the locust process, measure its capacity, and end it after the block.
+
+    A session of its own keeps Ctrl-C from it: that is for `compare` alone.
+    """
+    with servers.temporary_folder() as folder:
+        log = Path(folder, "log")
+        with open(log, "wb") as output:
+            process = subprocess.Popen(
+                dying_with_parent([sys.executable, "-m", "loadtests.generator"]),
+                cwd=BASE_DIR,
+                env=child_environ(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                start_new_session=True,
+            )
+        assert process.stdout
+        try:
+            generator = Generator(process, Lines(process.stdout), log)
+            yield replace(generator, capacity=_capacity(generator))
+        finally:
+            with signals.held():
+                process.kill()
+                process.communicate()
+
+
+def _capacity(generator: Generator) -> float:
+    """What the generator can send and check, with a server that does nothing: requests/s."""
+    with servers.serving([TRIVIAL]) as (server,):
+        slug, comparison = next(iter(COMPARISONS.items()))
+        return throughput_of(
+            generator,
+            Order(
+                comparison=slug,
+                variant=comparison.variants[0].name,
+                host=server.url,
+                server=server.name,
+                users=CALIBRATION_USERS,
+                window=CALIBRATION_S,
+                min_answers=1,
+            ),
+        )
+
+
+def throughput_of(generator: Generator, order: Order) -> float:
+    """Answers a second in one window, and nothing else; in another if that was disturbed."""
+    for _ in range(1 + schedule.REPEATS):
+        generator.send(order)
+        result = generator.result()
+        if not rounds.stalled(result.stall, result.clock_jump):
+            break
+    ends = [start + latency / 1000 for start, latency, *_ in result.samples]
+    count = sum(result.opened <= end <= result.closed for end in ends)
+    return float(count / (result.closed - result.opened))

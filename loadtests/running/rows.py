@@ -1,0 +1,115 @@
+"""What gets rounds, and what this machine cannot measure."""
+
+import os
+import resource
+from dataclasses import dataclass
+
+import psycopg
+
+from comparisons.registry import Comparison, Variant
+from loadtests.judging.rounds import AGAIN
+from project import services
+from project.deployments import DEPLOYMENTS, Deployment
+from project.services import distance, pgbouncer
+
+OTHER_FILES = 200  # open files that a server, or the load generator, has besides one a user
+
+
+@dataclass(frozen=True)
+class Row:
+    """What gets rounds: a variant on a deployment, in one case of load and distance."""
+
+    variant: Variant
+    deployment: Deployment
+    users: int
+    round_trip: float = 0  # ms
+    route: str = ""  # the variant's name in its URL
+    rate: float | None = None  # requests/s, for an open loop
+    waiting: float | None = None  # seconds that every user's one request waits
+
+    @property
+    def key(self) -> tuple[str, int, float]:
+        return self.variant.name, self.users, self.round_trip
+
+    def environ(self, server: int) -> dict[str, str]:
+        """The variant's own environment, for the server of this number."""
+        given = self.variant.environ.items()
+        return {name: text.replace("{row}", str(server)) for name, text in given}
+
+
+def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> list[Row]:
+    """A row per case, variant and deployment: the variant's own, or those of its interface.
+
+    Of several cases, a variant is measured in those in which something is expected of it.
+    """
+    needed = {
+        (name, case)
+        for expectation in comparison.expectations
+        for name in (expectation.variant, expectation.of)
+        for case in [comparison.case(expectation)]
+    }
+    everywhere = len(comparison.cases) == 1
+    return [
+        Row(
+            variant,
+            DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database),
+            users,
+            round_trip,
+            route=variant.name.removesuffix(AGAIN),
+            rate=rate,
+            waiting=comparison.waiting(users) if comparison.waiting and not rate else None,
+        )
+        for users, round_trip in comparison.cases
+        for variant in comparison.variants
+        if everywhere or (variant.name, (users, round_trip)) in needed
+        for name in dict.fromkeys(names or [variant.deployment])
+        if is_for(variant, name) and not why_unfit(variant, name)
+    ]
+
+
+def is_for(variant: Variant, name: str) -> bool:
+    """Whether the deployment has the interface of the variant's own."""
+    return DEPLOYMENTS[name].interface == DEPLOYMENTS[variant.deployment].interface
+
+
+def why_unfit(variant: Variant, name: str) -> str:
+    """Why the deployment can't have the shape that the variant declares; nothing if it can."""
+    try:
+        DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database)
+    except ValueError as error:
+        shape = {"processes": variant.workers, "threads": variant.threads}
+        declared = " and ".join(f"{count} {what}" for what, count in shape.items() if count)
+        return f"it declares {declared}, and {error}"
+    return ""
+
+
+def why_unmeasurable(row: Row) -> str:
+    """Why it can't be measured on this machine; nothing if it can."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if limit != resource.RLIM_INFINITY and limit < row.users + OTHER_FILES:
+        needed = row.users + OTHER_FILES
+        return (
+            f"{row.users} users need {needed} open files, one each and {OTHER_FILES} besides; "
+            f"a process may have {limit} here (ulimit -n)"
+        )
+    if row.deployment.database == "pgbouncer" and (why := pgbouncer.why_missing()):
+        return why
+    if row.round_trip and (why := distance.why_not(addresses())):
+        return why
+    if role := row.environ(server=0).get("DATABASE_ROLE"):
+        return _why_no_login(role)
+    return ""
+
+
+def addresses() -> dict[str, str]:
+    """Of the services, by environment variable."""
+    return {service.variable: os.environ[service.variable] for service in services.SERVICES}
+
+
+def _why_no_login(role: str) -> str:
+    """Migration 0003 makes such roles, where DATABASE_URL's own may."""
+    try:
+        psycopg.connect(os.environ["DATABASE_URL"], user=role).close()
+    except psycopg.OperationalError as error:
+        return f"cannot log in as {role}: {str(error).splitlines()[0]}"
+    return ""

@@ -1,0 +1,127 @@
+"""What a server uses while the window is open, and what others took of the machine meanwhile."""
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from loadtests.running import servers
+from loadtests.running.backends import Backends
+
+SAMPLING_S = 0.1  # between two looks at a server
+CGROUP_CPU = Path("/sys/fs/cgroup/cpu.stat")  # version 2, as a container sees its own
+
+
+# --- Its processes
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of a process tree, now. memory_mb: PSS where the kernel tells it, else RSS."""
+
+    processes: int
+    threads: int
+    cpu_seconds: float
+    memory_mb: float
+
+
+def usage(server: servers.Running) -> Usage:
+    """What the server's process tree uses; zeros once it is dead."""
+    processes, threads, cpu, memory = 0, 0, 0.0, 0.0
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(server.process.pid)
+        for process in (root, *root.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess), process.oneshot():
+                times = process.cpu_times()
+                # Children that have ended count for who has waited for them.
+                cpu += times.user + times.system + times.children_user + times.children_system
+                threads += process.num_threads()
+                memory += _memory(process)
+                processes += 1
+    return Usage(processes, threads, cpu, memory / 1e6)
+
+
+def _memory(process: psutil.Process) -> float:
+    full = process.memory_full_info()
+    return float(getattr(full, "pss", 0) or full.rss)
+
+
+class Looks:
+    """What a server uses, looked at when the window opens, every SAMPLING_S, and at its end.
+
+    late: seconds, the longest for which this process did not look though it should have.
+    silence: seconds, the longest for which PostgreSQL did not tell the server's connections.
+    """
+
+    def __init__(self, server: servers.Running, backends: Backends, opened: float) -> None:
+        self.late = time.time() - opened
+        self.silence = 0.0
+        self.used = [usage(server)]
+        self.connections = 0
+        self.broken: list[str] = []
+        self._server, self._backends = server, backends
+        self._looked = time.monotonic()
+
+    def look(self) -> None:
+        self.used.append(usage(self._server))
+        silence = 0.0
+        try:
+            connections, silence = self._backends.count(self._server.name)
+            self.connections = max(self.connections, connections)
+        except psycopg.OperationalError:
+            self.broken = ["PostgreSQL was away"]
+        now = time.monotonic()
+        self.late = max(self.late, now - self._looked - SAMPLING_S - silence)
+        self.silence = max(self.silence, silence)
+        self._looked = now
+
+    def end(self, closed: float) -> None:
+        self.late = max(self.late, time.time() - closed)
+        self.look()
+
+
+# --- Its pools
+
+
+def pool_counters(server: servers.Running) -> Mapping[str, int] | None:
+    """What its pools have been asked for until now; None where it has several processes."""
+    if server.deployment.workers > 1 or server.death():
+        return None
+    with suppress(OSError), servers.direct.open(f"{server.url}/pools/", timeout=5) as response:
+        counters: dict[str, int] = json.load(response)
+        return counters
+    return None
+
+
+def pool_wait_ms(before: Mapping[str, int] | None, after: Mapping[str, int] | None) -> float | None:
+    """How long a request for a connection waited in between, on average; None without a pool."""
+    if before is None or after is None:
+        return None
+    requests = after["requests_num"] - before["requests_num"]
+    waited = after["requests_wait_ms"] - before["requests_wait_ms"]
+    return waited / requests if requests else None
+
+
+# --- The machine
+
+
+def stolen_share(before: Any, after: Any) -> float:
+    """The share of all CPU time that the hypervisor gave to others; 0 where it does not tell."""
+    total = sum(after) - sum(before)
+    return float((getattr(after, "steal", 0) - getattr(before, "steal", 0)) / total) if total else 0
+
+
+def throttled_s(stat: Path = CGROUP_CPU) -> float:
+    """Seconds for which a container's quota has held its processes back; 0 where there is none."""
+    with suppress(OSError):
+        for line in stat.read_text().splitlines():
+            name, _, microseconds = line.partition(" ")
+            if name == "throttled_usec":
+                return int(microseconds) / 1e6
+    return 0

@@ -1,0 +1,132 @@
+"""The first calls of each server: they import, connect and fill caches, and show what is broken."""
+
+import shutil
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from loadtests.judging import rounds
+from loadtests.judging.rounds import Round
+from loadtests.running import servers
+from loadtests.running.rows import Row
+
+CALLS = 3  # of every server before the first round
+TIMEOUT_S = 30  # of one call
+MAX_BODY_MB = 100
+
+
+class ViewError(Exception):
+    """A variant whose first answers show that it can't be measured. str() is one line.
+
+    problem: without where the log is.
+    """
+
+    def __init__(self, variant: str, problem: str, log: str = "") -> None:
+        super().__init__(f"{variant} {problem}{log}")
+        self.variant = variant
+        self.problem = problem
+
+
+def warm_up(
+    slug: str, rows: list[Row], running: list[servers.Running], logs: Path | None = None
+) -> None:
+    """Make the first calls of each server: they import, connect, fill caches, and do not count.
+
+    All servers at once. ViewError if one whose variant may not fail does not answer with 200, or if
+    its body is not that of the others.
+    """
+
+    def call(row: Row, server: servers.Running) -> Answer:
+        for _ in range(CALLS):
+            answer = _answer(server, f"/{slug}/{row.route}/{'?seconds=0' if row.waiting else ''}")
+            if answer.failure and not row.variant.may_fail:
+                break
+        return answer
+
+    threads = ThreadPoolExecutor(max(1, len(rows)))
+    try:
+        answers = list(threads.map(call, rows, running))
+    finally:
+        threads.shutdown(wait=False)  # what interrupts us ends the servers, and so the calls
+    for row, server, answer in zip(rows, running, answers, strict=True):
+        if answer.failure and not row.variant.may_fail:
+            log = _keep_log(slug, row, server, logs)
+            raise ViewError(row.variant.name, answer.failure, log)
+    bodies = Counter(answer.body for answer in answers if not answer.failure)
+    agreed = bodies.most_common(1)[0][0] if bodies else b""
+    for row, server, answer in zip(rows, running, answers, strict=True):
+        if not answer.failure and answer.body != agreed:
+            other = rows[answers.index(Answer(agreed))].variant.name
+            ours, theirs = _around_the_difference(answer.body, agreed)
+            log = _keep_log(slug, row, server, logs)
+            raise ViewError(row.variant.name, f"answers with {ours}, {other} with {theirs}", log)
+
+
+def why_failed(round_: Round, row: Row, server: servers.Running, logs: Path | None) -> str:
+    """The exception of a variant that fails under load only; nothing if it does not, or may."""
+    if row.variant.may_fail or not rounds.failures(round_):
+        return ""
+    said = servers.last_exception(server.log)
+    return said and said + _keep_log(round_.comparison, row, server, logs)
+
+
+def _keep_log(slug: str, row: Row, server: servers.Running, folder: Path | None) -> str:
+    """Copy what the server has said, if anything, into the folder. Return a remark about where."""
+    if not folder or not server.log or not server.log.stat().st_size:
+        return ""
+    kept = folder / f"{slug}-{row.variant.name}.log"
+    try:
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(server.log, kept)
+    except OSError as error:
+        return f" (its server's log can't be kept: {error.strerror})"
+    return f" (its server's log: {kept})"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call got. failure: what is wrong with it; nothing if the status is 200."""
+
+    body: bytes = b""
+    failure: str = ""
+
+
+def _answer(server: servers.Running, path: str) -> Answer:
+    deadline = time.monotonic() + TIMEOUT_S
+    body = bytearray()
+    try:
+        with closing(HTTPConnection("127.0.0.1", server.port, TIMEOUT_S)) as connection:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            while part := response.read1():
+                body += part
+                if len(body) > MAX_BODY_MB * 1_000_000:
+                    return Answer(failure=f"answers with more than {MAX_BODY_MB} MB")
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+    except TimeoutError:
+        return Answer(failure=f"has not answered after {TIMEOUT_S} s")
+    except (OSError, HTTPException) as error:
+        return Answer(failure=server.death() or f"breaks the connection off ({error!r})")
+    if response.status == 200:
+        return Answer(bytes(body))
+    said = servers.last_exception(server.log) or _cut(bytes(body))
+    return Answer(bytes(body), f"answers with status {response.status}: {said}")
+
+
+def _around_the_difference(ours: bytes, theirs: bytes) -> tuple[str, str]:
+    """Both bodies, cut to what is near their first difference."""
+    pairs = enumerate(zip(ours, theirs, strict=False))
+    first = next((n for n, (a, b) in pairs if a != b), min(len(ours), len(theirs)))
+    start = max(0, first - 20)
+    return _cut(ours, start), _cut(theirs, start)
+
+
+def _cut(body: bytes, start: int = 0) -> str:
+    """The part that begins at `start`, on one line."""
+    part = body[start : start + 60].decode(errors="replace")
+    return ("…" if start else "") + repr(part) + ("…" if start + 60 < len(body) else "")
