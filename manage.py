@@ -28,7 +28,7 @@ WITHOUT_SERVICES = {"check", "compare", "help", "makemessages", "serve", "starta
 def main() -> None:
     name = next((word for word in sys.argv[1:] if not word.startswith("-")), "help")
     needs_services = name not in WITHOUT_SERVICES and not {"-h", "--help"} & set(sys.argv)
-    services.check_form()
+    services.validate_addresses()
     if not needs_services:
         execute_from_command_line(sys.argv)
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from project.processes import BASE_DIR
+from django.conf import settings
 
 # What stands between a declaration and the code that asks where it was written.
 _BETWEEN = {__name__, "comparisons.registry", "dataclasses"}
@@ -21,8 +21,8 @@ class DeclarationError(ValueError):
 
 def place_of(file: str | Path, line: int) -> str:
     """`file:line`, in the checkout relative to it, as editors and terminals understand it."""
-    path = Path(file)
-    return f"{path.relative_to(BASE_DIR) if path.is_relative_to(BASE_DIR) else path}:{line}"
+    path, checkout = Path(file), settings.BASE_DIR
+    return f"{path.relative_to(checkout) if path.is_relative_to(checkout) else path}:{line}"
 
 
 def written_at() -> str:

@@ -10,12 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from django.conf import settings
+
 from comparisons import registry
 from comparisons.declarations import DeclarationError, nearest, place_of
 from comparisons.registry import Comparison
-from project.processes import BASE_DIR
 
-PAIRS = BASE_DIR / "comparisons" / "pairs"
+PAIRS = settings.BASE_DIR / "comparisons" / "pairs"
 ORDER = PAIRS / "__init__.py"
 LABELS = ["Claim", "Blocks", "Instead"]
 
@@ -39,7 +40,7 @@ def why_unknown(slug: str) -> str:
     file = PAIRS / f"{name}.py"
     if not name.isidentifier() or not file.exists() or f"comparisons.pairs.{name}" in sys.modules:
         return ""
-    file, order = file.relative_to(BASE_DIR), ORDER.relative_to(BASE_DIR)
+    file, order = file.relative_to(settings.BASE_DIR), ORDER.relative_to(settings.BASE_DIR)
     return f"{file} is there but not in GROUPS of {order}"
 
 
@@ -95,7 +96,11 @@ def _place_of(error: Exception, file: str) -> str:
 
 
 def _is_ours(file: str) -> bool:
-    return Path(file).is_relative_to(BASE_DIR) and "site-packages" not in file and file != __file__
+    return (
+        Path(file).is_relative_to(settings.BASE_DIR)
+        and "site-packages" not in file
+        and file != __file__
+    )
 
 
 def _reason(error: Exception) -> str:

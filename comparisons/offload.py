@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING
 
-from project.deployments import CORES
+from comparisons.cores import CORES
 
 if TYPE_CHECKING:
     import httpx2

@@ -10,10 +10,10 @@ from functools import cache
 from math import isfinite
 from typing import Any, Literal, get_args
 
+from django.conf import settings
 from django.http import HttpResponseBase
 
 from comparisons.declarations import DeclarationError, nearest, written_at
-from project.deployments import DATABASE_MODES, DEPLOYMENTS
 
 # Sync or async: what Django's `path` takes.
 View = Callable[..., HttpResponseBase] | Callable[..., Coroutine[Any, Any, HttpResponseBase]]
@@ -269,9 +269,9 @@ def _problems_of_variant(variant: Variant) -> Iterator[str]:
     for name in ("cpu", "pitfall", "may_fail"):
         if not isinstance(value := getattr(variant, name), bool):
             yield f"{name} is {value!r}; it is True or False"
-    if variant.database is not None and variant.database not in DATABASE_MODES:
+    if variant.database is not None and variant.database not in settings.DATABASE_MODES:
         yield f"there is no database mode {variant.database!r}" + nearest(
-            variant.database, DATABASE_MODES
+            variant.database, settings.DATABASE_MODES
         )
     if not isinstance(variant.environ, Mapping):
         yield f"environ is {variant.environ!r}; it is a dict"
@@ -381,12 +381,14 @@ def _problems_among(variant: Variant, before: Iterable[Variant]) -> Iterator[str
     colour, other_colour = ("async", "sync") if variant.is_async else ("sync", "async")
     if variant.name.split("_")[0] == other_colour:
         yield f"{variant.name!r} has a view that is {colour}: its name says {other_colour}"
-    if variant.deployment not in DEPLOYMENTS:
+    if variant.deployment not in settings.DEPLOYMENTS:
         yield f"there is no deployment {variant.deployment!r}" + nearest(
-            variant.deployment, DEPLOYMENTS
+            variant.deployment, settings.DEPLOYMENTS
         )
     try:
-        DEPLOYMENTS[variant.deployment].shaped(variant.workers, variant.threads, variant.database)
+        settings.DEPLOYMENTS[variant.deployment].shaped(
+            variant.workers, variant.threads, variant.database
+        )
     except ValueError as error:
         yield f"{variant.name} cannot have this shape: {error}"
 

@@ -7,20 +7,20 @@ from typing import Any, TypeVar
 
 from django.core.management.base import CommandError
 
+from project import exit_status
 from project.deployments import DATABASE_MODES, Deployment
 from project.services import pgbouncer
 
-BAD_ARGUMENTS = 2  # exit status
 SHAPE = ("workers", "threads", "database")  # options that change a deployment
-MOST_WORKERS, MOST_THREADS = 64, 1_000
+MAX_WORKERS, MAX_THREADS = 64, 1_000
 
 T = TypeVar("T", int, float)
 
 
 def add_shape(parser: argparse.ArgumentParser) -> None:
     """The options that give a deployment another shape."""
-    parser.add_argument("--workers", type=within(int, 1, MOST_WORKERS), metavar="N")
-    parser.add_argument("--threads", type=within(int, 1, MOST_THREADS), metavar="N")
+    parser.add_argument("--workers", type=within(int, 1, MAX_WORKERS), metavar="N")
+    parser.add_argument("--threads", type=within(int, 1, MAX_THREADS), metavar="N")
     parser.add_argument("--database", choices=DATABASE_MODES)
 
 
@@ -70,4 +70,4 @@ def within(kind: Callable[[str], T], low: T, high: T) -> Callable[[str], T]:
 
 
 def bad(message: str) -> CommandError:
-    return CommandError(message, returncode=BAD_ARGUMENTS)
+    return CommandError(message, returncode=exit_status.CANNOT_RUN)

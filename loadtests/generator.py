@@ -188,8 +188,8 @@ def clock_offset() -> float:
 
 def until(condition: Callable[[], bool], limit: float) -> None:
     """Returns when it is true, or after `limit` seconds."""
-    patience = time.monotonic() + limit
-    while not condition() and time.monotonic() < patience:
+    deadline = time.monotonic() + limit
+    while not condition() and time.monotonic() < deadline:
         gevent.sleep(0.005)
 
 

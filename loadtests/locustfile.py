@@ -26,12 +26,13 @@ import django
 django.setup()
 
 from comparisons.declarations import DeclarationError  # noqa: E402
+from project import exit_status  # noqa: E402
 
 try:
     from comparisons.pairs import COMPARISONS
 except DeclarationError as error:
     print(f"locust: {error}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(exit_status.CANNOT_RUN)
 from comparisons.registry import Variant  # noqa: E402
 from project.middleware import HEADER  # noqa: E402
 

@@ -6,10 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from project import output, signals
+from project import exit_status, output, signals
+from project.errors import FatalError
 from project.processes import BASE_DIR, dying_with_parent
-
-CANNOT_START, INTERRUPTED = 2, 130  # exit statuses
 
 
 def begin() -> None:
@@ -27,7 +26,6 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
     from comparisons.declarations import DeclarationError
     from project import limits
-    from project.services.service import ServiceError
 
     try:
         with limits.named(), signals.raised():
@@ -37,12 +35,12 @@ def run(main: Callable[[], int | None]) -> NoReturn:
             finally:
                 sys.stdout.flush()
     except KeyboardInterrupt:
-        status = INTERRUPTED
+        status = exit_status.INTERRUPTED
     except output.OutputError as lost:
         status = lost.status
         print(f"{sys.argv[0]}: {lost}", file=sys.stderr)
-    except (ServiceError, EnvError, DeclarationError) as error:
-        status = CANNOT_START
+    except (FatalError, EnvError, DeclarationError) as error:
+        status = exit_status.CANNOT_RUN
         print(f"{sys.argv[0]}: {error}", file=sys.stderr)
     sys.exit(status)
 

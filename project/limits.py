@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from project.errors import FatalError
 from project.reasons import one_line
-from project.services.service import ServiceError
 
 MIN_FILES = 64  # for a server and a service with no load
 # Less addresses and OpenBLAS, which numpy imports, never stops asking for more.
@@ -27,7 +27,7 @@ REACHED = {  # what an error says: what to do
 }
 
 
-class LimitError(ServiceError):
+class LimitError(FatalError):
     """A limit of this process that was reached, or is too low from the start."""
 
 

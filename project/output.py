@@ -7,8 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Any, NoReturn
 
-BROKEN_PIPE = 128 + 13  # as if by SIGPIPE
-CANNOT_WRITE = 2
+from project import exit_status
 
 # What is said where the encoding lacks a character.
 IN_WORDS = {"✓": "[holds]", "✗": "[refuted]", "×": "x", "∞": "inf", "–": "-", "≥": ">="}
@@ -19,7 +18,11 @@ class OutputError(Exception):
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"can't write the output: {error.strerror}")
-        self.status = BROKEN_PIPE if isinstance(error, BrokenPipeError) else CANNOT_WRITE
+        self.status = (
+            exit_status.BROKEN_PIPE
+            if isinstance(error, BrokenPipeError)
+            else exit_status.CANNOT_RUN
+        )
 
 
 class Stdout(io.TextIOWrapper):

@@ -10,9 +10,12 @@ from typing import Any
 
 from environs import env, validate
 
-from project.deployments import DATABASE_MODES
+from project import deployments
+from project.processes import BASE_DIR
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+# The ways to serve; what `comparisons` knows of this package.
+DEPLOYMENTS = deployments.DEPLOYMENTS
+DATABASE_MODES = deployments.DATABASE_MODES
 
 
 def _key_of_checkout() -> str:

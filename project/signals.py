@@ -20,11 +20,10 @@ from typing import Any
 # All that end a process by default, be it Ctrl-C, a closed terminal or a limit of CPU time, but
 # for those below: not to be handled, faults of the process itself, job control, what is ignored by
 # default, and what Python makes an OSError of.
-OTHERS = {
-    *("KILL", "STOP", "SEGV", "BUS", "FPE", "ILL", "TRAP", "ABRT", "SYS", "EMT"),
-    *("TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH", "INFO", "PIPE", "XFSZ"),
-}
-ENDING = signal.valid_signals() - {getattr(signal, f"SIG{name}", None) for name in OTHERS}
+OTHERS = (
+    "KILL STOP SEGV BUS FPE ILL TRAP ABRT SYS EMT TSTP TTIN TTOU CONT CHLD URG WINCH INFO PIPE XFSZ"
+)
+ENDING = signal.valid_signals() - {getattr(signal, f"SIG{name}", None) for name in OTHERS.split()}
 
 _raising = _stopping = False
 _held = 0  # blocks inside each other

@@ -25,7 +25,6 @@ from pygments.lexers.python import PythonLexer
 from comparisons.pairs import COMPARISONS, GROUPS
 from comparisons.registry import Comparison, Variant, View
 from comparisons.result import Result, latest_results
-from project.deployments import DEPLOYMENTS
 
 
 def index(request: HttpRequest) -> HttpResponse:
@@ -136,7 +135,7 @@ def _served_by(variant: Variant) -> str:
     ]
     if variant.database is not None:
         own_shape.append(f"database connections: {variant.database}")
-    return "; ".join([DEPLOYMENTS[variant.deployment].about, *own_shape])
+    return "; ".join([settings.DEPLOYMENTS[variant.deployment].about, *own_shape])
 
 
 def _shared_source(comparison: Comparison) -> str:

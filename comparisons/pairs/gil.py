@@ -12,9 +12,9 @@ import asyncio
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, JsonResponse
 
+from comparisons.cores import CORES
 from comparisons.offload import N, fib, process_pool
 from comparisons.registry import Comparison, Expectation, Variant
-from project.deployments import CORES
 
 
 def sync(request: HttpRequest) -> JsonResponse:

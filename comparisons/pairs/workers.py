@@ -15,9 +15,9 @@ from threading import Thread
 
 from django.http import HttpRequest, JsonResponse
 
+from comparisons.cores import CORES
 from comparisons.offload import N, fib
 from comparisons.registry import Comparison, Expectation, Variant
-from project.deployments import CORES
 
 
 def sync(request: HttpRequest) -> JsonResponse:

@@ -26,8 +26,8 @@ from loadtests.judging.intervals import percentile, trimmed_mean
 from loadtests.judging.rounds import Round
 from loadtests.judging.verdicts import Verdict
 from loadtests.running import schedule
+from project.errors import FatalError
 from project.processes import BASE_DIR
-from project.services.service import ServiceError
 
 SCHEMA = 1
 PACKAGES = (
@@ -65,7 +65,7 @@ def logs_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.logs")
 
 
-class SaveError(ServiceError):
+class SaveError(FatalError):
     """A result that cannot be saved."""
 
 

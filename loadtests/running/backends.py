@@ -8,8 +8,8 @@ from psycopg.pq import ExecStatus
 
 from project.services.service import ServiceError
 
-ABSENCE_LIMIT = 5  # seconds that a PostgreSQL that restarts may be away
-SILENCE_LIMIT = 60  # seconds that one that has stopped may keep us waiting
+ABSENCE_TIMEOUT_S = 5  # seconds that a PostgreSQL that restarts may be away
+SILENCE_TIMEOUT_S = 60  # seconds that one that has stopped may keep us waiting
 TICK, MAX_TICK = 0.05, 0.2  # seconds, and on a busy machine
 
 COUNT = b"SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
@@ -38,8 +38,8 @@ class Backends:
                 libpq.consume_input()
                 continue
             silence += min(time.monotonic() - asked, MAX_TICK)
-            if silence > SILENCE_LIMIT:
-                raise ServiceError(f"PostgreSQL has said nothing for {SILENCE_LIMIT} s")
+            if silence > SILENCE_TIMEOUT_S:
+                raise ServiceError(f"PostgreSQL has said nothing for {SILENCE_TIMEOUT_S} s")
         result = libpq.get_result()
         if not result or result.status != ExecStatus.TUPLES_OK:
             message = libpq.get_error_message()
@@ -51,12 +51,12 @@ class Backends:
 
     def wait_for_it(self) -> None:
         """Returns once PostgreSQL answers again. Raises ServiceError if it does not."""
-        patience = time.monotonic() + ABSENCE_LIMIT
+        deadline = time.monotonic() + ABSENCE_TIMEOUT_S
         while self._connection.broken or self._connection.closed:
             try:
                 self._connection = psycopg.connect(self._url, autocommit=True)
             except psycopg.OperationalError as error:
-                if time.monotonic() > patience:
+                if time.monotonic() > deadline:
                     reason = str(error).splitlines()[0]
                     raise ServiceError(f"PostgreSQL went away: {reason}") from None
                 time.sleep(0.1)

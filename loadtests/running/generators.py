@@ -30,7 +30,8 @@ TRIVIAL = Deployment(
     name="trivial",
     about="uvicorn, an app that does nothing",
     interface="asgi",
-    command=(*UVICORN[:-1], "loadtests.running.trivial:app"),
+    command=UVICORN,
+    app="loadtests.running.trivial:app",
 )
 
 

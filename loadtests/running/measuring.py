@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from comparisons.cores import CORES
 from comparisons.registry import Comparison, ceiling
 from loadtests.judging import rounds
 from loadtests.judging.rounds import Round, Sample
@@ -24,7 +25,6 @@ from loadtests.running.generators import Generator as LoadGenerator
 from loadtests.running.rows import Row, addresses, why_unmeasurable
 from loadtests.running.warming import ViewError, warm_up, why_failed
 from project import services
-from project.deployments import CORES
 from project.services import distance
 
 WAITING_WINDOW_S = 0.2  # while all requests wait, nothing changes
@@ -108,7 +108,7 @@ def measure(
                 measured.append(round_)
                 yield round_
                 backends.wait_for_it()
-                services.check()
+                services.ensure_alive()
                 if one.server.death():
                     _restart(measurement, one)
                 if rounds.disturbances(round_) and repeats:

@@ -16,23 +16,22 @@ from types import MappingProxyType
 
 from project import signals
 from project.deployments import Deployment
-from project.environment import child_environ
+from project.errors import FatalError
 from project.middleware import HEADER
 from project.ports import free_port
 from project.processes import BASE_DIR, dying_with_parent
 from project.reasons import reason
-from project.services.service import ServiceError
 
-LONGEST_START = 30  # seconds
-LONGEST_STOP = 10  # seconds
+START_TIMEOUT_S = 30  # seconds
+STOP_TIMEOUT_S = 10  # seconds
 MAX_TMPDIR = 60  # bytes: a socket's path may have 107, and multiprocessing adds 32 to ours
 
 # Opens addresses of this machine: urllib's own opener would ask the proxy of the environment.
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class ServerError(ServiceError):
-    """A server that does not start; str() is one line for the terminal."""
+class ServerError(FatalError):
+    """A server that does not start."""
 
 
 @dataclass(frozen=True)
@@ -125,15 +124,7 @@ def start(
     process = subprocess.Popen(
         dying_with_parent(deployment.argv(port)),
         cwd=BASE_DIR,
-        env={
-            **child_environ(),
-            "SECRET_KEY": secrets.token_urlsafe(50),  # one for all its processes
-            **environ,
-            "DEPLOYMENT": deployment.name,
-            "DEPLOYMENT_NONCE": nonce,
-            "DATABASE_MODE": deployment.database,
-            "PYTHONUNBUFFERED": "1",
-        },
+        env=deployment.environ(nonce, environ),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT if output else None,
@@ -146,9 +137,9 @@ def start(
 
 def wait_until_ready(server: Running) -> None:
     """Returns when the server itself, and no other at its port, answers."""
-    patience = time.monotonic() + LONGEST_START
+    deadline = time.monotonic() + START_TIMEOUT_S
     while True:
-        last = time.monotonic() > patience  # once more: it may be we who stood still (Ctrl-Z)
+        last = time.monotonic() > deadline  # once more: it may be we who stood still (Ctrl-Z)
         if death := server.death():
             raise ServerError(f"{death} at its start: {said(server.log)}")
         with (
@@ -159,7 +150,7 @@ def wait_until_ready(server: Running) -> None:
                 return
         if last:
             name, why = server.deployment.name, said(server.log)
-            raise ServerError(f"{name} does not answer in {LONGEST_START} s: {why}")
+            raise ServerError(f"{name} does not answer in {START_TIMEOUT_S} s: {why}")
         time.sleep(0.02)
 
 
@@ -167,10 +158,10 @@ def stop(servers: Sequence[Running]) -> None:
     """Ends the process groups: SIGTERM to all of them at once, SIGKILL to what is left of any."""
     for server in servers:
         _signal_group(server, signal.SIGTERM)
-    patience = time.monotonic() + LONGEST_STOP
+    deadline = time.monotonic() + STOP_TIMEOUT_S
     for server in servers:
         with suppress(subprocess.TimeoutExpired):
-            server.process.wait(max(0.1, patience - time.monotonic()))
+            server.process.wait(max(0.1, deadline - time.monotonic()))
         _signal_group(server, signal.SIGKILL)
         server.process.wait()
 

@@ -5,7 +5,7 @@ then rest for as many; and lists the verdicts that differ. Exit status 1 if one 
 holds to refuted or back; that one becomes inconclusive or invalid is what should happen.
 """
 
-from project import command
+from project import command, exit_status
 
 if __name__ == "__main__":
     command.begin()
@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from project.deployments import CORES
+from comparisons.cores import CORES
 from project.processes import die_with_parent
 
 BUSY = 4.0  # seconds on, and as many off
@@ -69,7 +69,7 @@ def main() -> int:
             print(f"{': '.join(expectation)}: {before}, disturbed {after}")
     flipped = [e for e in quiet if {quiet[e], noisy[e]} == {"holds", "refuted"}]
     print(f"{len(flipped)} of {len(quiet)} verdicts flipped")
-    return 1 if flipped else 0
+    return exit_status.REFUTED if flipped else exit_status.OK
 
 
 if __name__ == "__main__":

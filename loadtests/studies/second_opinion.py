@@ -4,7 +4,7 @@
 0 when the two throughputs differ by at most 5 %, 1 when by more, 2 when it cannot be tried.
 """
 
-from project import command
+from project import command, exit_status
 
 if __name__ == "__main__":
     command.begin()
@@ -44,7 +44,7 @@ def wrk(url: str, users: int) -> float:
 def main() -> int:
     if not shutil.which("wrk"):
         print("wrk is not installed (Debian: apt-get install wrk)", file=sys.stderr)
-        return 2
+        return exit_status.CANNOT_RUN
     rows = rows_of(COMPARISONS[SLUG], [], None)
     row = next(row for row in rows if row.variant.name == VARIANT)
     with services.running(), load_generator() as generator, servers.serving([row.deployment]) as up:
@@ -59,7 +59,8 @@ def main() -> int:
     print(
         f"({our_rate / capacity:.0%} of the load generator's capacity of {capacity:.0f} requests/s)"
     )
-    return 0 if abs(difference) <= MAX_DIFFERENCE else 1
+    agree = abs(difference) <= MAX_DIFFERENCE
+    return exit_status.OK if agree else exit_status.REFUTED
 
 
 if __name__ == "__main__":

@@ -4,7 +4,15 @@
 a process of its own. Nothing here knows Django.
 """
 
+from project.services.addresses import CHECKED, validate_addresses
 from project.services.declared import SERVICES
-from project.services.sharing import CHECKED, check, check_form, running, started_by_others
+from project.services.sharing import ensure_alive, running, started_by_others
 
-__all__ = ["CHECKED", "SERVICES", "check", "check_form", "running", "started_by_others"]
+__all__ = [
+    "CHECKED",
+    "SERVICES",
+    "ensure_alive",
+    "running",
+    "started_by_others",
+    "validate_addresses",
+]

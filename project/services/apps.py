@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from project.services.service import CONNECT_LIMIT
+from project.services.service import CONNECT_TIMEOUT_S
 
 
 def prepare(app: str, _folder: Path, port: int) -> tuple[list[str], str]:
@@ -19,10 +19,12 @@ def prepare(app: str, _folder: Path, port: int) -> tuple[list[str], str]:
     return command, f"http://127.0.0.1:{port}"
 
 
-def check(path: str, url: str) -> None:
+def ping(path: str, url: str) -> None:
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=CONNECT_LIMIT)) as link:
+    with contextlib.closing(
+        kind(parts.hostname or "", parts.port, timeout=CONNECT_TIMEOUT_S)
+    ) as link:
         link.request("GET", parts.path.rstrip("/") + path)
         if (status := link.getresponse().status) != 200:
             raise ValueError(f"{path} answers with status {status}")

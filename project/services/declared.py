@@ -13,7 +13,7 @@ SERVICES = (
         schemes=("postgres", "postgresql"),
         port=5432,
         prepare=postgres.prepare,
-        check=postgres.check,
+        ping=postgres.ping,
         stop_signals=(signal.SIGINT, signal.SIGQUIT),  # fast: SIGTERM waits for the clients
     ),
     Service(
@@ -22,7 +22,7 @@ SERVICES = (
         schemes=("redis", "rediss"),
         port=6379,
         prepare=valkey.prepare,
-        check=valkey.check,
+        ping=valkey.ping,
         stop_signals=(signal.SIGTERM,),
     ),
     Service(
@@ -31,7 +31,7 @@ SERVICES = (
         schemes=("http", "https"),
         port=80,
         prepare=partial(apps.prepare, "comparisons.upstream:app"),
-        check=partial(apps.check, "/wait/0"),
+        ping=partial(apps.ping, "/wait/0"),
         stop_signals=(signal.SIGTERM,),
     ),
     Service(
@@ -40,7 +40,7 @@ SERVICES = (
         schemes=("http", "https"),
         port=80,
         prepare=partial(apps.prepare, "comparisons.cpu_service:app"),
-        check=partial(apps.check, "/fib/1"),
+        ping=partial(apps.ping, "/fib/1"),
         stop_signals=(signal.SIGTERM,),
     ),
 )

@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -31,22 +32,40 @@ from project.ports import free_port
 from project.processes import BASE_DIR, adopt_orphans, default_signals, die_with_parent
 from project.reasons import logged_reason, one_line
 from project.services.declared import SERVICES
-from project.services.service import POLL, STOP_LIMIT, Service, ServiceError, open_lock, try_lock
+from project.services.service import (
+    POLL_S,
+    STOP_TIMEOUT_S,
+    Service,
+    ServiceError,
+    open_lock,
+    try_lock,
+)
 
 # Seconds
-START_LIMIT = 60  # a service that has not answered by then (crash recovery takes time) has failed
-KEEPER_POLL = 0.05
+START_TIMEOUT_S = (
+    60  # a service that has not answered by then (crash recovery takes time) has failed
+)
+KEEPER_POLL_S = 0.05  # slower than POLL_S: it polls all through a measurement
+ATTEMPTS = 3  # another process may take the port before the service does
 
 
 def keep(service: Service) -> None:
-    """Start the service, write its address down, and stop it when nobody uses it any more.
+    """In the keeper: start the service, publish its address, stop it when nobody uses it.
 
-    For a process that does nothing else. Raises ServiceError if the service fails.
+    Raises ServiceError if the service fails.
     """
     default_signals()
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: None)  # SIG_IGN would be inherited by the service
+
+    def handle_sigterm(*_: Any) -> None:
+        """From whoever ends this keeper by hand: stop the service first."""
+        stop.set()
+
+    def handle_sigint(*_: Any) -> None:
+        """From Ctrl-C, which is for the commands. To ignore it, the service would inherit."""
+
+    signal.signal(signal.SIGTERM, handle_sigterm)
+    signal.signal(signal.SIGINT, handle_sigint)
     adopt_orphans()
     with open_lock(service, "gate") as gate, open_lock(service, "users") as users:
 
@@ -66,32 +85,41 @@ def keep(service: Service) -> None:
 
 def _keep(service: Service, unwanted: Callable[[], bool]) -> None:
     """Start the service and stop it when it is unwanted. Raises ServiceError if it fails."""
-    address = service.folder / "address"
     log = service.folder / "server.log"
-    for attempt in range(3):  # another process may take the port before the service does
+    for attempt in range(ATTEMPTS):
         time.sleep(0.3 * attempt)  # backends of a killed Postgres may need a moment to end
         port = free_port()
         command, url = service.prepare(service.folder, port)
         server = _popen(service, command, log)
         try:
             if _await_answer(service, url, server, unwanted):
-                draft = address.with_suffix(".new")
-                draft.touch(mode=0o600)
-                draft.write_text(url)
-                draft.replace(address)
-                while not unwanted():
-                    if server.poll() is not None:
-                        raise ServiceError(
-                            f"{service.name} has ended, status {server.returncode}: "
-                            f"{logged_reason(log)}"
-                        )
-                    time.sleep(KEEPER_POLL)
+                _publish(service, url)
+                _watch(service, server, unwanted, log)
             if unwanted():
                 return
         finally:
-            address.unlink(missing_ok=True)
+            (service.folder / "address").unlink(missing_ok=True)
             _stop(service, server)
     raise ServiceError(f"{service.name} does not start: {logged_reason(log)}")
+
+
+def _publish(service: Service, url: str) -> None:
+    """Write the address down, for its owner alone and at once."""
+    draft = service.folder / "address.new"
+    draft.touch(mode=0o600)
+    draft.write_text(url)
+    draft.replace(service.folder / "address")
+
+
+def _watch(
+    service: Service, server: subprocess.Popen[bytes], unwanted: Callable[[], bool], log: Path
+) -> None:
+    """Return when the service is unwanted. Raises ServiceError if it ends before."""
+    while not unwanted():
+        if server.poll() is not None:
+            how = f"has ended, status {server.returncode}"
+            raise ServiceError(f"{service.name} {how}: {logged_reason(log)}")
+        time.sleep(KEEPER_POLL_S)
 
 
 def _popen(service: Service, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
@@ -115,18 +143,18 @@ def _await_answer(
     unwanted: Callable[[], bool],
 ) -> bool:
     """True when the service answers; False when it has ended or is no longer wanted."""
-    deadline = time.monotonic() + START_LIMIT
+    deadline = time.monotonic() + START_TIMEOUT_S
     while server.poll() is None and not unwanted():
         try:
-            service.check(url)
+            service.ping(url)
             return True
         except ImportError:  # no waiting helps
             raise
         except Exception as error:
             problem = one_line(error)
         if time.monotonic() > deadline:
-            raise ServiceError(f"{service.name} does not answer in {START_LIMIT} s: {problem}")
-        time.sleep(POLL)
+            raise ServiceError(f"{service.name} does not answer in {START_TIMEOUT_S} s: {problem}")
+        time.sleep(POLL_S)
     return False
 
 
@@ -135,13 +163,13 @@ def _stop(service: Service, server: subprocess.Popen[bytes]) -> None:
     for number in (*service.stop_signals, signal.SIGKILL):
         server.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(STOP_LIMIT)
+            server.wait(STOP_TIMEOUT_S)
             break
     orphans = psutil.Process().children(recursive=True)
     for orphan in orphans:
         with contextlib.suppress(psutil.NoSuchProcess):
             orphan.kill()
-    psutil.wait_procs(orphans, STOP_LIMIT)
+    psutil.wait_procs(orphans, STOP_TIMEOUT_S)
 
 
 def main() -> int:

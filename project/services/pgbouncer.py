@@ -21,8 +21,8 @@ from project.reasons import reason
 from project.services import postgres
 from project.services.nobody import as_nobody, give_to_nobody
 
-START_LIMIT = 10  # seconds
-CLIENTS = 2_000
+START_TIMEOUT_S = 10  # seconds
+MAX_CLIENTS = 2_000
 # What DATABASE_URL asks of the connection to PostgreSQL is for PgBouncer to do.
 TLS = {
     "sslmode": "server_tls_sslmode",
@@ -44,22 +44,26 @@ def configuration(url: str, port: int, users: Path, pool_size: int) -> str:
     """The text of its ini file: on `port`, with the logins in the file `users`."""
     found = postgres.parameters(url)
     place = {"host": found.get("host"), "port": found.get("port"), "dbname": found["dbname"]}
-    return "\n".join(
-        [
-            "[databases]",
-            f"{found['dbname']} = "
-            + " ".join(f"{name}={value}" for name, value in place.items() if value),
-            "[pgbouncer]",
-            *(f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =", "pidfile ="),
-            *("auth_type = scram-sha-256", f"auth_file = {users}"),
-            *("pool_mode = transaction", f"default_pool_size = {pool_size}"),
-            *(f"{TLS[name]} = {value}" for name, value in found.items() if name in TLS),
-            f"max_client_conn = {CLIENTS}",
-            "ignore_startup_parameters = extra_float_digits, options",
-            "log_connections = 0\nlog_disconnections = 0\nlog_pooler_errors = 0\nlog_stats = 0",
-            "",
-        ]
-    )
+    options = {
+        "listen_addr": "127.0.0.1",
+        "listen_port": port,
+        "unix_socket_dir": "",
+        "pidfile": "",
+        "auth_type": "scram-sha-256",
+        "auth_file": users,
+        "pool_mode": "transaction",
+        "default_pool_size": pool_size,
+        "max_client_conn": MAX_CLIENTS,
+        "ignore_startup_parameters": "extra_float_digits, options",
+        "log_connections": 0,
+        "log_disconnections": 0,
+        "log_pooler_errors": 0,
+        "log_stats": 0,
+    }
+    options |= {TLS[name]: value for name, value in found.items() if name in TLS}
+    where = " ".join(f"{name}={value}" for name, value in place.items() if value)
+    lines = [f"{name} = {value}" for name, value in options.items()]
+    return "\n".join(["[databases]", f"{found['dbname']} = {where}", "[pgbouncer]", *lines, ""])
 
 
 def through(url: str, port: int) -> str:
@@ -92,9 +96,9 @@ def main() -> None:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        patience = time.monotonic() + START_LIMIT
+        deadline = time.monotonic() + START_TIMEOUT_S
         while not refusal(port):  # nobody listens yet
-            if bouncer.poll() is not None or time.monotonic() > patience:
+            if bouncer.poll() is not None or time.monotonic() > deadline:
                 sys.exit(f"pgbouncer does not start: {reason(log.read_text(errors='replace'))}")
             time.sleep(0.02)
     os.environ["DATABASE_URL"] = through(url, port)

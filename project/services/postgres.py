@@ -24,7 +24,7 @@ from comparisons import limited_roles
 from project.processes import die_with_parent, package
 from project.reasons import logged_reason
 from project.services.nobody import as_nobody, give_to_nobody
-from project.services.service import CONNECT_LIMIT, POLL, STOP_LIMIT, ServiceError
+from project.services.service import CONNECT_TIMEOUT_S, POLL_S, STOP_TIMEOUT_S, ServiceError
 
 # The role of DATABASE_URL, and its database. A plain role, because views log in as it, and what a
 # superuser does (COPY … TO a file) PostgreSQL does with all that its process may. It may create
@@ -139,7 +139,7 @@ def _end_stale(data: Path) -> None:
     """
     if not (data / "postmaster.pid").exists():
         return
-    deadline = time.monotonic() + STOP_LIMIT
+    deadline = time.monotonic() + STOP_TIMEOUT_S
     while True:
         postmasters, others = _processes(data)
         if not postmasters and not others:
@@ -149,7 +149,7 @@ def _end_stale(data: Path) -> None:
         for process in postmasters or others:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGINT if gently else signal.SIGKILL)
-        time.sleep(POLL)
+        time.sleep(POLL_S)
     (data / "postmaster.pid").unlink(missing_ok=True)
 
 
@@ -166,14 +166,14 @@ def _processes(data: Path) -> tuple[list[psutil.Process], list[psutil.Process]]:
     return postmasters, others
 
 
-def check(url: str) -> None:
-    """Connect once, in CONNECT_LIMIT; raises what is wrong."""
+def ping(url: str) -> None:
+    """Connect once, in CONNECT_TIMEOUT_S; raises what is wrong."""
     import psycopg  # here, because a command that shares the services needs none of the clients
 
     found = parameters(url)
     if not found.get("dbname"):
         raise ValueError("names no database")
-    psycopg.connect(**{"connect_timeout": CONNECT_LIMIT} | found).close()
+    psycopg.connect(**{"connect_timeout": CONNECT_TIMEOUT_S} | found).close()
 
 
 def parameters(url: str) -> dict[str, Any]:

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from project.errors import FatalError
 from project.processes import BASE_DIR
 
 SERVICES_DIR = Path(os.environ.get("SERVICES_DIR") or BASE_DIR / ".services").resolve()
 
 # Seconds
-CONNECT_LIMIT = 3  # one attempt to connect
-STOP_LIMIT = 20  # from one signal to a harsher one
-POLL = 0.02
+CONNECT_TIMEOUT_S = 3  # one attempt to connect
+STOP_TIMEOUT_S = 20  # from one signal to a harsher one
+POLL_S = 0.02  # while somebody waits: a service starts in a second or less
 
 
-class ServiceError(Exception):
-    """A service that cannot be used; its text is one line for the terminal."""
+class ServiceError(FatalError):
+    """A service that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Service:
     port: int  # where an address names none
     # Of folder and port: the command line and the address; prepares the data.
     prepare: Callable[[Path, int], tuple[list[str], str]]
-    check: Callable[[str], None]  # raises whatever is wrong with the address
+    ping: Callable[[str], None]  # raises whatever is wrong with the address
     stop_signals: tuple[signal.Signals, ...]  # gentle first: it is also for a killed keeper
 
     @property

@@ -3,13 +3,10 @@
 import contextlib
 import fcntl
 import os
-import queue
-import re
 import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,12 +15,14 @@ from urllib.parse import unquote, urlsplit
 
 from project import signals
 from project.environment import child_environ
+from project.errors import FatalError
 from project.processes import BASE_DIR
 from project.reasons import one_line, reason
+from project.services.addresses import CHECKED, ensure_answers, validate_addresses
 from project.services.declared import SERVICES
 from project.services.service import (
-    CONNECT_LIMIT,
-    POLL,
+    CONNECT_TIMEOUT_S,
+    POLL_S,
     SERVICES_DIR,
     Service,
     ServiceError,
@@ -31,12 +30,7 @@ from project.services.service import (
     try_lock,
 )
 
-# The addresses that a parent has checked or started: its children need not ask again.
-CHECKED = "SERVICES_CHECKED"
-
-# Seconds
-CHECK_LIMIT = 4.5  # a user's address answers within this, name resolution included, or is refused
-SHARE_LIMIT = 120  # more than a keeper takes to stop and another to start
+SHARE_TIMEOUT_S = 120  # more than a keeper takes to stop and another to start
 
 LITTLE_ROOM = 64  # MB on disk: four of the files to which PostgreSQL writes ahead
 
@@ -56,50 +50,74 @@ _uses: set[Use] = set()  # this process's
 
 @contextlib.contextmanager
 def running() -> Iterator[None]:
-    """Every service is up inside the block and its address stands in os.environ.
+    """Have every service up inside the block, its address in os.environ:
+
+        with services.running():
+            psycopg.connect(os.environ["DATABASE_URL"])
 
     DATABASE_URL, REDIS_URL, UPSTREAM_URL, CPU_SERVICE_URL: one that is set already is checked and
     used as it is; for the others the services are started, or shared with the commands that use
-    them now. Whoever leaves last returns when they have stopped. Raises ServiceError.
+    them now. The last user waits until the services have stopped. Raises ServiceError.
     """
-    check_form()
+    validate_addresses()
     given = {s: os.environ[s.variable] for s in SERVICES if os.environ.get(s.variable)}
     missing = [service for service in SERVICES if service not in given]
     for service, url in given.items():
-        _check_given(service, url)
+        ensure_answers(service, url)
     # libpq's own variables (PGSSLMODE, PGSERVICE, ...) are for a database of the user's.
     libpqs = [] if given.get(SERVICES[0]) else [name for name in os.environ if name[:2] == "PG"]
-    changed = (*(service.variable for service in missing), CHECKED, *libpqs)
-    before = {name: os.environ.get(name) for name in changed}
     uses: list[Use] = []
-    with contextlib.ExitStack() as files:
+    changed = [*(service.variable for service in missing), CHECKED, *libpqs]
+    with contextlib.ExitStack() as files, _restored(changed):
+        for name in libpqs:
+            del os.environ[name]
         try:
-            for name in libpqs:
-                del os.environ[name]
-            try:
-                with _for_us_alone():
-                    _share(missing, uses, files)
-                    urls = given | _connect(uses)
-            except OSError as error:
-                problem = error.strerror or error
-                raise ServiceError(f"cannot use {SERVICES_DIR}: {problem}") from error
+            urls = given | _start_or_share(missing, uses, files)
             os.environ |= {service.variable: url for service, url in urls.items()}
             os.environ[CHECKED] = " ".join(urls.values())
             yield
-        except ServiceError as error:
+        except FatalError as error:
             raise ServiceError(f"{error}{_behind_it(uses)}") from error
         finally:
             with signals.held():
-                for name, value in before.items():
-                    if value is None:
-                        os.environ.pop(name, None)
-                    else:
-                        os.environ[name] = value
-                _uses.difference_update(uses)
-                for use in uses:
-                    fcntl.flock(use.users, fcntl.LOCK_UN)
-                for use in uses:
-                    _wait_until_stopped(use)
+                _leave(uses)
+
+
+@contextlib.contextmanager
+def _restored(names: Sequence[str]) -> Iterator[None]:
+    """Leave these variables of os.environ after the block as they were before it."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        with signals.held():
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+def _start_or_share(
+    services: Sequence[Service], uses: list[Use], files: contextlib.ExitStack
+) -> dict[Service, str]:
+    """Use these services until `files` are closed, and say where they are; add them to `uses`."""
+    try:
+        with _for_us_alone():
+            _share(services, uses, files)
+            return _connect(uses)
+    except OSError as error:
+        problem = error.strerror or error
+        raise ServiceError(f"cannot use {SERVICES_DIR}: {problem}") from error
+
+
+def _leave(uses: Sequence[Use]) -> None:
+    """Use them no more, and wait for those that stop because nobody else does."""
+    _uses.difference_update(uses)
+    for use in uses:
+        fcntl.flock(use.users, fcntl.LOCK_UN)
+    for use in uses:
+        _wait_until_stopped(use)
 
 
 def _share(services: Sequence[Service], uses: list[Use], files: contextlib.ExitStack) -> None:
@@ -148,69 +166,21 @@ def started_by_others() -> list[str]:
     ]
 
 
-def check() -> None:
+def ensure_alive() -> None:
     """Raise ServiceError unless every service of this process still takes connections."""
     for service in SERVICES:
         url = os.environ[service.variable]
         parts = urlsplit(url)
         try:
             if "/" in unquote(parts.hostname or "/"):  # the folder of a Unix socket, or its default
-                service.check(url)
+                service.ping(url)
             else:  # to connect is enough, and disturbs less
                 address = (parts.hostname, parts.port or service.port)
-                socket.create_connection(address, CONNECT_LIMIT).close()
+                socket.create_connection(address, CONNECT_TIMEOUT_S).close()
         except Exception as error:
             raise ServiceError(f"{service.name} went away: {one_line(error)}") from None
     if _are_deleted(_uses):  # PostgreSQL goes on for a while, without its data
         raise ServiceError("the services have lost their data")
-
-
-def check_form() -> None:
-    """Raise ServiceError if an address that the user set is none; settings could not read it."""
-    for service in SERVICES:
-        if not (url := os.environ.get(service.variable)):
-            continue
-        shown = f"{service.variable} {_masked(url)}"
-        if not url.startswith(tuple(f"{scheme}://" for scheme in service.schemes)):
-            wanted = " or ".join(f"{scheme}://" for scheme in service.schemes)
-            raise ServiceError(f"{shown}: does not begin with {wanted}")
-        try:
-            _ = urlsplit(url).port
-        except ValueError:  # its text may quote a part of the password
-            raise ServiceError(f"{shown}: malformed") from None
-
-
-def _check_given(service: Service, url: str) -> None:
-    """Raise ServiceError unless the address that the user set answers, in CHECK_LIMIT at most."""
-    if url in os.environ.get(CHECKED, "").split():
-        return
-    shown = f"{service.variable} {_masked(url)}"
-    outcome: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            service.check(url)
-            outcome.put("")
-        except Exception as error:
-            outcome.put(one_line(error))
-
-    # In a thread, because no timeout of a client covers a name server that does not answer.
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        problem = outcome.get(timeout=CHECK_LIMIT)
-    except queue.Empty:
-        problem = f"no answer in {CHECK_LIMIT} s"
-    if problem:
-        raise ServiceError(f"{shown}: {problem}")
-
-
-def _masked(url: str) -> str:
-    """The address on one line without its password, be it well-formed or not."""
-    credentials, at, rest = url.rpartition("@")
-    scheme, separator, login = credentials.rpartition("://")
-    user, colon, _password = login.partition(":")
-    shown = f"{scheme}{separator}{user}{colon and ':***'}{at}{rest}"
-    return " ".join(re.sub(r"(password=)[^&]*", r"\1***", shown).split())
 
 
 def _make_services_dir() -> None:
@@ -239,7 +209,7 @@ def _connect(uses: Sequence[Use]) -> dict[Service, str]:
     """The addresses of services that this process uses, their keepers started where none lives."""
     urls: dict[Service, str] = {}
     started = set()
-    deadline = time.monotonic() + SHARE_LIMIT
+    deadline = time.monotonic() + SHARE_TIMEOUT_S
     while len(urls) < len(uses):
         for use in uses:
             service = use.service
@@ -262,7 +232,7 @@ def _connect(uses: Sequence[Use]) -> dict[Service, str]:
                 f"the services in {SERVICES_DIR} do not answer, and their keeper does not end: "
                 "end the other commands of this checkout (in another container, perhaps)"
             )
-        time.sleep(POLL)
+        time.sleep(POLL_S)
     return urls
 
 
@@ -299,7 +269,7 @@ def _answering_address(service: Service) -> str:
     """
     try:
         url = (service.folder / "address").read_text()
-        socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), CONNECT_LIMIT).close()
+        socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), CONNECT_TIMEOUT_S).close()
     except OSError:
         return ""
     return url
@@ -314,7 +284,7 @@ def _wait_until_stopped(use: Use) -> None:
             if _is_free(use.keeper):
                 _reap_keeper(use.service)
                 return
-        time.sleep(POLL)
+        time.sleep(POLL_S)
 
 
 def _is_free(lock: IO[bytes]) -> bool:

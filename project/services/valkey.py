@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from project.processes import package
-from project.services.service import CONNECT_LIMIT, ServiceError
+from project.services.service import CONNECT_TIMEOUT_S, ServiceError
 
 
 def prepare(folder: Path, port: int) -> tuple[list[str], str]:
@@ -17,11 +17,11 @@ def prepare(folder: Path, port: int) -> tuple[list[str], str]:
     return [binary, *place, *in_memory], f"redis://127.0.0.1:{port}/0"
 
 
-def check(url: str) -> None:
+def ping(url: str) -> None:
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    limits = {"socket_connect_timeout": CONNECT_LIMIT, "socket_timeout": CONNECT_LIMIT}
+    limits = {"socket_connect_timeout": CONNECT_TIMEOUT_S, "socket_timeout": CONNECT_TIMEOUT_S}
     with redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **limits) as client:
         client.ping()

@@ -1,6 +1,5 @@
 """The pages: their structure with Django's test client, and one look with a real browser."""
 
-import asyncio
 import copy
 import json
 import re
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
-from django.http import HttpRequest
 from django.test import Client
 from django.utils.html import strip_tags
 from playwright.sync_api import Browser, sync_playwright
@@ -451,12 +449,6 @@ def test_everything_that_a_page_loads_is_served(client: Client) -> None:
         response = client.get(url)
         assert response.status_code == 200
         response.close()
-
-
-def test_bystander_answers_alike_in_both_colours() -> None:
-    answer = pages.bystander(HttpRequest())
-    assert answer.content == asyncio.run(pages.async_bystander(HttpRequest())).content
-    assert json.loads(answer.content) == {"ok": True}
 
 
 # --- In a browser

@@ -2,10 +2,11 @@
 
 import pytest
 
-from loadtests.running.generators import load_generator
-
 
 @pytest.fixture(scope="module")
 def generator():
+    # Here, because it imports the pairs: see pytest_configure in tests/conftest.py.
+    from loadtests.running.generators import load_generator
+
     with load_generator() as started:
         yield started

@@ -16,9 +16,9 @@ import psutil
 import pytest
 from rich.console import Console
 
+from comparisons.cores import CORES
 from loadtests.judging.rounds import LONGEST_STALL, MOST_STEAL
 from loadtests.reporting import results, tables
-from project.deployments import CORES
 from project.processes import BASE_DIR
 from tests.support.clients import until
 from tests.support.commands import await_, python

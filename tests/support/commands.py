@@ -33,8 +33,8 @@ def python(*arguments, **environ):
 
 def await_(what, process):
     """Waits for a thing that the run will do; fails if the run ends before."""
-    patience = time.monotonic() + 60
-    while time.monotonic() < patience:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         if found := what():
             return found
         assert process.poll() is None, process.communicate()

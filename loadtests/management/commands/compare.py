@@ -20,7 +20,7 @@ from rich.table import Table
 from comparisons.declarations import nearest
 from comparisons.registry import MAX_ROUND_TRIP_MS, MAX_USERS, Comparison
 from comparisons.result import UNREADABLE
-from loadtests.arguments import BAD_ARGUMENTS, SHAPE, add_shape, bad, within
+from loadtests.arguments import SHAPE, add_shape, bad, within
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
 from loadtests.judging.rounds import Round
@@ -33,13 +33,12 @@ from loadtests.running.pinning import leave_last_core
 from loadtests.running.rows import Row
 from loadtests.running.selection import choose
 from loadtests.running.warming import ViewError
-from project import limits, services, signals
+from project import exit_status, limits, services, signals
+from project.errors import FatalError
 from project.output import OutputError
 from project.services import schema
-from project.services.service import ServiceError
 
 RECORDED = (*SHAPE, "quick", "null", "pin", "deployment", "users", "round_trip", "rate")
-REFUTED, UNDECIDED = 1, 3  # with --check
 MOST_RATE = 10_000
 
 
@@ -140,11 +139,11 @@ class Command(BaseCommand):
                     verdicts=[],
                 )
                 measure_all(choice.rows, plan, seed, run, generator, console)
-                status = 0 if run.complete else BAD_ARGUMENTS
+                status = exit_status.OK if run.complete else exit_status.CANNOT_RUN
         except signals.Stopped as signal:
             stopped, status = signal, signal.status
-        except ServiceError as error:
-            status = BAD_ARGUMENTS
+        except FatalError as error:
+            status = exit_status.CANNOT_RUN
             print(f"{sys.argv[0]} compare: {error}", file=sys.stderr)
         except OutputError as error:
             lost, status = error, error.status
@@ -184,7 +183,7 @@ def check(found: Sequence[Verdict]) -> int:
     words = {verdict.verdict for verdict in found}
     if words <= {"holds"}:
         return 0
-    return REFUTED if "refuted" in words else UNDECIDED
+    return exit_status.REFUTED if "refuted" in words else exit_status.UNDECIDED
 
 
 def measure_all(

@@ -22,8 +22,8 @@ from django.test import RequestFactory, override_settings
 from django.urls import path
 
 from comparisons import cpu_service, offload, resources
+from comparisons.cores import CORES
 from comparisons.pairs import cpu_offload, gil, many_waiting, thread_hops, threads, workers
-from project.deployments import CORES
 from tests.support.clients import PATIENCE, until
 from tests.support.computing import fib_when_allowed
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from comparisons.cores import CORES
 from loadtests.running import servers
 from loadtests.running.sampling import usage
 from loadtests.running.servers import ServerError
-from project.deployments import CORES, DEPLOYMENTS
+from project.deployments import DEPLOYMENTS
 from project.middleware import HEADER
 from project.ports import free_port
 from project.processes import BASE_DIR
@@ -53,7 +54,7 @@ def test_more_workers_are_more_processes():
 
 def test_a_server_that_does_not_start_says_why():
     deployment = DEPLOYMENTS["asgi-uvicorn"]
-    broken = replace(deployment, command=(*deployment.command[:-1], "project.nothing:application"))
+    broken = replace(deployment, app="project.nothing:application")
     with pytest.raises(ServerError, match=r"project\.nothing"), servers.serving([broken]):
         raise AssertionError("it started")
 
@@ -63,7 +64,7 @@ def test_server_is_asked_once_more_after_its_time_is_up(monkeypatch):
     server = servers.start(DEPLOYMENTS["asgi-uvicorn"])
     try:
         until(lambda: answers(server))
-        monkeypatch.setattr(servers, "LONGEST_START", -1)
+        monkeypatch.setattr(servers, "START_TIMEOUT_S", -1)
         servers.wait_until_ready(server)
     finally:
         servers.stop([server])
@@ -84,7 +85,8 @@ def test_a_server_that_was_killed_tells_its_signal():
 
 def test_a_server_dies_with_the_process_that_started_it():
     code = (
-        "import os, signal; from loadtests.running import servers; from project.deployments import *;"
+        "import os, signal; from loadtests.running import servers;"
+        "from project.deployments import DEPLOYMENTS;"
         "server = servers.start(DEPLOYMENTS['asgi-uvicorn']); servers.wait_until_ready(server);"
         "print(server.process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -40,7 +40,7 @@ def test_the_second_opinion_measures_the_same_view_with_wrk():
 )
 def test_without_a_database_a_script_ends_in_one_line(script):
     nowhere = {"DATABASE_URL": "postgres://127.0.0.1:1/none", "SERVICES_CHECKED": ""}
-    done = python("-m", f"loadtests.{script}", **nowhere)
+    done = python("-m", f"loadtests.studies.{script}", **nowhere)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "DATABASE_URL" in line

@@ -22,7 +22,7 @@ from comparisons import limited_roles
 from loadtests.running import servers
 from project import services
 from project.processes import BASE_DIR, dying_with_parent
-from project.services import SERVICES
+from project.services import SERVICES, addresses
 from project.services.service import ServiceError
 from tests.support.prepared import copied, environ_of
 
@@ -373,7 +373,7 @@ def test_deleted_folder_is_no_obstacle_to_the_end(start_user: StartUser, folder:
 
 
 def test_deleted_folder_is_named_by_the_check(start_user: StartUser, folder: Path) -> None:
-    user = start_user(using(last="services.check()"))
+    user = start_user(using(last="services.ensure_alive()"))
     user.addresses()
     shutil.rmtree(folder)
     _, message = user.process.communicate("\n", timeout=PATIENCE)
@@ -500,7 +500,7 @@ def test_an_address_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPat
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         monkeypatch.setenv("DATABASE_URL", f"postgres://127.0.0.1:{port}/db")
-        monkeypatch.setattr(services, "CHECK_LIMIT", 0.1)
+        monkeypatch.setattr(addresses, "CHECK_TIMEOUT_S", 0.1)
         with pytest.raises(ServiceError, match=r"no answer in 0.1 s"), services.running():
             pass
 
