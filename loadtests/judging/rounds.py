@@ -9,16 +9,16 @@ from comparisons.registry import Metric
 from loadtests.judging.intervals import percentile
 
 AGAIN = "_again"  # ends the second name of a variant that is measured against itself
-BUSIEST_GENERATOR = 0.8  # of one core: above it, the generator's own queue is in the latency
-FASTEST_GENERATOR = 0.8  # of what it can do against a trivial server
+MAX_GENERATOR_CPU = 0.8  # of one core: above it, the generator's own queue is in the latency
+MAX_CAPACITY_SHARE = 0.8  # of what it can do against a trivial server
 # Steal stretches CPU-bound work by as much: a tenth is what "no difference" leaves room for.
-MOST_STEAL = 0.1
-# Seconds, half a window: shorter stalls are noise, which the intervals show.
-LONGEST_STALL = 0.25
-MOST_CLOCK_JUMP = 0.01  # seconds: samples are placed in the window by the wall clock
-FEWEST_ANSWERS = 3
+MAX_STEAL = 0.1
+# Half a window: shorter stalls are noise, which the intervals show.
+MAX_STALL_S = 0.25
+MAX_CLOCK_JUMP_S = 0.01  # samples are placed in the window by the wall clock
+MIN_ANSWERS = 3
 # Above its ceiling a throughput is impossible; a tenth is left for what the window's edges cost.
-ABOVE_CEILING = 1.1
+MAX_OF_CEILING = 1.1
 
 
 class Sample(NamedTuple):
@@ -153,24 +153,24 @@ def failures(round_: Round) -> list[Sample]:
 
 def stalled(generator_stall: float, clock_jump: float) -> bool:
     """Whether the load generator's times are wrong."""
-    return generator_stall > LONGEST_STALL or abs(clock_jump) > MOST_CLOCK_JUMP
+    return generator_stall > MAX_STALL_S or abs(clock_jump) > MAX_CLOCK_JUMP_S
 
 
 def disturbances(round_: Round) -> list[str]:
     """What came between that has nothing to do with the variant: the round is to be repeated."""
     reasons = []
-    if round_.throttled > MOST_STEAL:
+    if round_.throttled > MAX_STEAL:
         reasons.append(f"the container's quota held it back for {round_.throttled:.0%} of the time")
-    if round_.steal > MOST_STEAL:
+    if round_.steal > MAX_STEAL:
         reasons.append(f"the hypervisor took {round_.steal:.0%} of the CPU")
     for what, seconds in (
         ("the load generator stood still", round_.generator_stall),
         ("compare itself stood still", round_.compare_stall),
         ("PostgreSQL did not answer", round_.postgres_stall),
     ):
-        if seconds > LONGEST_STALL:
+        if seconds > MAX_STALL_S:
             reasons.append(f"{what} for {seconds:.1f} s")
-    if abs(round_.clock_jump) > MOST_CLOCK_JUMP:
+    if abs(round_.clock_jump) > MAX_CLOCK_JUMP_S:
         reasons.append(f"the clock was set by {round_.clock_jump:+.2f} s, or the machine slept")
     return reasons
 
@@ -194,17 +194,17 @@ def invalid_because(round_: Round, digest: int | None) -> list[str]:
             reasons.append(f"{count} of {len(calls)} {whose} failed: {error}")
     if round_.waiting and len(answers) < round_.users:
         reasons.append(f"{len(answers)} of {round_.users} requests waited at once")
-    elif not round_.waiting and len(answers) < FEWEST_ANSWERS:
+    elif not round_.waiting and len(answers) < MIN_ANSWERS:
         reasons.append(f"only {len(answers)} answers in the window")
     bodies = {sample.digest for sample in answers if not sample.error}
     if digest is not None and bodies - {digest}:
         reasons.append("another body than the other variants'")
-    if round_.generator_cpu > BUSIEST_GENERATOR:
+    if round_.generator_cpu > MAX_GENERATOR_CPU:
         reasons.append(f"the load generator used {round_.generator_cpu:.0%} of its core")
     capacity = round_.generator_capacity
-    if capacity and throughput(round_) > FASTEST_GENERATOR * capacity:
+    if capacity and throughput(round_) > MAX_CAPACITY_SHARE * capacity:
         reasons.append(f"the load generator is near its limit of {capacity:.0f} requests/s")
     reasons += disturbances(round_)
-    if round_.ceiling and throughput(round_) > ABOVE_CEILING * round_.ceiling:
+    if round_.ceiling and throughput(round_) > MAX_OF_CEILING * round_.ceiling:
         reasons.append(f"{throughput(round_):.0f} answers/s is above the ceiling")
     return reasons

@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from comparisons.cores import CORES
-from loadtests.judging.rounds import LONGEST_STALL, MOST_STEAL
+from loadtests.judging.rounds import MAX_STALL_S, MAX_STEAL
 from loadtests.reporting import results, tables
 from project.processes import BASE_DIR
 from tests.support.clients import until
@@ -90,7 +90,7 @@ def test_every_round_is_kept_with_its_raw_samples(quick_run):
 
 
 def test_every_block_has_every_variant_once(quick_run):
-    calm = [r for r in rounds_of(quick_run[1]) if max(r["steal"], r["throttled"]) <= MOST_STEAL]
+    calm = [r for r in rounds_of(quick_run[1]) if max(r["steal"], r["throttled"]) <= MAX_STEAL]
     turns = sorted((round_["block"], round_["variant"]) for round_ in calm)
     every = [(b, v) for b in (1, 2, 3) for v in ("async_blocking", "async_threaded", "sync")]
     assert turns == every
@@ -264,7 +264,7 @@ def test_run_that_was_stopped_goes_on_and_repeats_its_round(run):
     generator, _server = await_(lambda: under_load(process), process)
     process.send_signal(signal.SIGSTOP)
     until(lambda: not ports_asked_by(generator))  # all that it says of its round is in the pipe
-    time.sleep(2 * LONGEST_STALL)
+    time.sleep(2 * MAX_STALL_S)
     process.send_signal(signal.SIGCONT)
     _out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
@@ -272,7 +272,7 @@ def test_run_that_was_stopped_goes_on_and_repeats_its_round(run):
     (stopped,) = (
         (round_["variant"], round_["block"])
         for round_ in rounds_of(path)
-        if round_["compare_stall"] > 2 * LONGEST_STALL
+        if round_["compare_stall"] > 2 * MAX_STALL_S
     )
     assert measured.count(stopped) > 1
 

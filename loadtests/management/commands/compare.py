@@ -39,7 +39,7 @@ from project.output import OutputError
 from project.services import schema
 
 RECORDED = (*SHAPE, "quick", "null", "pin", "deployment", "users", "round_trip", "rate")
-MOST_RATE = 10_000
+MAX_RATE = 10_000
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Command(BaseCommand):
         parser.add_argument("--round-trip", type=within(float, 0, MAX_ROUND_TRIP_MS), metavar="MS")
         parser.add_argument(
             "--rate",
-            type=within(float, 0.1, MOST_RATE),
+            type=within(float, 0.1, MAX_RATE),
             metavar="R",
             help="an open loop of R requests/s; latency counts from when they were due",
         )
