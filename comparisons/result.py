@@ -1,267 +1,293 @@
-"""What the pages read of result files: the latest measurement of each comparison, ready to show.
+"""The result file: its shape, its outcomes and their words, and how its figures are written.
 
-The file is all that they know of `loadtests`; it may be foreign, old, broken, or half as promised.
+Whoever measures fills it; the terminal, the pages and the README show it; `result_store` keeps it.
 """
 
-import json
 import math
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-
-from django.conf import settings
+from decimal import Decimal
+from typing import Any, Literal, cast
 
 SCHEMA = 1
-REFERENCE = "reference.json"
-NOTHING = "\N{EN DASH}"
-VERDICTS = {  # verdict: its mark, and the word for a count of them
-    "holds": ("\N{CHECK MARK}", "held"),
-    "refuted": ("\N{BALLOT X}", "refuted"),
-    "inconclusive": ("?", "inconclusive"),
-    "invalid": (NOTHING, "invalid"),
+MISSING = "–"  # in place of a figure that could not be measured
+
+Outcome = Literal["holds", "refuted", "inconclusive", "invalid"]
+
+
+@dataclass(frozen=True)
+class Words:
+    sign: str
+    # After a count, as in `3 held`.
+    counted: str
+
+
+OUTCOMES: dict[Outcome, Words] = {
+    "holds": Words("✓", "held"),
+    "refuted": Words("✗", "refuted"),
+    "inconclusive": Words("?", "inconclusive"),
+    "invalid": Words("–", "invalid"),
 }
-# All that reading a foreign file can raise: no file, no JSON, other types, keys or numbers in it.
-UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    ArithmeticError,
-    RecursionError,
-)
+
+
+# --- The shape
 
 
 @dataclass(frozen=True)
-class Run:
-    """One result file: when and where it was measured."""
+class Throughput:
+    """Requests/s: the mean over the rounds and its interval."""
 
-    file: str
-    started: datetime
-    machine: str
-    cpus: str
-    python: str
-    django: str
+    mean: float | None
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Throughput":
+        return cls(*_numbers(row, "mean", "low", "high"))
 
 
 @dataclass(frozen=True)
-class Row:
-    """One measurement, in the words and digits of the table."""
+class Latency:
+    """Percentiles of all answers, in ms."""
 
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any] | None) -> "Latency":
+        return cls(*_numbers(row, "p50", "p95", "p99", "max"))
+
+
+@dataclass(frozen=True)
+class Bystander:
+    """Percentiles of the bystander's waits, in ms."""
+
+    p50: float | None
+    p99: float | None
+    max: float | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any] | None) -> "Bystander":
+        return cls(*_numbers(row, "p50", "p99", "max"))
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a server used, over its whole process tree."""
+
+    processes: int
+    threads: int
+    cpu_seconds: float | None
+    cpu_ms_per_request: float | None
+    rss_mb: float | None
+    # Before the first request.
+    idle_mb: float | None
+    db_connections: int
+    # Of a connection from the pool, on average; None without a pool, or with several processes.
+    pool_wait_ms: float | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Server":
+        return cls(
+            processes=int(row["processes"]),
+            threads=int(row["threads"]),
+            cpu_seconds=_number(row["cpu_seconds"]),
+            cpu_ms_per_request=_number(row.get("cpu_ms_per_request")),
+            rss_mb=_number(row["rss_mb"]),
+            idle_mb=_number(row.get("idle_mb")),
+            db_connections=int(row["db_connections"]),
+            pool_wait_ms=_number(row.get("pool_wait_ms")),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What was measured of one variant on one deployment in one case of load and distance."""
+
+    comparison: str
     variant: str
     deployment: str
-    load: str
-    rounds: int
-    processes: str
-    threads: str
-    throughput: str
-    interval: str
-    of_ceiling: str
-    p50: str
-    p99: str
-    bystander_p99: str
-    connections: str
-    # Where requests only wait: the server's threads, and kB that it grew by for each of them.
-    waiting: tuple[str, str] | None
-    invalid_because: tuple[str, ...] | None
+    # The shape asked for: processes that serve, and the threads of each (0: no limit). gunicorn's
+    # main process and the threads that no request ever sees are no slots.
+    workers: int
+    worker_threads: int
+    users: int
+    round_trip: float  # ms
+    rounds: int  # that count
+    requests: int
+    failures: int
+    throughput: Throughput
+    latency_ms: Latency
+    bystander_ms: Bystander
+    server: Server
+    ceiling: float | None  # requests/s
+    # Every user sends one request, and all of them wait at once: their rate says nothing.
+    waiting: bool
+    rate: float | None  # requests/s of an open loop
+    send_delay_ms: float | None  # p99: how late the generator itself sent what was due
+    sampler_cpu: float | None  # 0..1 of one core, as the next
+    load_generator_cpu: float | None
+    steal: float | None  # 0..1 of all cores
+    throttled: float | None  # 0..1 of the window
+    valid: bool
+    invalid_because: list[str]
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Measurement":
+        """Of what is promised nothing may be missing; what only we add may."""
+        server = Server.from_row(row["server"])
+        return cls(
+            comparison=_text(row["comparison"]),
+            variant=_text(row["variant"]),
+            deployment=_text(row["deployment"]),
+            workers=int(row.get("workers", server.processes)),
+            worker_threads=int(row.get("worker_threads", server.threads)),
+            users=int(row["users"]),
+            round_trip=_number(row.get("round_trip")) or 0,
+            rounds=int(row["rounds"]),
+            requests=int(row["requests"]),
+            failures=int(row["failures"]),
+            throughput=Throughput.from_row(row["throughput"]),
+            latency_ms=Latency.from_row(row["latency_ms"]),
+            bystander_ms=Bystander.from_row(row["bystander_ms"]),
+            server=server,
+            ceiling=_number(row["ceiling"]),
+            waiting=bool(row.get("waiting")),
+            rate=_number(row.get("rate")),
+            send_delay_ms=_number(row.get("send_delay_ms")),
+            sampler_cpu=_number(row.get("sampler_cpu")),
+            load_generator_cpu=_number(row["load_generator_cpu"]),
+            steal=_number(row.get("steal")),
+            throttled=_number(row.get("throttled")),
+            valid=bool(row["valid"]),
+            invalid_because=[_text(reason) for reason in row["invalid_because"]],
+        )
+
+    @property
+    def shape(self) -> str:
+        return f"{self.workers} × {self.worker_threads or '∞'}"
+
+    @property
+    def share_of_ceiling(self) -> float | None:
+        mean = self.throughput.mean
+        return mean / self.ceiling if mean is not None and self.ceiling else None
+
+    @property
+    def kb_per_request(self) -> float | None:
+        """What the server grew by for each request that waits."""
+        most, idle = self.server.rss_mb, self.server.idle_mb
+        return None if most is None or idle is None else 1000 * (most - idle) / self.users
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was measured of one expectation."""
+    """What the measurement says of one expectation."""
 
+    comparison: str
     expectation: str
-    verdict: str
-    measured: str | None
-    interval: str
+    outcome: Outcome
+    measured: float | None
+    low: float | None
+    high: float | None
     because: str
 
-    @property
-    def mark(self) -> str:
-        return VERDICTS[self.verdict][0]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one run says of one comparison."""
-
-    run: Run
-    rows: tuple[Row, ...]
-    verdicts: tuple[Verdict, ...]
-
-    @property
-    def one_load(self) -> str | None:
-        """The load of all rows; None where they differ, and each row says its own."""
-        loads = {row.load for row in self.rows}
-        return loads.pop() if len(loads) == 1 else None
-
-    @property
-    def waiting(self) -> bool:
-        """Whether requests only waited: then their number a second says nothing."""
-        return any(row.waiting for row in self.rows)
-
-    @property
-    def rounds(self) -> str:
-        fewest, most = (pick(row.rounds for row in self.rows) for pick in (min, max))
-        return str(most) if fewest == most else f"{fewest} to {most}"
-
-    @property
-    def counts(self) -> list[tuple[str, str, int, str]]:
-        """Verdict, mark, count and word of each verdict that occurs."""
-        given = [verdict.verdict for verdict in self.verdicts]
-        return [
-            (verdict, mark, given.count(verdict), word)
-            for verdict, (mark, word) in VERDICTS.items()
-            if verdict in given
-        ]
-
-
-def latest_results(slugs: Collection[str]) -> tuple[dict[str, Result], list[str]]:
-    """The newest result of each comparison, and a notice for each file that can't be read.
-
-    Files are read from the newest on, until every comparison has its result.
-    """
-    found: dict[str, Result] = {}
-    notices: list[str] = []
-    for path in _newest_first(settings.RESULTS_DIR):
-        try:
-            results = read_results(path)
-        except UNREADABLE as error:
-            why = f"no {error}" if isinstance(error, KeyError) else str(error)
-            notices.append(f"{path.name}: not a result file of schema {SCHEMA} ({why})")
-            continue
-        found = {slug: results[slug] for slug in slugs if slug in results} | found
-        if len(found) == len(slugs):
-            break
-    return found, notices
-
-
-def _newest_first(folder: Path) -> list[Path]:
-    """Names are times; a name of the user's own comes after them, the reference run last."""
-    return sorted(
-        folder.glob("[!.]*.json"),
-        key=lambda path: (path.name != REFERENCE, path.name[0].isdecimal(), path.name),
-        reverse=True,
-    )
-
-
-def read_results(path: Path) -> dict[str, Result]:
-    """The results of a file by comparison. Raises one of UNREADABLE where it is not as promised."""
-    text = path.read_bytes()
-    if not text:
-        return {}  # the name that a run has taken before it has anything to say
-    content = json.loads(text)
-    if content["schema"] != SCHEMA:
-        raise ValueError(f"its schema is {content['schema']!r}")
-    if content.get("options", {}).get("null"):
-        return {}  # `compare --null` measured variants against themselves: no claim is decided
-    environment = content["environment"]
-    run = Run(
-        file=path.name,
-        started=_time(content["started"]),
-        machine=str(environment["cpu_model"]),
-        cpus=str(environment["cpu_count"]),
-        python=str(environment["python"]),
-        django=str(environment["django"]),
-    )
-    measured = _by_comparison(content["measurements"])
-    decided = _by_comparison(content["verdicts"])
-    return {
-        slug: Result(
-            run=run,
-            rows=tuple(_row(measurement) for measurement in of_slug),
-            verdicts=tuple(_verdict(verdict) for verdict in decided.get(slug, [])),
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Verdict":
+        if row["verdict"] not in OUTCOMES:
+            raise ValueError(f"there is no verdict {row['verdict']!r}")
+        measured, low, high = _numbers(row, "measured", "low", "high")
+        return cls(
+            comparison=_text(row["comparison"]),
+            expectation=_text(row["expectation"]),
+            outcome=cast(Outcome, row["verdict"]),
+            measured=measured,
+            low=low,
+            high=high,
+            because=_text(row["because"] or ""),
         )
-        for slug, of_slug in measured.items()
-    }
+
+    def as_row(self) -> dict[str, Any]:
+        return {"verdict" if key == "outcome" else key: v for key, v in asdict(self).items()}
+
+    @property
+    def words(self) -> Words:
+        return OUTCOMES[self.outcome]
 
 
-def _by_comparison(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for item in items:
-        found.setdefault(item["comparison"], []).append(item)
-    return found
+@dataclass(kw_only=True)
+class Result:
+    """One run; it grows with every comparison."""
+
+    started: datetime
+    finished: datetime | None = None
+    environment: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    plan: dict[str, Any] = field(default_factory=dict)
+    load_generator: dict[str, Any] = field(default_factory=dict)
+    # What was asked of each comparison, as loadtests.judging.declared writes it.
+    declared: list[dict[str, Any]] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> "Result":
+        """Read the file's one object. Raises any of `result_store.UNREADABLE` if it is none."""
+        if content["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {content['schema']!r} instead of {SCHEMA}")
+        finished = content.get("finished")
+        return cls(
+            started=_time(content["started"]),
+            finished=None if finished is None else _time(finished),
+            environment=_object(content["environment"]),
+            options=_object(content.get("options", {})),
+            seed=content.get("seed"),
+            plan=_object(content.get("plan", {})),
+            load_generator=_object(content.get("load_generator", {})),
+            declared=[_object(row) for row in content.get("declared", [])],
+            measurements=[Measurement.from_row(row) for row in content["measurements"]],
+            verdicts=[Verdict.from_row(row) for row in content["verdicts"]],
+        )
+
+    def as_content(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "started": timestamp(self.started),
+            "finished": self.finished and timestamp(self.finished),
+            "environment": self.environment,
+            "options": self.options,
+            "seed": self.seed,
+            "plan": self.plan,
+            "load_generator": self.load_generator,
+            "declared": self.declared,
+            "measurements": [asdict(measurement) for measurement in self.measurements],
+            "verdicts": [verdict.as_row() for verdict in self.verdicts],
+        }
 
 
-def _row(measurement: dict[str, Any]) -> Row:
-    mean, low, high = _numbers(measurement["throughput"], "mean", "low", "high")
-    ceiling = _number(measurement["ceiling"])
-    p50, p99 = _numbers(measurement["latency_ms"], "p50", "p99")
-    (bystander_p99,) = _numbers(measurement["bystander_ms"], "p99")
-    processes, threads, connections = _numbers(
-        measurement["server"], "processes", "threads", "db_connections"
-    )
-    # The shape asked for, where the file has it, as in the terminal: gunicorn's main process and
-    # the threads that no request ever sees are not the slots that a reader compares.
-    processes = _number(measurement.get("workers", processes))
-    threads = _number(measurement.get("worker_threads", threads))
-    return Row(
-        variant=str(measurement["variant"]),
-        deployment=str(measurement["deployment"]),
-        load=_load(measurement),
-        rounds=int(measurement["rounds"]),
-        processes=_figure(processes, 0),
-        threads="\N{INFINITY}" if threads == 0 else _figure(threads, 0),  # runserver sets no limit
-        throughput=_figure(mean),
-        interval=_interval(low, high),
-        of_ceiling=f"{100 * mean / ceiling:.0f} %" if mean is not None and ceiling else NOTHING,
-        p50=_figure(p50),
-        p99=_figure(p99),
-        bystander_p99=_figure(bystander_p99),
-        connections=_figure(connections, 0),
-        waiting=_waiting(measurement) if measurement.get("waiting") else None,
-        invalid_because=(
-            None if measurement["valid"] else tuple(map(str, measurement["invalid_because"]))
-        ),
-    )
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is no object")
+    return value
 
 
-def _waiting(measurement: dict[str, Any]) -> tuple[str, str]:
-    threads, most, idle = _numbers(measurement["server"], "threads", "rss_mb", "idle_mb")
-    growth = None if most is None or idle is None else most - idle
-    return (
-        _figure(threads, 0),
-        _figure(None if growth is None else 1000 * growth / int(measurement["users"])),
-    )
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
-def _load(measurement: dict[str, Any]) -> str:
-    """For instance `10 users, 5 ms round trip`; only users is sure to be there."""
-    users = int(measurement["users"])
-    load = f"{users:,} user{'' if users == 1 else 's'}"
-    if round_trip := _number(measurement.get("round_trip")):
-        load += f", {round_trip:g} ms round trip"
-    if rate := _number(measurement.get("rate")):
-        load += f", {rate:g} requests/s asked for"
-    return load
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _verdict(verdict: dict[str, Any]) -> Verdict:
-    if verdict["verdict"] not in VERDICTS:
-        raise ValueError(f"the verdict {verdict['verdict']!r}")
-    measured, low, high = _numbers(verdict, "measured", "low", "high")
-    expectation = str(verdict["expectation"])
-    factor = "\N{MULTIPLICATION SIGN}" if " of " in expectation else ""  # else a value, no ratio
-    return Verdict(
-        expectation=expectation,
-        verdict=verdict["verdict"],
-        measured=None if measured is None else _figure(measured) + factor,
-        interval=_interval(low, high),
-        because=str(verdict["because"] or ""),
-    )
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return "no interval"
-    return f"{_figure(low)} to {_figure(high)}"
-
-
-def _numbers(of: dict[str, Any] | None, *keys: str) -> list[float | None]:
+def _numbers(row: Mapping[str, Any] | None, *keys: str) -> list[float | None]:
     """The numbers under these keys; each None where nothing could be measured."""
-    return [None if of is None else _number(of[key]) for key in keys]
+    return [None if row is None else _number(row[key]) for key in keys]
 
 
 def _number(value: Any) -> float | None:
@@ -269,16 +295,38 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _figure(number: float | None, decimals: int | None = None) -> str:
-    """Three digits that matter, unless told how many decimals."""
-    if number is None:
-        return NOTHING
-    if decimals is None:
-        size = abs(number)
-        decimals = 0 if size >= 99.95 or not size else 1 if size >= 9.995 else 2 if size >= 1 else 3
-    return f"{number:,.{decimals}f}"
+# --- How it is written
 
 
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+def counts(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
+    """How often there is each outcome, in their order."""
+    given = [verdict.outcome for verdict in verdicts]
+    return {outcome: given.count(outcome) for outcome in OUTCOMES}
+
+
+def figure(value: float | None) -> str:
+    """Three significant digits, without an exponent."""
+    if value is None:
+        return MISSING
+    return f"{value:.0f}" if abs(value) >= 100 else f"{Decimal(f'{value:.3g}'):f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """For instance `9.3–9.6`; an interval that is open to one side says nothing."""
+    if low is None or high is None:
+        return "no interval"
+    return f"{figure(low)}–{figure(high)}"
+
+
+def rounded(value: float) -> float | None:
+    """Six significant digits, as the file keeps them; None for what JSON has no number for."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def timestamp(time: datetime) -> str:
+    """As in the file and in its name."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,8 +1,8 @@
 """The README says what the project does: its table, its picture, its commands and its names."""
 
-import json
 import re
 
+from comparisons import result_store
 from loadtests.reporting import reference
 from project.deployments import DEPLOYMENTS
 from project.processes import BASE_DIR
@@ -11,7 +11,7 @@ README = (BASE_DIR / "README.md").read_text()
 
 
 def test_the_table_is_that_of_the_reference_run():
-    assert reference.block(json.loads(reference.REFERENCE.read_text())) in README
+    assert reference.block(result_store.read(reference.REFERENCE)) in README
 
 
 def test_the_picture_is_there():

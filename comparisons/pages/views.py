@@ -22,9 +22,9 @@ from pygments import highlight
 from pygments.formatters.html import HtmlFormatter
 from pygments.lexers.python import PythonLexer
 
+from comparisons.pages.shown import ShownResult, latest_results
 from comparisons.pairs import COMPARISONS, GROUPS
 from comparisons.registry import Comparison, Variant, View
-from comparisons.result import Result, latest_results
 
 
 def index(request: HttpRequest) -> HttpResponse:
@@ -83,7 +83,7 @@ def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
     return response
 
 
-def _entry(comparison: Comparison, results: dict[str, Result]) -> dict[str, Any]:
+def _entry(comparison: Comparison, results: dict[str, ShownResult]) -> dict[str, Any]:
     return {
         "comparison": comparison,
         "claim": _prose(comparison.lesson().get("Claim", "")),

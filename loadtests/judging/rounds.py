@@ -1,36 +1,27 @@
-"""One measured round: what was recorded, what follows from it, and whether it counts."""
+"""One measured round, as it was recorded.
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+`metrics` says what follows from it, and `validity` whether it counts.
+"""
 
-from comparisons.registry import Metric
-from loadtests.judging.intervals import percentile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple, TypeVar
 
 AGAIN = "_again"  # ends the second name of a variant that is measured against itself
-MAX_GENERATOR_CPU = 0.8  # of one core: above it, the generator's own queue is in the latency
-MAX_CAPACITY_SHARE = 0.8  # of what it can do against a trivial server
-# Steal stretches CPU-bound work by as much: a tenth is what "no difference" leaves room for.
-MAX_STEAL = 0.1
-# Half a window: shorter stalls are noise, which the intervals show.
-MAX_STALL_S = 0.25
-MAX_CLOCK_JUMP_S = 0.01  # samples are placed in the window by the wall clock
-MIN_ANSWERS = 3
-# Above its ceiling a throughput is impossible; a tenth is left for what the window's edges cost.
-MAX_OF_CEILING = 1.1
+
+T = TypeVar("T")
 
 
 class Sample(NamedTuple):
     start: float  # time.time()
-    latency: float  # ms
+    latency_ms: float
     status: int  # 0: no answer
     digest: int  # CRC-32 of the body
     error: str | None
 
     @property
     def end(self) -> float:
-        return self.start + self.latency / 1000
+        return self.start + self.latency_ms / 1000
 
 
 @dataclass(frozen=True)
@@ -43,9 +34,7 @@ class Server:
     rss_mb: float  # at most; shared pages counted once where the kernel tells (PSS)
     idle_mb: float  # the same before the first request
     db_connections: int  # at most
-    # Of what its pools were asked for, the share that had to wait, and the wait of all on average;
-    # None without a pool, or with several processes.
-    pool_queued: float | None = None
+    # Of a connection from its pools, on average; None without a pool, or with several processes.
     pool_wait_ms: float | None = None
 
 
@@ -107,104 +96,54 @@ class Round:
         """Those whose call fell due in the window: the ones that waited longest end after it."""
         return [sample for sample in self.bystander if self.opened <= sample.start <= self.closed]
 
+    def as_row(self) -> dict[str, Any]:
+        """As the result's samples have it."""
+        return asdict(self)
 
-def throughput(round_: Round) -> float:
-    """Answers a second: those in the window, over the time from the last answer before it.
-
-    Both ends are answers, so that a view that gives ten a second is not counted as nine or eleven.
-    Where requests only wait, none is answered in the window.
-    """
-    answers = round_.answers()
-    if not answers or round_.waiting:
-        return 0
-    before = [sample.end for sample in round_.samples if sample.end < round_.opened]
-    span = max(sample.end for sample in answers) - max(before, default=round_.opened)
-    return len(answers) / span if span > 0 else 0
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Round":
+        """Read a round of whatever version: older ones have fields that nobody used."""
+        samples = {
+            name: [Sample(*sample) for sample in row[name]] for name in ("samples", "bystander")
+        }
+        return _from_row(cls, {**row, **samples, "server": _from_row(Server, row["server"])})
 
 
-def latencies(round_: Round) -> list[float]:
-    return [sample.latency for sample in round_.answers()]
+def _from_row(kind: type[T], row: Mapping[str, Any]) -> T:
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in row.items() if name in known})
 
 
-def bystander_latencies(round_: Round) -> list[float]:
-    return [sample.latency for sample in round_.bystander_answers()]
-
-
-METRICS: dict[Metric, Callable[[Round], float]] = {
-    "throughput": throughput,
-    "latency": lambda round_: percentile(latencies(round_), 50),
-    "latency_p99": lambda round_: percentile(latencies(round_), 99),
-    "bystander": lambda round_: percentile(bystander_latencies(round_), 50),
-    "bystander_p99": lambda round_: percentile(bystander_latencies(round_), 99),
-    "cpu_per_request": lambda round_: (
-        1000 * round_.server.cpu_seconds / max(1, len(round_.answers()))
-    ),
-    "memory": lambda round_: max(round_.server.rss_mb - round_.server.idle_mb, 0.1),
-    "threads": lambda round_: round_.server.threads,
-    "connections": lambda round_: round_.server.db_connections,
-    "pool_wait": lambda round_: round_.server.pool_wait_ms or 0,
-    "failures": lambda round_: len(failures(round_)) / max(1, len(round_.answers())),
-}
-
-
-def failures(round_: Round) -> list[Sample]:
-    return [sample for sample in round_.answers() if sample.error]
-
-
-def stalled(generator_stall: float, clock_jump: float) -> bool:
-    """Whether the load generator's times are wrong."""
-    return generator_stall > MAX_STALL_S or abs(clock_jump) > MAX_CLOCK_JUMP_S
-
-
-def disturbances(round_: Round) -> list[str]:
-    """What came between that has nothing to do with the variant: the round is to be repeated."""
-    reasons = []
-    if round_.throttled > MAX_STEAL:
-        reasons.append(f"the container's quota held it back for {round_.throttled:.0%} of the time")
-    if round_.steal > MAX_STEAL:
-        reasons.append(f"the hypervisor took {round_.steal:.0%} of the CPU")
-    for what, seconds in (
-        ("the load generator stood still", round_.generator_stall),
-        ("compare itself stood still", round_.compare_stall),
-        ("PostgreSQL did not answer", round_.postgres_stall),
-    ):
-        if seconds > MAX_STALL_S:
-            reasons.append(f"{what} for {seconds:.1f} s")
-    if abs(round_.clock_jump) > MAX_CLOCK_JUMP_S:
-        reasons.append(f"the clock was set by {round_.clock_jump:+.2f} s, or the machine slept")
-    return reasons
-
-
-def invalid_because(round_: Round, digest: int | None) -> list[str]:
-    """Why the round does not count; nothing when it does.
-
-    digest: of the body that the comparison's variants agree on.
-    """
-    reasons = list(round_.broken)
-    if not round_.samples and reasons:  # it was not measured at all
-        return reasons
-    answers = round_.answers()
-    asked = round_.samples if round_.waiting else answers
-    for whose, calls in (
-        ("answers", [] if round_.may_fail else asked),
-        ("bystander's answers", round_.bystander_answers()),
-    ):
-        errors = Counter(sample.error for sample in calls if sample.error)
-        for error, count in errors.most_common(2):
-            reasons.append(f"{count} of {len(calls)} {whose} failed: {error}")
-    if round_.waiting and len(answers) < round_.users:
-        reasons.append(f"{len(answers)} of {round_.users} requests waited at once")
-    elif not round_.waiting and len(answers) < MIN_ANSWERS:
-        reasons.append(f"only {len(answers)} answers in the window")
-    bodies = {sample.digest for sample in answers if not sample.error}
-    if digest is not None and bodies - {digest}:
-        reasons.append("another body than the other variants'")
-    if round_.generator_cpu > MAX_GENERATOR_CPU:
-        reasons.append(f"the load generator used {round_.generator_cpu:.0%} of its core")
-    capacity = round_.generator_capacity
-    if capacity and throughput(round_) > MAX_CAPACITY_SHARE * capacity:
-        reasons.append(f"the load generator is near its limit of {capacity:.0f} requests/s")
-    reasons += disturbances(round_)
-    if round_.ceiling and throughput(round_) > MAX_OF_CEILING * round_.ceiling:
-        reasons.append(f"{throughput(round_):.0f} answers/s is above the ceiling")
-    return reasons
+def not_measured(
+    *,
+    comparison: str,
+    variant: str,
+    deployment: str,
+    workers: int,
+    worker_threads: int,
+    users: int,
+    round_trip: float,
+    reason: str,
+) -> Round:
+    """Make a round that says why there is none: without samples, in no block."""
+    return Round(
+        comparison=comparison,
+        variant=variant,
+        deployment=deployment,
+        workers=workers,
+        worker_threads=worker_threads,
+        block=0,
+        users=users,
+        round_trip=round_trip,
+        opened=0,
+        closed=0,
+        samples=[],
+        bystander=[],
+        server=Server(0, 0, 0, 0, 0, 0),
+        generator_cpu=0,
+        steal=0,
+        ceiling=None,
+        wait=None,
+        work=None,
+        broken=[reason],
+    )

@@ -1,6 +1,6 @@
 """Pictures of a result."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from itertools import groupby
 from math import ceil
 from typing import Any
@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from comparisons.pairs import COMPARISONS
+from comparisons.result import Measurement
 
 SYNC, ASYNC, INK = "#94a3b8", "#2dd4bf", "#0f172a"
 # Told apart not by colour alone.
@@ -22,9 +23,10 @@ COLUMNS = 2
 WIDTH = 8.6  # inches: 826 px, about what GitHub's README has
 
 
-def throughput(result: Mapping[str, Any]) -> Figure:
+def throughput(measurements: Iterable[Measurement]) -> Figure:
     """Draw a panel per comparison, a bar per variant: requests/s, its interval and its ceiling."""
-    panels = [(slug, list(rows)) for slug, rows in groupby(result["measurements"], _slug)]
+    by_slug = groupby(measurements, lambda row: row.comparison)
+    panels = [(slug, list(rows)) for slug, rows in by_slug]
     lines = ceil(len(panels) / COLUMNS)
     tallest = max(len(rows) for _, rows in panels)
     figure = Figure(figsize=(WIDTH, 0.6 + lines * (0.6 + 0.24 * tallest)), layout="constrained")
@@ -38,23 +40,19 @@ def throughput(result: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _slug(row: Mapping[str, Any]) -> str:
-    return str(row["comparison"])
-
-
-def _panel(axes: Axes, slug: str, rows: list[Mapping[str, Any]]) -> None:
+def _panel(axes: Axes, slug: str, rows: list[Measurement]) -> None:
     pitfalls = (
         {v.name for v in COMPARISONS[slug].variants if v.pitfall} if slug in COMPARISONS else ()
     )
     axes.set_title(slug, loc="left", fontsize=10, fontweight="bold")
-    several = len({(row["users"], row["round_trip"]) for row in rows}) > 1
+    several = len({(row.users, row.round_trip) for row in rows}) > 1
     names = [
-        row["variant"] + (f", {row['users']} users, {row['round_trip']:g} ms" if several else "")
+        row.variant + (f", {row.users} users, {row.round_trip:g} ms" if several else "")
         for row in rows
     ]
     for place, row in enumerate(rows):
-        if row["valid"]:
-            _bar(axes, place, row, row["variant"] in pitfalls)
+        if row.valid:
+            _bar(axes, place, row, row.variant in pitfalls)
         else:
             axes.text(0, place, " invalid", va="center", fontsize=9)
     axes.set_yticks(range(len(rows)), names, fontsize=9)
@@ -64,16 +62,16 @@ def _panel(axes: Axes, slug: str, rows: list[Mapping[str, Any]]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _bar(axes: Axes, place: int, row: Mapping[str, Any], is_pitfall: bool) -> None:
+def _bar(axes: Axes, place: int, row: Measurement, is_pitfall: bool) -> None:
     """Draw a row: bar, interval and ceiling, each with an id that stays in an SVG file."""
-    rate, name = row["throughput"], f"{row['comparison']}-{place}"
-    (bar,) = axes.barh(place, rate["mean"], height=0.7, **_look(row["variant"], is_pitfall))
+    rate, name = row.throughput, f"{row.comparison}-{place}"
+    (bar,) = axes.barh(place, rate.mean or 0, height=0.7, **_look(row.variant, is_pitfall))
     bar.set_gid(f"bar-{name}")
-    if rate["low"] is not None and rate["high"] is not None:
-        (interval,) = axes.plot([rate["low"], rate["high"]], [place, place], **INTERVAL)
+    if rate.low is not None and rate.high is not None:
+        (interval,) = axes.plot([rate.low, rate.high], [place, place], **INTERVAL)
         interval.set_gid(f"interval-{name}")
-    if row["ceiling"]:
-        (ceiling,) = axes.plot([row["ceiling"]] * 2, [place - 0.45, place + 0.45], **CEILING)
+    if row.ceiling:
+        (ceiling,) = axes.plot([row.ceiling] * 2, [place - 0.45, place + 0.45], **CEILING)
         ceiling.set_gid(f"ceiling-{name}")
 
 

@@ -9,11 +9,7 @@ from project import command
 if __name__ == "__main__":
     command.begin()
 
-import json
-from collections import Counter
-from collections.abc import Mapping
 from itertools import groupby
-from typing import Any
 
 import django
 
@@ -23,10 +19,19 @@ django.setup()
 
 from matplotlib import rc_context  # noqa: E402
 
-from loadtests.judging.verdicts import SIGNS  # noqa: E402
-from loadtests.reporting import charts, tables  # noqa: E402
+from comparisons import result_store  # noqa: E402
+from comparisons.result import (  # noqa: E402
+    OUTCOMES,
+    Measurement,
+    Result,
+    counts,
+    figure,
+    interval,
+    timestamp,
+)
+from loadtests.reporting import charts  # noqa: E402
 
-REFERENCE = BASE_DIR / "loadtests" / "results" / "reference.json"
+REFERENCE = BASE_DIR / "loadtests" / "results" / result_store.REFERENCE
 PICTURE = BASE_DIR / "comparisons" / "static" / "comparisons" / "reference.svg"
 README = BASE_DIR / "README.md"
 PICTURED = ("blocking-call", "workers", "threads", "sequential-awaits")
@@ -34,48 +39,52 @@ BEGIN = "<!-- results: python -m loadtests.reporting.reference -->\n"
 END = "<!-- end of results -->\n"
 
 
-def machine(result: Mapping[str, Any]) -> str:
+def machine(result: Result) -> str:
     """One line: when, on what, with what."""
-    it = result["environment"]
+    it = result.environment
     return (
-        f"Measured {result['finished']} on {it['cpu_count']} cores of an {it['cpu_model']}, "
-        f"Python {it['python']}, Django {it['django']}, PostgreSQL {it['postgres']}, "
-        f"uvicorn {it['uvicorn']}, gunicorn {it['gunicorn']}, locust {it['locust']}."
+        f"Measured {timestamp(result.finished or result.started)} on {it['cpu_count']} cores of an "
+        f"{it['cpu_model']}, Python {it['python']}, Django {it['django']}, "
+        f"PostgreSQL {it['postgres']}, uvicorn {it['uvicorn']}, gunicorn {it['gunicorn']}, "
+        f"locust {it['locust']}."
     )
 
 
-def table(result: Mapping[str, Any]) -> str:
+def table(result: Result) -> str:
     """Markdown: a line per comparison, with its first expectation and the count of all."""
     lines = [
         "| comparison | its first expectation | measured | all |",
         "|---|---|---|---|",
     ]
-    for slug, rows in groupby(result["verdicts"], lambda verdict: verdict["comparison"]):
-        verdicts = list(rows)
+    for slug, of_slug in groupby(result.verdicts, lambda verdict: verdict.comparison):
+        verdicts = list(of_slug)
         first = verdicts[0]
-        measured = first["because"]
-        if first["verdict"] != "invalid":
-            bounds = f"{tables.figure(first['low'])}–{tables.figure(first['high'])}"
-            measured = f"{SIGNS[first['verdict']]} {tables.figure(first['measured'])} ({bounds})"
-        counts = Counter(verdict["verdict"] for verdict in verdicts)
-        every = " ".join(f"{counts[word]} {sign}" for word, sign in SIGNS.items() if counts[word])
-        lines.append(f"| `{slug}` | {first['expectation']} | {measured} | {every} |")
+        measured = first.because
+        if first.outcome != "invalid":
+            bounds = interval(first.low, first.high)
+            measured = f"{first.words.sign} {figure(first.measured)} ({bounds})"
+        every = " ".join(
+            f"{count} {OUTCOMES[outcome].sign}"
+            for outcome, count in counts(verdicts).items()
+            if count
+        )
+        lines.append(f"| `{slug}` | {first.expectation} | {measured} | {every} |")
     return "\n".join(lines) + "\n"
 
 
-def block(result: Mapping[str, Any]) -> str:
+def block(result: Result) -> str:
     return f"{BEGIN}\n{table(result)}\n{machine(result)}\n\n{END}"
 
 
-def pictured(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [row for row in result["measurements"] if row["comparison"] in PICTURED]
+def pictured(result: Result) -> list[Measurement]:
+    return [row for row in result.measurements if row.comparison in PICTURED]
 
 
 def main() -> None:
-    result = json.loads(REFERENCE.read_text())
+    result = result_store.read(REFERENCE)
     before, _, rest = README.read_text().partition(BEGIN)
     README.write_text(before + block(result) + rest.partition(END)[2])
-    figure = charts.throughput({"measurements": pictured(result)})
+    figure = charts.throughput(pictured(result))
     with rc_context({"svg.hashsalt": "reference"}):  # the same picture from the same result
         figure.savefig(PICTURE, metadata={"Date": None})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from comparisons.pairs import COMPARISONS
-from loadtests.judging import rounds
+from loadtests.judging import validity
 from loadtests.orders import LoadResult, Order
 from loadtests.running import schedule, servers
 from loadtests.running.servers import ServerError, said
@@ -155,7 +155,7 @@ def throughput_of(generator: Generator, order: Order) -> float:
     for _ in range(1 + schedule.REPEATS):
         generator.send(order)
         result = generator.result()
-        if not rounds.stalled(result.stall, result.clock_jump):
+        if not validity.is_stalled(result.stall, result.clock_jump):
             break
     ends = [start + latency / 1000 for start, latency, *_ in result.samples]
     count = sum(result.opened <= end <= result.closed for end in ends)

@@ -16,7 +16,7 @@ import psutil
 
 from comparisons.cores import CORES
 from comparisons.registry import Comparison, ceiling
-from loadtests.judging import rounds
+from loadtests.judging import rounds, validity
 from loadtests.judging.rounds import Round, Sample
 from loadtests.orders import Order
 from loadtests.running import sampling, schedule, servers
@@ -111,7 +111,7 @@ def measure(
                 services.ensure_alive()
                 if one.server.death():
                     _restart(measurement, one)
-                if rounds.disturbances(round_) and repeats:
+                if validity.why_disturbed(round_) and repeats:
                     repeats -= 1
                     queue.append(one)
             if number in plan.looks:
@@ -247,24 +247,13 @@ def min_cpu_seconds(work: Callable[[], Any], so_far: float | None) -> float:
 
 def _not_measured(comparison: Comparison, row: Row, reason: str) -> Round:
     """A round that says why there is none."""
-    return Round(
+    return rounds.not_measured(
         comparison=comparison.slug,
         variant=row.variant.name,
         deployment=row.deployment.name,
         workers=row.deployment.workers,
         worker_threads=row.deployment.threads,
-        block=0,
         users=row.users,
         round_trip=row.round_trip,
-        opened=0,
-        closed=0,
-        samples=[],
-        bystander=[],
-        server=rounds.Server(0, 0, 0, 0, 0, 0),
-        generator_cpu=0,
-        steal=0,
-        ceiling=None,
-        wait=row.variant.wait,
-        work=None,
-        broken=[reason],
+        reason=reason,
     )

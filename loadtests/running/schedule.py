@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from loadtests.judging.intervals import confidence_at_each
+
 T = TypeVar("T")
 
 
@@ -25,7 +27,7 @@ class Plan:
     @property
     def confidence(self) -> float:
         """Of the interval at each look, so that all of them are right together 95 times in 100."""
-        return 1 - 0.05 / len(self.looks)
+        return confidence_at_each(len(self.looks))
 
 
 REPEATS = 2  # of a round that was disturbed, on average over the rows of a comparison

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from loadtests.judging import rounds
+from loadtests.judging import metrics
 from loadtests.judging.rounds import Round
 from loadtests.running import servers
 from loadtests.running.rows import Row
@@ -68,7 +68,7 @@ def warm_up(
 
 def why_failed(round_: Round, row: Row, server: servers.Running, logs: Path | None) -> str:
     """The exception of a variant that fails under load only; nothing if it does not, or may."""
-    if row.variant.may_fail or not rounds.failures(round_):
+    if row.variant.may_fail or not metrics.failures(round_):
         return ""
     said = servers.last_exception(server.log)
     return said and said + _keep_log(round_.comparison, row, server, logs)

@@ -19,9 +19,9 @@ from itertools import product
 from pathlib import Path
 from statistics import median, quantiles
 
-from loadtests.judging import rounds
+from comparisons import result_store
+from loadtests.judging import metrics
 from loadtests.judging.rounds import AGAIN, Round
-from loadtests.reporting import results
 
 TIMES = 4
 SLUGS = ("cpu-bound", "thread-hops")
@@ -34,7 +34,8 @@ def measured(slugs: list[str], options: list[str], output: Path) -> list[Round]:
     done = command.run_child(words, stdout=subprocess.DEVNULL)
     if done.returncode:
         sys.exit(done.returncode)
-    return results.load(output).rounds
+    rounds, _why_missing = result_store.read_samples(output, Round.from_row)
+    return rounds
 
 
 def differences(run: Iterable[Round]) -> list[float]:
@@ -42,7 +43,7 @@ def differences(run: Iterable[Round]) -> list[float]:
     pairs = defaultdict(list)
     for round_ in run:
         view = round_.variant.removesuffix(AGAIN)
-        pairs[round_.comparison, view, round_.block].append(rounds.throughput(round_))
+        pairs[round_.comparison, view, round_.block].append(metrics.throughput(round_))
     return [abs(pair[0] / pair[1] - 1) for pair in pairs.values() if len(pair) == 2 and all(pair)]
 
 
@@ -51,7 +52,7 @@ def throughputs(run: Iterable[Round]) -> dict[tuple[str, str], float]:
     found = defaultdict(list)
     for round_ in run:
         name = round_.comparison, round_.variant.removesuffix(AGAIN)
-        found[name].append(rounds.throughput(round_))
+        found[name].append(metrics.throughput(round_))
     return {variant: median(rates) for variant, rates in found.items()}
 
 

@@ -14,11 +14,14 @@ from itertools import pairwise
 
 import psutil
 import pytest
+from django.conf import settings
 from rich.console import Console
 
+from comparisons import result_store
 from comparisons.cores import CORES
-from loadtests.judging.rounds import MAX_STALL_S, MAX_STEAL
-from loadtests.reporting import results, tables
+from comparisons.result import Measurement
+from loadtests.judging.validity import MAX_STALL_S, MAX_STEAL
+from loadtests.reporting import terminal
 from project.processes import BASE_DIR
 from tests.support.clients import until
 from tests.support.commands import await_, python
@@ -105,15 +108,14 @@ def test_a_result_file_is_never_overwritten(quick_run):
 
 
 def test_where_requests_only_wait_the_table_has_threads_and_memory_instead_of_a_rate():
-    server = {"threads": 1002, "rss_mb": 95.0, "idle_mb": 57.0}
-    row = {
-        **{"variant": "sync", "deployment": "wsgi-threads", "users": 1000, "round_trip": 0},
-        **{"workers": 1, "worker_threads": 1000, "valid": True, "waiting": True},
-        **{"latency_ms": {"p50": 2000, "p99": 2500}, "bystander_ms": {"p99": 5.2}},
-        "server": server,
-    }
+    row = json.loads((settings.RESULTS_DIR / "reference.json").read_text())["measurements"][0]
+    server = row["server"] | {"threads": 1002, "rss_mb": 95.0, "idle_mb": 57.0}
+    row |= {"variant": "sync", "deployment": "wsgi-threads", "users": 1000, "waiting": True}
+    row |= {"workers": 1, "worker_threads": 1000, "server": server}
+    row["latency_ms"] |= {"p50": 2000, "p99": 2500}
+    row["bystander_ms"] |= {"p99": 5.2}
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(tables.measurement_table("many-waiting", [row]))
+    console.print(terminal.measurement_table("many-waiting", [Measurement.from_row(row)]))
     text = console.export_text()
     assert re.search(r"wsgi-threads +1 × 1000 +1002 +38 +2000 +2500 +5.2", text)
     assert "req/s" not in text
@@ -139,7 +141,7 @@ def test_list_names_every_comparison_and_measures_nothing(tmp_path):
         (["--round-trip", "-1"], "'-1' is no number from 0 to"),
         (["--database", "sqlite"], "invalid choice: 'sqlite'"),
         (["blocking-call", "--deployment", "asgi-uvicorn", "--threads", "3"], "no threads to set"),
-        (["--output", "/proc/none/result.json"], "can't write /proc/none/result.json"),
+        (["--output", "/proc/none/result.json"], "cannot write /proc/none/result.json"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(arguments, said):
@@ -329,7 +331,7 @@ def test_full_disk_ends_the_run_in_one_line_and_keeps_what_was_saved(run):
     process, path = run
     await_(lambda: path.exists() and path.stat().st_size, process)
     before = path.read_bytes()
-    full = results.samples_path(path).stat().st_size + 100
+    full = result_store.samples_path(path).stat().st_size + 100
     family = psutil.Process(process.pid).children(recursive=True)
     psutil.Process(process.pid).rlimit(psutil.RLIMIT_FSIZE, (full, full))
     out, err = process.communicate(timeout=60)

@@ -9,17 +9,16 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from comparisons import result_store
 from comparisons.pairs import blocking_call
 from comparisons.registry import Expectation
 from loadtests.judging.declared import Declared
-from loadtests.management.commands.compare import summary
-from loadtests.reporting import results
 from loadtests.running.schedule import FULL
 from tests.loadtests.judging.test_verdicts import made_round
 from tests.support.commands import python
+from tests.support.results import made_result, rows_of
 
 REFERENCE = settings.RESULTS_DIR / "reference.json"
-PLAN = {"window": FULL.window, "looks": FULL.looks}
 AT_LEAST_5 = Expectation(
     blocking_call.async_native, "throughput", of=blocking_call.async_blocking, at_least=5
 )
@@ -44,19 +43,16 @@ def made_rounds(slug="gone-pair", rates=RATES):
 
 
 def saved(path, measured, declared=GONE, sampled=None):
-    """A result file of these rounds, with the samples of `sampled`, or of all."""
-    rows, found = [], []
-    for slug in dict.fromkeys(round_.comparison for round_ in measured):
-        of_slug = [round_ for round_ in measured if round_.comparison == slug]
-        table, judged = summary(replace(declared, comparison=slug), of_slug, FULL.confidence)
-        rows += table
-        found += [results.verdict_row(verdict) for verdict in judged]
-    result = {
-        **{"schema": 1, "plan": PLAN, "measurements": rows, "verdicts": found},
-        "declared": [declared.as_row()],
-    }
-    results.save(path, result, measured if sampled is None else sampled)
-    return result
+    """A result file of these rounds, with the samples of `sampled`, or of all; its content.
+
+    What was asked of other comparisons than `declared` it does not say.
+    """
+    slugs = dict.fromkeys(round_.comparison for round_ in measured)
+    asked = [replace(declared, comparison=slug) for slug in slugs]
+    result = made_result(asked, measured, FULL)
+    result.declared = [declared.as_row()]
+    result_store.save(path, result, rows_of(measured if sampled is None else sampled))
+    return json.loads(path.read_text())
 
 
 def rewrite(path, result):
@@ -141,7 +137,7 @@ def test_two_deployments_have_a_verdict_each(path, said):
 
 def test_broken_samples_are_named_and_left_alone(path, said):
     saved(path, made_rounds())
-    samples = results.samples_path(path)
+    samples = result_store.samples_path(path)
     samples.write_bytes(samples.read_bytes()[:-20])
     out = said(path)
     assert HOLDS in out
@@ -170,7 +166,13 @@ def test_file_with_the_promised_keys_alone_is_printed(path, said):
     assert HOLDS in said(path)
 
 
-PROMISED = {"schema": 1, "measurements": [], "verdicts": []}
+PROMISED = {
+    "schema": 1,
+    "started": "2026-11-22T21:30:05Z",
+    "environment": {},
+    "measurements": [],
+    "verdicts": [],
+}
 
 
 @pytest.mark.parametrize(
@@ -204,13 +206,13 @@ def test_refusal_of_a_file_is_one_line_on_stderr(path):
     done = again(path)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert f"{path} is no result file: " in line
+    assert f"{path}: not a result file: " in line
 
 
 def test_file_that_is_not_there_is_refused_in_one_line(tmp_path):
     none = tmp_path / "none.json"
-    assert refusal(none) == f"cannot read {none}: No such file or directory"
-    assert refusal(tmp_path) == f"cannot read {tmp_path}: Is a directory"
+    assert refusal(none) == f"{none}: cannot be read: No such file or directory"
+    assert refusal(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
 
 
 @pytest.mark.parametrize(
@@ -227,7 +229,7 @@ def test_odd_value_is_refused_in_one_line(part, key, value, path):
     result = saved(path, made_rounds(), sampled=[])
     result[part][0][key] = value
     rewrite(path, result)
-    assert f"{path} is no result file: " in refusal(path)
+    assert f"{path}: not a result file: " in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,7 @@ def test_each_variant_against_itself_on_each_deployment(path):
     assert {row["expectation"] for row in result["verdicts"]} == {
         f"{expected} on {deployment}" for deployment in deployments
     }
-    with gzip.open(results.samples_path(path), "rt") as file:
+    with gzip.open(result_store.samples_path(path), "rt") as file:
         assert all(json.loads(line)["samples"] for line in file)
     words = done.stdout.partition("\nresult: ")[0].split()
     assert again(path).stdout.split()[: len(words)] == words

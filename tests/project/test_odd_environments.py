@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 
-from comparisons import offload, resources
+from comparisons import offload, resources, result_store
 from comparisons.pairs import COMPARISONS, shared_resource
 from loadtests.judging.declared import Declared
-from loadtests.management.commands import compare
-from loadtests.reporting import results
+from loadtests.reporting import environment
 from loadtests.running import schedule, servers
 from loadtests.running.selection import against_itself
 from project.deployments import DEPLOYMENTS
@@ -29,6 +28,7 @@ from project.processes import BASE_DIR
 from tests.loadtests.judging.test_verdicts import made_round
 from tests.support.commands import python
 from tests.support.prepared import copied, environ_of
+from tests.support.results import made_result, rows_of
 
 NOWHERE = "127.0.0.1:1"  # nobody listens there
 # A shell runs the command; for what only whoever starts a program can do.
@@ -245,25 +245,16 @@ def test_views_reach_services_past_a_proxy(name, monkeypatch):
 # --- Outputs that fail ----------------------------------------------------------------------------
 
 
-def made_result(folder, **rates):
+def saved_result(folder, **rates):
     """A result of one A/A comparison with rounds at these rates, as `compare` writes it."""
     path = folder / "made.json"
-    plan = schedule.QUICK
     measured = [
         made_round(name, block, rate, deployment="wsgi-threads")
         for name, of_name in rates.items()
         for block, rate in enumerate(of_name)
     ]
     declared = Declared.of(against_itself(COMPARISONS["blocking-call"]))
-    rows, found = compare.summary(declared, measured, plan.confidence)
-    result = {
-        "schema": results.SCHEMA,
-        "plan": {"window": plan.window, "looks": plan.looks},
-        "declared": [declared.as_row()],
-        "measurements": rows,
-        "verdicts": [results.verdict_row(verdict) for verdict in found],
-    }
-    results.save(path, result, measured)
+    result_store.save(path, made_result([declared], measured, schedule.QUICK), rows_of(measured))
     return path
 
 
@@ -278,14 +269,14 @@ STEADY, TWICE, WILD, TOO_FEW = [50, 50, 50], [100, 100, 100], [25, 50, 100], [1,
 def test_check_tells_the_verdicts_by_exit_status_and_ascii_tells_them_apart(
     again, status, sign, tmp_path
 ):
-    path = str(made_result(tmp_path, sync=STEADY, sync_again=again))
+    path = str(saved_result(tmp_path, sync=STEADY, sync_again=again))
     done = python("manage.py", "compare", "--from", path, "--check", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (status, "")
     assert f"\n{sign} sync_again throughput" in done.stdout
 
 
 def test_without_check_a_refuted_expectation_is_a_finding(tmp_path):
-    path = str(made_result(tmp_path, sync=STEADY, sync_again=TWICE))
+    path = str(saved_result(tmp_path, sync=STEADY, sync_again=TWICE))
     assert python("manage.py", "compare", "--from", path).returncode == 0
 
 
@@ -315,7 +306,7 @@ LOST_OUTPUT = {"full": (2, "No space left on device"), "unread": (141, "Broken p
 def test_a_command_whose_output_is_lost_says_so(command, output, tmp_path):
     words = {
         "--list": ["compare", "--list"],
-        "--from": ["compare", "--from", str(made_result(tmp_path, sync=STEADY, sync_again=WILD))],
+        "--from": ["compare", "--from", str(saved_result(tmp_path, sync=STEADY, sync_again=WILD))],
         "check": ["check"],
         "serve": ["serve", "asgi-uvicorn", "--port", str(free_port())],
     }
@@ -335,7 +326,7 @@ def test_a_result_is_kept_and_named_when_the_output_is_lost(output, tmp_path):
     said = f"manage.py compare: can't write the output: {error}; result: {path}\n"
     assert failing(quick, output) == (status, said)
     assert json.loads(path.read_text())["measurements"]
-    with gzip.open(results.samples_path(path), "rt") as file:
+    with gzip.open(result_store.samples_path(path), "rt") as file:
         assert len(list(file)) >= 9
 
 
@@ -348,7 +339,7 @@ def test_a_repository_around_the_checkout_is_not_its_own(tmp_path, monkeypatch):
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], cwd=tmp_path, check=True)
     (tmp_path / "copy").mkdir()
     for place, own in (tmp_path, True), (tmp_path / "copy", False):
-        monkeypatch.setattr(results, "BASE_DIR", place)
-        assert bool(results._commit()) == own
+        monkeypatch.setattr(environment, "BASE_DIR", place)
+        assert bool(environment._commit()) == own
     monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
-    assert results._commit() is None
+    assert environment._commit() is None

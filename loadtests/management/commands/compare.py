@@ -3,11 +3,10 @@
 import argparse
 import random
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,19 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from comparisons import result_store
 from comparisons.declarations import nearest
 from comparisons.registry import MAX_ROUND_TRIP_MS, MAX_USERS, Comparison
-from comparisons.result import UNREADABLE
+from comparisons.result import Result, Verdict, now, timestamp
+from comparisons.result_store import ResultError, SaveError
 from loadtests.arguments import SHAPE, add_shape, bad, within
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
+from loadtests.judging.measurements import measurements
 from loadtests.judging.rounds import Round
-from loadtests.judging.verdicts import Verdict
-from loadtests.reporting import results, tables
+from loadtests.reporting import saved, terminal
+from loadtests.reporting.environment import environment
 from loadtests.running import schedule
 from loadtests.running.generators import Generator, load_generator
 from loadtests.running.measuring import measure
@@ -44,11 +45,10 @@ MAX_RATE = 10_000
 
 @dataclass
 class Run:
-    """What a run has found so far; the result file is made of it."""
+    """What a run has found so far, and the file that keeps it."""
 
     path: Path
-    result: dict[str, Any]
-    found: list[Verdict] = field(default_factory=list)
+    result: Result = field(default_factory=lambda: Result(started=now(), environment={}))
     complete: bool = True  # whether every comparison could be measured
 
 
@@ -96,94 +96,118 @@ class Command(BaseCommand):
         if not console.is_terminal:
             console.width = 120  # a file or a pipe has none
         if options["source"]:
-            found = print_again(options["source"], options["slugs"], console)
-            print(tables.count_line(found))
-            sys.exit(check(found) if options["check"] else 0)
-        choice = choose(options)
-        for line in choice.left_out:
-            console.print(line, soft_wrap=True, highlight=False)
-        if options["list"]:
-            for comparison, rows in choice.rows:
-                console.print(listing(comparison, rows))
-            return
-        if options["pin"]:
-            try:
-                leave_last_core()
-            except ValueError as error:
-                raise bad(f"--pin: {error}") from None
-        plan = schedule.QUICK if options["quick"] else schedule.FULL
-        seed = random.randrange(2**32) if options["seed"] is None else options["seed"]
-        path = options["output"] or settings.RESULTS_DIR / f"{results.now().replace(':', '-')}.json"
-        run = Run(path, {})
-        status = 0
-        stopped: signals.Stopped | None = None
-        lost: OutputError | None = None
-        reserve(path)
+            status = _print_again(options, console)
+        elif options["list"]:
+            status = _list(options, console)
+        else:
+            status = _run(options, console)
+        sys.exit(status)
+
+
+def _print_again(options: Mapping[str, Any], console: Console) -> int:
+    path = options["source"]
+    try:
+        again = saved.read(path)
+    except ResultError as error:
+        raise bad(str(error)) from None
+    for slug in options["slugs"]:
+        if slug not in again.slugs:
+            raise bad(f"{path} has no comparison {slug!r}{nearest(slug, again.slugs)}")
+    verdicts = terminal.print_again(again, options["slugs"], console)
+    print(terminal.count_line(verdicts))
+    return _status_of(verdicts) if options["check"] else exit_status.OK
+
+
+def _list(options: dict[str, Any], console: Console) -> int:
+    for comparison, rows in _chosen(options, console):
+        served = dict.fromkeys((row.variant.name, row.deployment.name) for row in rows)
+        console.print(terminal.listing(Declared.of(comparison), served))
+    return exit_status.OK
+
+
+def _chosen(options: dict[str, Any], console: Console) -> list[tuple[Comparison, list[Row]]]:
+    choice = choose(options)
+    for line in choice.left_out:
+        console.print(line, soft_wrap=True, highlight=False)
+    return choice.rows
+
+
+def _run(options: dict[str, Any], console: Console) -> int:
+    """Measure what is chosen, and save and print it. Return the exit status."""
+    chosen = _chosen(options, console)
+    if options["pin"]:
         try:
-            with limits.named(), services.running(), load_generator() as generator:
-                schema.ensure()
-                if options["pin"] and (others := services.started_by_others()):
-                    names = ", ".join(others)
-                    console.print(f"--pin: {names}: started by another command, on its cores")
-                run.result.update(
-                    schema=results.SCHEMA,
-                    started=results.now(),
-                    finished=None,
-                    environment=results.environment(schema.server_version()),
-                    options={name: options[name] for name in RECORDED},
-                    seed=seed,
-                    plan={"window": plan.window, "looks": plan.looks},
-                    load_generator={"capacity": generator.capacity},
-                    declared=[],
-                    measurements=[],
-                    verdicts=[],
-                )
-                measure_all(choice.rows, plan, seed, run, generator, console)
-                status = exit_status.OK if run.complete else exit_status.CANNOT_RUN
-        except signals.Stopped as signal:
-            stopped, status = signal, signal.status
-        except FatalError as error:
-            status = exit_status.CANNOT_RUN
-            print(f"{sys.argv[0]} compare: {error}", file=sys.stderr)
+            leave_last_core()
+        except ValueError as error:
+            raise bad(f"--pin: {error}") from None
+    plan = schedule.QUICK if options["quick"] else schedule.FULL
+    seed = random.randrange(2**32) if options["seed"] is None else options["seed"]
+    path = options["output"] or settings.RESULTS_DIR / f"{timestamp(now()).replace(':', '-')}.json"
+    run = Run(path)
+    status = exit_status.OK
+    stopped: signals.Stopped | None = None
+    lost: OutputError | None = None
+    _reserve(path)
+    try:
+        with limits.named(), services.running(), load_generator() as generator:
+            schema.ensure()
+            if options["pin"] and (others := services.started_by_others()):
+                names = ", ".join(others)
+                console.print(f"--pin: {names}: started by another command, on its cores")
+            run.result = Result(
+                started=now(),
+                environment=environment(schema.server_version()),
+                options={name: options[name] for name in RECORDED},
+                seed=seed,
+                plan={"window": plan.window, "looks": plan.looks},
+                load_generator={"capacity": generator.capacity},
+            )
+            measure_all(chosen, plan, seed, run, generator, console)
+            status = exit_status.OK if run.complete else exit_status.CANNOT_RUN
+    except signals.Stopped as signal:
+        stopped, status = signal, signal.status
+    except (FatalError, SaveError) as error:
+        status = exit_status.CANNOT_RUN
+        print(f"{sys.argv[0]} compare: {error}", file=sys.stderr)
+    except OutputError as error:
+        lost, status = error, error.status
+    with signals.held():
+        result_store.release(path)
+        is_saved = path.exists()
+        try:
+            if stopped:
+                print(stopped)
+            if is_saved:
+                print(f"\nresult: {path}")
+            print(terminal.count_line(run.result.verdicts), flush=True)
         except OutputError as error:
-            lost, status = error, error.status
-        with signals.held():
-            results.release(path)
-            saved = path.exists()
-            try:
-                if stopped:
-                    print(stopped)
-                if saved:
-                    print(f"\nresult: {path}")
-                print(tables.count_line(run.found), flush=True)
-            except OutputError as error:
-                lost, status = error, status or error.status
-            if lost:
-                place = f"; result: {path}" if saved else ""
-                print(f"{sys.argv[0]} compare: {lost}{place}", file=sys.stderr)
-        sys.exit(check(run.found) if options["check"] and not status else status)
+            lost, status = error, status or error.status
+        if lost:
+            place = f"; result: {path}" if is_saved else ""
+            print(f"{sys.argv[0]} compare: {lost}{place}", file=sys.stderr)
+    return _status_of(run.result.verdicts) if options["check"] and not status else status
 
 
-def reserve(path: Path) -> None:
-    """Create the result file. CommandError if that can't be."""
+def _reserve(path: Path) -> None:
+    """Create the result file. CommandError if that cannot be."""
     try:
         with signals.held():
-            results.reserve(path)
+            result_store.reserve(path)
     except FileExistsError:
         raise bad(f"{path} exists; a result file is never overwritten") from None
     except OSError as error:
-        raise bad(f"can't write {path}: {error.strerror}") from None
+        raise bad(f"cannot write {path}: {error.strerror}") from None
     except signals.Stopped:
-        results.release(path)
+        result_store.release(path)
         raise
 
 
-def check(found: Sequence[Verdict]) -> int:
+def _status_of(verdicts: Iterable[Verdict]) -> int:
     """The exit status that speaks of the verdicts."""
-    words = {verdict.verdict for verdict in found}
-    if words <= {"holds"}:
-        return 0
-    return exit_status.REFUTED if "refuted" in words else exit_status.UNDECIDED
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if outcomes <= {"holds"}:
+        return exit_status.OK
+    return exit_status.REFUTED if "refuted" in outcomes else exit_status.UNDECIDED
 
 
 def measure_all(
@@ -208,7 +232,7 @@ def measure_all(
             declared = Declared.of(comparison)
 
             in_doubt = partial(verdicts.in_doubt, declared, confidence=plan.confidence)
-            logs = results.logs_path(run.path)
+            logs = result_store.logs_path(run.path)
             measuring = measure(comparison, rows, plan, seed, generator, in_doubt, logs)
             progress.update(bar, description=comparison.slug)
             try:
@@ -221,112 +245,19 @@ def measure_all(
                 print(f"{sys.argv[0]} compare: {comparison.slug}: {error}", file=sys.stderr)
             finally:
                 if measured:
-                    table, found = summary(declared, measured, plan.confidence)
+                    rows_measured = measurements(declared, measured, plan.confidence)
+                    judged = verdicts.judge_comparison(declared, measured, plan.confidence)
                     remark = ""
                     try:
                         with signals.held():
-                            run.result["declared"].append(declared.as_row())
-                            run.found += found
-                            run.result["measurements"] += table
-                            run.result["verdicts"] += map(results.verdict_row, found)
-                            run.result["finished"] = results.now()
-                            remark = results.save(run.path, run.result, measured)
+                            run.result.declared.append(declared.as_row())
+                            run.result.measurements += rows_measured
+                            run.result.verdicts += judged
+                            run.result.finished = now()
+                            samples = [round_.as_row() for round_ in measured]
+                            remark = result_store.save(run.path, run.result, samples)
                     finally:
-                        print_summary(heading(declared), table, found, progress.console)
+                        title = terminal.heading(declared)
+                        terminal.print_summary(title, rows_measured, judged, progress.console)
                     if remark:
                         progress.console.print(remark, soft_wrap=True, highlight=False)
-
-
-def summary(
-    declared: Declared, measured: list[Round], confidence: float
-) -> tuple[list[dict[str, Any]], list[Verdict]]:
-    """The comparison's rows of the result file, and its verdicts."""
-    digest = verdicts.agreed_digest(measured)
-    by_row = groupby(sorted(measured, key=lambda r: (r.row, r.block)), key=lambda r: r.row)
-    of_row = {row: list(of_row) for row, of_row in by_row}
-    order = {name: place for place, name in enumerate(declared.variants)}
-    rows = [
-        results.measurement(of_row[row], digest, confidence)
-        for row in sorted(of_row, key=lambda row: (*row[2:], order[row[0]], row[1]))
-    ]
-    return rows, verdicts.judged(declared, measured, confidence)
-
-
-def print_summary(
-    title: str, rows: list[dict[str, Any]], found: list[Verdict], console: Console
-) -> None:
-    console.print(tables.measurement_table(title, rows))
-    if any(row["rate"] for row in rows):
-        late = max(row["send_delay_ms"] for row in rows)
-        console.print(
-            f"open loop; the generator itself was up to {tables.figure(late)} ms late (p99)"
-        )
-    for verdict in found:
-        console.print(tables.verdict_line(verdict), soft_wrap=True, highlight=False)
-
-
-def print_again(source: Path, slugs: Sequence[str], console: Console) -> list[Verdict]:
-    """A result's tables and verdicts, computed again from its raw samples where there are any."""
-    try:
-        saved = results.load(source)
-    except ValueError as error:
-        raise bad(str(error)) from None
-    everything: list[Verdict] = []
-    own = []
-    try:
-        declared = saved.declared
-        there = list(dict.fromkeys(row["comparison"] for row in saved.result["measurements"]))
-        for slug in slugs:
-            if slug not in there:
-                raise bad(f"{source} has no comparison {slug!r}{nearest(slug, there)}")
-        for slug in (slug for slug in there if slug in slugs or not slugs):
-            measured = [round_ for round_ in saved.rounds if round_.comparison == slug]
-            if slug in declared and measured:
-                title = heading(declared[slug])
-                table, found = summary(declared[slug], measured, saved.confidence)
-            else:
-                own.append(slug)
-                table, found = saved.rows(slug), saved.verdicts(slug)
-                title = (
-                    heading(declared[slug]) if slug in declared else heading_of_rows(slug, table)
-                )
-            print_summary(title, table, found, console)
-            everything += found
-    except UNREADABLE as error:
-        raise bad(results.no_result(source, error)) from None
-    if own:
-        why = saved.without_rounds or f"of {', '.join(own)} it has no samples or no expectations"
-        console.print(f"\n{why}: the figures are the file's own", soft_wrap=True, highlight=False)
-    return everything
-
-
-def heading(declared: Declared) -> str:
-    """For instance `cache: A cache call (10 users, 0 and 5 ms away)`."""
-    title = f"{declared.comparison}: {declared.title}"
-    return f"\n{title} ({_load(declared.users, declared.round_trip)})"
-
-
-def heading_of_rows(slug: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The same of a file that does not say the title."""
-    return f"\n{slug} ({_load(*([row[key] for row in rows] for key in ('users', 'round_trip')))})"
-
-
-def _load(users: Iterable[int], round_trip: Iterable[float]) -> str:
-    counts = " and ".join(str(count) for count in dict.fromkeys(users))
-    trips = " and ".join(f"{trip:g}" for trip in dict.fromkeys(round_trip))
-    return f"{counts} users" + ("" if trips == "0" else f", {trips} ms away")
-
-
-def listing(comparison: Comparison, rows: list[Row]) -> Table:
-    """A comparison's slug, variants with their deployments, and expectations."""
-    title = heading(Declared.of(comparison))
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
-    for name, deployment, pitfall in dict.fromkeys(
-        (row.variant.name, row.deployment.name, row.variant.pitfall) for row in rows
-    ):
-        table.add_row(name, deployment, "pitfall" if pitfall else "")
-    for place, expectation in enumerate(comparison.expectations):
-        if place == 0:
-            table.add_section()
-        table.add_row("expected", expectation.text(comparison.case(expectation)[0]), "")
-    return table

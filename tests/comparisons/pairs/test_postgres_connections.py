@@ -36,8 +36,8 @@ from comparisons.pairs import (
 )
 from comparisons.pairs import connections as connections_pair
 from loadtests.arguments import reshape
-from loadtests.judging.rounds import invalid_because
-from loadtests.reporting import results
+from loadtests.judging.measurements import measurement
+from loadtests.judging.validity import why_invalid
 from loadtests.running import measuring, selection, servers
 from loadtests.running.backends import Backends
 from loadtests.running.measuring import load_generator, measure
@@ -411,9 +411,9 @@ def test_without_the_program_the_rows_say_so(monkeypatch):
     alone = replace(comparison, variants=one, expectations=[])
     rows = selection.rows_of(alone, [], None)
     measure(alone, rows, QUICK, 1, None, lambda: [], measured.append)
-    (row,) = [results.measurement([round_], None, 0.95) for round_ in measured]
-    assert not row["valid"]
-    assert "pgbouncer is not installed" in row["invalid_because"][0]
+    (row,) = [measurement([round_], None, 0.95) for round_ in measured]
+    assert not row.valid
+    assert "pgbouncer is not installed" in row.invalid_because[0]
 
 
 def test_without_the_program_the_option_is_refused_in_one_line(monkeypatch):
@@ -480,7 +480,7 @@ def test_a_round_in_which_postgres_restarts_is_invalid_and_the_next_is_right(
         rows, plan = selection.rows_of(small, [], None), Plan(window=1.5, looks=(4,))
         able = replace(generator, capacity=None)
         measure(small, rows, plan, 1, able, lambda: [], measured.append)
-    reasons = [invalid_because(round_, None) for round_ in measured]
+    reasons = [why_invalid(round_, None) for round_ in measured]
     assert "PostgreSQL was away" in reasons[1]
     assert any("failed: status 500" in reason for reason in reasons[1])
     assert [reasons[0], reasons[-1]] == [[], []]
@@ -515,6 +515,6 @@ def test_without_a_host_and_port_all_is_measured_but_at_a_distance(
         rows, plan = [near, replace(near, round_trip=5)], Plan(window=0.3, looks=(2,))
         able = replace(generator, capacity=None)
         measure(small, rows, plan, 1, able, lambda: [], measured.append)
-    far, *rounds = [(round_.round_trip, invalid_because(round_, None)) for round_ in measured]
+    far, *rounds = [(round_.round_trip, why_invalid(round_, None)) for round_ in measured]
     assert far == (5, ["DATABASE_URL: no TCP host and port that could be put at a distance"])
     assert rounds == [(0, []), (0, [])]

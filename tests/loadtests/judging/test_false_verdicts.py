@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from loadtests.judging.intervals import paired_ratio
-from loadtests.judging.verdicts import judge
+from loadtests.judging.verdicts import outcome_of
 from loadtests.running.schedule import FULL, QUICK
 
 RUNS = 1000
@@ -48,7 +48,7 @@ def false_verdicts(noise, plan, runs=RUNS):
         ours, theirs = (speed[np.arange(len(speed)), places[:, side]] for side in (0, 1))
         for look in plan.looks:
             interval = paired_ratio(ours[:look], theirs[:look], plan.confidence)
-            if judge(interval, 1, None) != "inconclusive":
+            if outcome_of(interval, 1, None) != "inconclusive":
                 wrong += 1
                 break
     return wrong
@@ -82,5 +82,5 @@ def test_a_real_difference_of_a_fifth_is_found_on_a_noisy_machine():
     for _ in range(200):
         noise = rng.normal(0, 0.03, (FULL.looks[-1], 2))
         interval = paired_ratio(np.exp(noise[:, 0] + np.log(1.2)), np.exp(noise[:, 1]), 0.975)
-        found += judge(interval, 1.1, None) == "holds"
+        found += outcome_of(interval, 1.1, None) == "holds"
     assert found > 150

@@ -8,10 +8,10 @@ from comparisons.pairs import blocking_call
 from comparisons.registry import Expectation
 from loadtests.judging.declared import Declared, Expected
 from loadtests.judging.intervals import Interval
-from loadtests.judging.rounds import METRICS, Round, Sample, Server, invalid_because, throughput
-from loadtests.judging.verdicts import agreed_digest, in_doubt, judge
-from loadtests.judging.verdicts import judged as judged_all
-from loadtests.judging.verdicts import verdict as verdict_of
+from loadtests.judging.metrics import METRICS, throughput
+from loadtests.judging.rounds import Round, Sample, Server
+from loadtests.judging.validity import agreed_digest, why_invalid
+from loadtests.judging.verdicts import in_doubt, judge_comparison, judge_expectation, outcome_of
 
 BODY = 1234
 
@@ -44,7 +44,7 @@ def made_round(variant="async_native", block=1, rate=100.0, **changes):
 
 
 @pytest.mark.parametrize(
-    ("interval", "bounds", "word"),
+    ("interval", "bounds", "outcome"),
     [
         ((5, 6), (5, None), "holds"),
         ((4, 6), (5, None), "inconclusive"),
@@ -57,8 +57,8 @@ def made_round(variant="async_native", block=1, rate=100.0, **changes):
         ((1.2, 1.3), (0.9, 1.1), "refuted"),
     ],
 )
-def test_an_interval_holds_inside_the_bounds_and_is_refuted_outside(interval, bounds, word):
-    assert judge(Interval(1, *interval), *bounds) == word
+def test_an_interval_holds_inside_the_bounds_and_is_refuted_outside(interval, bounds, outcome):
+    assert outcome_of(Interval(1, *interval), *bounds) == outcome
 
 
 def test_throughput_is_exact_for_evenly_spaced_answers():
@@ -70,7 +70,7 @@ def test_memory_is_what_the_server_grew_by():
 
 
 def verdict(comparison, expectation, rounds, confidence):
-    return verdict_of(Expected.of_comparison(expectation, comparison), rounds, confidence)
+    return judge_expectation(Expected.of_comparison(expectation, comparison), rounds, confidence)
 
 
 AT_LEAST_5 = Expectation(
@@ -86,20 +86,20 @@ def judged(native, blocking, expectation=AT_LEAST_5):
 
 def test_a_factor_well_above_the_threshold_holds():
     found = judged([95, 96, 97], [10, 10, 10])
-    assert found.verdict == "holds"
+    assert found.outcome == "holds"
     assert found.low < found.measured < found.high
 
 
 def test_a_factor_well_below_the_threshold_is_refuted():
-    assert judged([30, 31, 30], [10, 10, 10]).verdict == "refuted"
+    assert judged([30, 31, 30], [10, 10, 10]).outcome == "refuted"
 
 
 def test_a_remedy_that_is_the_pitfall_is_refuted():
-    assert judged([10, 10, 11], [10, 10, 10]).verdict == "refuted"
+    assert judged([10, 10, 11], [10, 10, 10]).outcome == "refuted"
 
 
 def test_scattered_rounds_are_inconclusive():
-    assert judged([20, 90, 55], [10, 10, 10]).verdict == "inconclusive"
+    assert judged([20, 90, 55], [10, 10, 10]).outcome == "inconclusive"
 
 
 def test_each_deployment_of_a_view_has_a_verdict_that_names_it():
@@ -121,9 +121,9 @@ def test_each_deployment_of_a_view_has_a_verdict_that_names_it():
         for (name, deployment), rate in rates.items()
         for block in (1, 2, 3)
     ]
-    found = {verdict.expectation: verdict for verdict in judged_all(declared, rounds, 0.95)}
-    words = {name: verdict.verdict for name, verdict in found.items()}
-    assert words == {
+    found = {verdict.expectation: verdict for verdict in judge_comparison(declared, rounds, 0.95)}
+    outcomes = {name: verdict.outcome for name, verdict in found.items()}
+    assert outcomes == {
         "async_native throughput of async_blocking at least 5 on asgi-gunicorn": "refuted",
         "async_native throughput of async_blocking at least 5 on asgi-uvicorn": "holds",
         "async_native throughput of sync at least 5 on asgi-gunicorn": "holds",
@@ -162,7 +162,7 @@ def test_requests_that_only_wait_count_if_they_do_so_through_the_whole_window():
     ]
     round_ = made_round(samples=samples, waiting=True, wait=5.0, users=4)
     assert round_.answers() == samples[:2]
-    assert invalid_because(round_, BODY) == ["2 of 4 requests waited at once"]
+    assert why_invalid(round_, BODY) == ["2 of 4 requests waited at once"]
 
 
 def test_an_expectation_of_a_variant_that_was_not_measured_has_no_verdict():
@@ -175,7 +175,7 @@ def test_the_wait_is_compared_in_milliseconds():
     found = verdict(
         blocking_call.comparison, expectation, [made_round(block=b) for b in (1, 2, 3)], 0.95
     )
-    assert (found.verdict, found.measured) == ("holds", pytest.approx(1))
+    assert (found.outcome, found.measured) == ("holds", pytest.approx(1))
 
 
 def failed(samples, error):
@@ -204,35 +204,35 @@ def failed(samples, error):
     ],
 )
 def test_a_round_that_can_not_be_trusted_says_why(changes, reason):
-    (because,) = invalid_because(made_round(**changes), BODY)
+    (because,) = why_invalid(made_round(**changes), BODY)
     assert reason in because
 
 
 def test_failures_that_are_the_lesson_leave_a_round_valid():
     samples = failed(made_round().samples, "status 503")
-    assert invalid_because(made_round(samples=samples, may_fail=True), BODY) == []
+    assert why_invalid(made_round(samples=samples, may_fail=True), BODY) == []
 
 
 def test_an_expectation_without_another_side_is_of_the_value_itself():
     none_fail = Expectation(blocking_call.async_native, "failures", at_most=0)
     rounds = [made_round(block=block) for block in (1, 2, 3)]
-    assert verdict(blocking_call.comparison, none_fail, rounds, 0.95).verdict == "holds"
+    assert verdict(blocking_call.comparison, none_fail, rounds, 0.95).outcome == "holds"
 
 
 def test_a_sound_round_counts():
-    assert invalid_because(made_round(), BODY) == []
+    assert why_invalid(made_round(), BODY) == []
 
 
 def test_the_variant_that_answers_otherwise_is_the_one_in_the_wrong():
     other = [s._replace(digest=99) for s in made_round(rate=500.0).samples]
     rounds = [made_round("sync"), made_round("async_native"), made_round("liar", samples=other)]
     assert agreed_digest(rounds) == BODY
-    assert [bool(invalid_because(round_, BODY)) for round_ in rounds] == [False, False, True]
+    assert [bool(why_invalid(round_, BODY)) for round_ in rounds] == [False, False, True]
 
 
 def test_a_side_without_enough_valid_rounds_makes_the_verdict_invalid():
     rounds = [made_round("async_native", b, 95) for b in (1, 2, 3)]
     rounds += [made_round("async_blocking", b, 10, generator_cpu=1.0) for b in (1, 2, 3)]
     found = verdict(blocking_call.comparison, AT_LEAST_5, rounds, 0.95)
-    assert found.verdict == "invalid"
+    assert found.outcome == "invalid"
     assert "async_blocking: the load generator" in found.because

@@ -1,21 +1,23 @@
 """The pictures: what is drawn, counted; in a figure, and in the file that the README shows."""
 
-import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 
+from comparisons import result_store
+from comparisons.result import Throughput
 from loadtests.reporting import charts, reference
 
-PICTURED = reference.pictured(json.loads(reference.REFERENCE.read_text()))
+PICTURED = reference.pictured(result_store.read(reference.REFERENCE))
 SVG = "{http://www.w3.org/2000/svg}"
 MARKS = ("bar", "interval", "ceiling")
 
 
 def names_of(rows):
     """Of each row: its panel and its number there."""
-    slugs = [row["comparison"] for row in rows]
+    slugs = [row.comparison for row in rows]
     return [f"{slug}-{slugs[:number].count(slug)}" for number, slug in enumerate(slugs)]
 
 
@@ -35,19 +37,24 @@ def marks_of(figure):
 
 
 def row(slug, variant, **changes):
-    rate = {"mean": 50.0, "low": 40.0, "high": 60.0}
-    load = {"users": 4, "round_trip": 0, "ceiling": 80.0, "valid": True}
-    return {"comparison": slug, "variant": variant, "throughput": rate} | load | changes
+    measured = replace(
+        PICTURED[0],
+        comparison=slug,
+        variant=variant,
+        throughput=Throughput(50.0, 40.0, 60.0),
+        ceiling=80.0,
+    )
+    return replace(measured, **changes)
 
 
 def test_every_row_has_bar_interval_and_ceiling():
-    marks = marks_of(charts.throughput({"measurements": PICTURED}))
+    marks = marks_of(charts.throughput(PICTURED))
     assert set(marks) == expected_ids(PICTURED)
     assert len(marks) == 3 * len(PICTURED) > 50
 
 
 def test_marks_stand_at_their_figures():
-    marks = marks_of(charts.throughput({"measurements": [row("gil", "async_native")]}))
+    marks = marks_of(charts.throughput([row("gil", "async_native")]))
     assert marks["bar-gil-0"].get_width() == 50
     assert list(marks["interval-gil-0"].get_xdata()) == [40, 60]
     assert list(marks["ceiling-gil-0"].get_xdata()) == [80, 80]
@@ -56,7 +63,7 @@ def test_marks_stand_at_their_figures():
 def test_each_kind_of_variant_has_its_look():
     variants = ("sync", "async_blocking", "async_native")
     rows = [row("blocking-call", name) for name in variants]
-    figure = charts.throughput({"measurements": rows})
+    figure = charts.throughput(rows)
     looks = [(bar.get_facecolor(), bar.get_hatch()) for bar in figure.axes[0].patches]
     assert len(set(looks)) == 3
     assert [hatch is not None for _colour, hatch in looks] == [False, True, False]
@@ -69,16 +76,15 @@ def test_each_kind_of_variant_has_its_look():
 
 
 def test_invalid_row_is_named_and_has_no_bar():
-    nothing = {"mean": None, "low": None, "high": None}
-    invalid = row("gil", "sync", valid=False, throughput=nothing)
-    figure = charts.throughput({"measurements": [invalid]})
+    invalid = row("gil", "sync", valid=False, throughput=Throughput(None, None, None))
+    figure = charts.throughput([invalid])
     assert marks_of(figure) == {}
     assert [text.get_text().strip() for text in figure.axes[0].texts] == ["invalid"]
 
 
 def test_places_without_a_panel_stay_empty():
     rows = [row(slug, "sync") for slug in ("gil", "threads", "workers")]
-    figure = charts.throughput({"measurements": rows})
+    figure = charts.throughput(rows)
     assert [axes.axison for axes in figure.axes] == [True, True, True, False]
 
 
@@ -105,8 +111,8 @@ def test_committed_marks_are_drawn_to_scale(extents):
     """In a panel: bars as long as their rates, intervals around their ends, ceilings in place."""
     scales = {}
     for name, row in zip(names_of(PICTURED), PICTURED, strict=True):
-        rate, (left, right) = row["throughput"], extents[f"bar-{name}"]
-        scale = scales.setdefault(row["comparison"], (right - left) / rate["mean"])
+        rate, (left, right) = row.throughput, extents[f"bar-{name}"]
+        scale = scales.setdefault(row.comparison, (right - left) / rate.mean)
         figures = [(x - left) / scale for mark in MARKS for x in extents[f"{mark}-{name}"]]
-        expected = [0, rate["mean"], rate["low"], rate["high"], row["ceiling"], row["ceiling"]]
+        expected = [0, rate.mean, rate.low, rate.high, row.ceiling, row.ceiling]
         assert figures == pytest.approx(expected, rel=1e-3)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.judging.rounds import invalid_because
+from loadtests.judging.validity import why_invalid
 from loadtests.running import servers, warming
 from loadtests.running.warming import ViewError
 from tests.support.commands import python
@@ -42,7 +42,7 @@ def test_view_that_raises_stops_its_comparison_with_the_exception(generator, tmp
         "sync": ["not measured, for async_native fails"],
         "async_native": ["answers with status 500: ValueError: planted"],
     }
-    assert all(invalid_because(round_, None) for round_ in rounds)
+    assert all(why_invalid(round_, None) for round_ in rounds)
 
 
 def test_view_without_an_exception_is_told_by_its_status(generator):
@@ -89,7 +89,7 @@ def test_exception_under_load_is_a_reason_of_its_round(generator, tmp_path):
     assert error is None
     (round_,) = [round_ for round_ in rounds if round_.variant == "async_native"]
     log = tmp_path / "logs" / "blocking-call-async_native.log"
-    reasons = invalid_because(round_, None)
+    reasons = why_invalid(round_, None)
     assert f"ValueError: planted (its server's log: {log})" in reasons
     own = len(round_.answers())
     assert any(f" of {own} answers failed: status 500" in reason for reason in reasons)

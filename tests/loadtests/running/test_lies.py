@@ -72,8 +72,8 @@ def verdicts_with(lie, liar, comparison, expectations, plan, generator):
     measured = []
     with suppress(ViewError):  # its rounds say why they were not measured
         measured_rounds(small, generator, plan, found=measured)
-    judged = verdicts.judged(Declared.of(small), measured, plan.confidence)
-    return [verdict.verdict for verdict in judged]
+    judged = verdicts.judge_comparison(Declared.of(small), measured, plan.confidence)
+    return [verdict.outcome for verdict in judged]
 
 
 def as_the_pitfall(lie, slug, generator, plan):

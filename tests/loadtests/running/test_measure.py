@@ -9,7 +9,9 @@ import psutil
 import pytest
 
 from comparisons.pairs import COMPARISONS
-from loadtests.judging.rounds import METRICS, Sample, invalid_because, latencies
+from loadtests.judging.metrics import METRICS, latencies_ms
+from loadtests.judging.rounds import Sample
+from loadtests.judging.validity import why_invalid
 from loadtests.running import backends, generators, measuring, pinning, sampling, schedule, servers
 from loadtests.running import rows as rows_module
 from loadtests.running.generators import TRIVIAL, Generator, Lines, load_generator
@@ -65,17 +67,17 @@ def test_a_stale_server_is_not_measured(generator):
 
 def test_a_throughput_above_the_ceiling_is_no_result(generator):
     round_ = one_round(generator, wait=1.0)  # it says that it waits ten times as long as it does
-    assert any("above the ceiling" in reason for reason in invalid_because(round_, None))
+    assert any("above the ceiling" in reason for reason in why_invalid(round_, None))
 
 
 def test_a_saturated_generator_is_no_result(generator):
     round_ = one_round(replace(generator, capacity=1.0))
-    assert any("near its limit of 1 " in reason for reason in invalid_because(round_, None))
+    assert any("near its limit of 1 " in reason for reason in why_invalid(round_, None))
 
 
 def test_a_server_that_dies_in_a_round_makes_it_invalid(generator):
     round_ = one_round(generator, environ=DYING)
-    assert any("died (signal 9)" in reason for reason in invalid_because(round_, None))
+    assert any("died (signal 9)" in reason for reason in why_invalid(round_, None))
 
 
 def test_restarted_server_is_warmed_up_before_its_rounds(generator, monkeypatch):
@@ -106,7 +108,7 @@ def test_a_round_that_the_hypervisor_took_from_is_measured_again(
     measured = rounds_of_one(generator)
     assert [round_.steal for round_ in measured] == [0.5, 0.3, 0.0]
     assert {round_.block for round_ in measured} == {1}
-    assert "hypervisor took 50%" in " ".join(invalid_because(measured[0], None))
+    assert "hypervisor took 50%" in " ".join(why_invalid(measured[0], None))
 
 
 def test_disturbed_rounds_are_not_repeated_for_ever(generator, monkeypatch, undisturbed):
@@ -141,7 +143,7 @@ def measured_again(generator, reason):
     measured = rounds_of_one(generator, plan=replace(PLAN, window=1.0))
     assert {round_.block for round_ in measured} == {1}
     assert len(measured) >= 2
-    assert reason in " ".join(invalid_because(measured[0], None))
+    assert reason in " ".join(why_invalid(measured[0], None))
     return measured[0]
 
 
@@ -229,7 +231,7 @@ def test_open_loop_reports_a_freeze_that_the_closed_loop_hides(
     at_look[1] = freeze
     rows = [replace(rows_of(BLOCKING_CALL, [], rate)[-1], deployment=TRIVIAL, users=1)]
     (round_,) = measured_rounds(BLOCKING_CALL, generator, Plan(window=3.0, looks=(1,)), rows=rows)
-    assert max(latencies(round_)) > 900  # it did freeze
+    assert max(latencies_ms(round_)) > 900  # it did freeze
     # A hundred calls fell due while it was frozen; the one closed-loop user has made only one.
     assert (METRICS["latency_p99"](round_) > 500) == sees
     assert (round_.send_delay > 0) == sees
@@ -250,21 +252,21 @@ def waiting_round(generator, **changes):
 
 def test_as_many_requests_wait_at_once_as_there_are_users(generator, undisturbed):
     round_ = waiting_round(generator)
-    assert invalid_because(round_, None) == []
+    assert why_invalid(round_, None) == []
     assert len(round_.samples) == len(round_.answers()) == WAITING
-    assert min(sample.latency for sample in round_.samples) >= 1000 * round_.wait
+    assert min(sample.latency_ms for sample in round_.samples) >= 1000 * round_.wait
 
 
 def test_a_round_in_which_they_did_not_wait_is_no_result(generator, undisturbed):
     lie = {"DJANGO_SETTINGS_MODULE": "tests.support.lying_settings"}
     at_once = lie | {"LIE": "many-waiting/async_shared_thread hurry"}
-    reasons = invalid_because(waiting_round(generator, environ=at_once), None)
+    reasons = why_invalid(waiting_round(generator, environ=at_once), None)
     assert reasons == [f"0 of {WAITING} requests waited at once"]
 
 
 def test_more_users_than_a_process_may_have_files_are_not_measured(generator, monkeypatch):
     monkeypatch.setattr(rows_module.resource, "getrlimit", lambda _: (99, 99))
-    reasons = invalid_because(waiting_round(generator), None)
+    reasons = why_invalid(waiting_round(generator), None)
     assert reasons == [
         f"{WAITING} users need {WAITING + 200} open files, one each and 200 besides; "
         "a process may have 99 here (ulimit -n)"
@@ -319,4 +321,4 @@ def test_what_a_containers_quota_took_is_read_from_its_cgroup(tmp_path):
 
 def test_a_round_that_a_quota_held_back_is_invalid(generator):
     round_ = replace(one_round(generator), throttled=0.2)
-    assert any("quota" in reason for reason in invalid_because(round_, None))
+    assert any("quota" in reason for reason in why_invalid(round_, None))

@@ -1,0 +1,185 @@
+"""What the pages show of result files: each comparison's latest result, in words and digits."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from comparisons import result_store
+from comparisons.result import (
+    MISSING,
+    OUTCOMES,
+    Measurement,
+    Outcome,
+    Result,
+    Verdict,
+    Words,
+    counts,
+    figure,
+    interval,
+)
+from comparisons.result_store import ResultError
+
+
+@dataclass(frozen=True)
+class ShownRun:
+    """One result file: when and where it was measured."""
+
+    file: str
+    started: datetime
+    machine: str
+    cpus: str
+    python: str
+    django: str
+
+
+@dataclass(frozen=True)
+class ShownRow:
+    """One measurement, a field for each cell of the table."""
+
+    variant: str
+    deployment: str
+    load: str
+    rounds: int
+    shape: str
+    throughput: str
+    interval: str
+    of_ceiling: str
+    p50: str
+    p99: str
+    bystander_p99: str
+    connections: str
+    # Where requests only wait: the server's threads, and kB that it grew by for each of them.
+    waiting: tuple[str, str] | None
+    invalid_because: list[str] | None
+
+
+@dataclass(frozen=True)
+class ShownVerdict:
+    expectation: str
+    outcome: Outcome
+    sign: str
+    measured: str | None
+    interval: str
+    because: str
+
+
+@dataclass(frozen=True)
+class ShownResult:
+    """What one run says of one comparison."""
+
+    run: ShownRun
+    rows: list[ShownRow]
+    verdicts: list[ShownVerdict]
+    counts: list[tuple[Outcome, Words, int]]
+
+    @property
+    def one_load(self) -> str | None:
+        """The load of all rows; None where they differ, and each row says its own."""
+        loads = {row.load for row in self.rows}
+        return loads.pop() if len(loads) == 1 else None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether requests only waited: then their number a second says nothing."""
+        return any(row.waiting for row in self.rows)
+
+    @property
+    def rounds(self) -> str:
+        fewest, most = (pick(row.rounds for row in self.rows) for pick in (min, max))
+        return str(most) if fewest == most else f"{fewest} to {most}"
+
+
+def latest_results(slugs: Collection[str]) -> tuple[dict[str, ShownResult], list[str]]:
+    """Find the newest result of each comparison, and a notice for each file that is no result.
+
+    Files are read from the newest on, until every comparison has its result.
+    """
+    found: dict[str, ShownResult] = {}
+    notices: list[str] = []
+    for path in result_store.newest_first(settings.RESULTS_DIR):
+        try:
+            result = result_store.read(path)
+        except ResultError as error:
+            notices.append(f"{path.name}: {error.problem}")
+            continue
+        if result.options.get("null"):
+            continue  # variants measured against themselves: no claim is decided
+        measured = {measurement.comparison for measurement in result.measurements}
+        for slug in slugs:
+            if slug in measured and slug not in found:
+                found[slug] = _result(path.name, result, slug)
+        if len(found) == len(slugs):
+            break
+    return found, notices
+
+
+def _result(file: str, result: Result, slug: str) -> ShownResult:
+    verdicts = [verdict for verdict in result.verdicts if verdict.comparison == slug]
+    return ShownResult(
+        run=_run(file, result),
+        rows=[_row(row) for row in result.measurements if row.comparison == slug],
+        verdicts=[_verdict(verdict) for verdict in verdicts],
+        counts=[
+            (outcome, OUTCOMES[outcome], count)
+            for outcome, count in counts(verdicts).items()
+            if count
+        ],
+    )
+
+
+def _run(file: str, result: Result) -> ShownRun:
+    def environment(key: str) -> str:
+        return str(result.environment.get(key, "?"))
+
+    return ShownRun(
+        file=file,
+        started=result.started,
+        machine=environment("cpu_model"),
+        cpus=environment("cpu_count"),
+        python=environment("python"),
+        django=environment("django"),
+    )
+
+
+def _row(row: Measurement) -> ShownRow:
+    share = row.share_of_ceiling
+    return ShownRow(
+        variant=row.variant,
+        deployment=row.deployment,
+        load=_load(row),
+        rounds=row.rounds,
+        shape=row.shape,
+        throughput=figure(row.throughput.mean),
+        interval=interval(row.throughput.low, row.throughput.high),
+        of_ceiling=MISSING if share is None else f"{100 * share:.0f} %",
+        p50=figure(row.latency_ms.p50),
+        p99=figure(row.latency_ms.p99),
+        bystander_p99=figure(row.bystander_ms.p99),
+        connections=str(row.server.db_connections),
+        waiting=(str(row.server.threads), figure(row.kb_per_request)) if row.waiting else None,
+        invalid_because=None if row.valid else row.invalid_because,
+    )
+
+
+def _load(row: Measurement) -> str:
+    """For instance `10 users, 5 ms round trip`."""
+    load = f"{row.users:,} user{'' if row.users == 1 else 's'}"
+    if row.round_trip:
+        load += f", {row.round_trip:g} ms round trip"
+    if row.rate:
+        load += f", {row.rate:g} requests/s asked for"
+    return load
+
+
+def _verdict(verdict: Verdict) -> ShownVerdict:
+    factor = "×" if " of " in verdict.expectation else ""  # else a value, no ratio
+    return ShownVerdict(
+        expectation=verdict.expectation,
+        outcome=verdict.outcome,
+        sign=verdict.words.sign,
+        measured=None if verdict.measured is None else figure(verdict.measured) + factor,
+        interval=interval(verdict.low, verdict.high),
+        because=verdict.because,
+    )

@@ -1,0 +1,101 @@
+"""From rounds to the result file's measurements: one for each variant, deployment and case."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from math import nan
+from statistics import mean, median
+
+from comparisons.result import Bystander, Latency, Measurement, Server, Throughput, rounded
+from loadtests.judging import metrics
+from loadtests.judging.declared import Declared
+from loadtests.judging.intervals import percentile, trimmed_mean
+from loadtests.judging.rounds import Round
+from loadtests.judging.validity import agreed_digest, why_insufficient, why_invalid
+
+
+def measurements(
+    declared: Declared, measured: Sequence[Round], confidence: float
+) -> list[Measurement]:
+    """Summarize a comparison's rounds, case by case, in the order of its variants."""
+    digest = agreed_digest(measured)
+    by_row = groupby(sorted(measured, key=lambda r: (r.row, r.block)), key=lambda r: r.row)
+    of_row = {row: list(of_row) for row, of_row in by_row}
+    order = {name: place for place, name in enumerate(declared.variants)}
+    return [
+        measurement(of_row[row], digest, confidence)
+        for row in sorted(of_row, key=lambda row: (*row[2:], order[row[0]], row[1]))
+    ]
+
+
+def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) -> Measurement:
+    """Summarize the rounds of one variant on one deployment in one case.
+
+    Figures are those of the rounds that count; if too few do, of all, and the row is invalid.
+    """
+    because = why_insufficient(of_row, digest)
+    good = [round_ for round_ in of_row if not why_invalid(round_, digest)]
+    used = list(of_row) if because else good
+    first = of_row[0]
+    ceilings = [round_.ceiling for round_ in used if round_.ceiling]
+    return Measurement(
+        comparison=first.comparison,
+        variant=first.variant,
+        deployment=first.deployment,
+        workers=first.workers,
+        worker_threads=first.worker_threads,
+        users=first.users,
+        round_trip=first.round_trip,
+        rounds=len(good),
+        requests=sum(len(round_.answers()) for round_ in used),
+        failures=sum(len(metrics.failures(round_)) for round_ in used),
+        throughput=_throughput(used, confidence),
+        latency_ms=_latency(used),
+        bystander_ms=_bystander(used),
+        server=_server(used),
+        ceiling=rounded(median(ceilings)) if ceilings else None,
+        waiting=first.waiting,
+        rate=first.rate,
+        send_delay_ms=rounded(max(round_.send_delay for round_ in used)),
+        sampler_cpu=rounded(max(round_.sampler_cpu for round_ in used)),
+        load_generator_cpu=rounded(max(round_.generator_cpu for round_ in used)),
+        steal=rounded(max(round_.steal for round_ in used)),
+        throttled=rounded(max(round_.throttled for round_ in used)),
+        valid=not because,
+        invalid_because=because,
+    )
+
+
+def _throughput(used: Sequence[Round], confidence: float) -> Throughput:
+    rate = trimmed_mean([metrics.throughput(round_) for round_ in used], confidence)
+    return Throughput(rounded(rate.mean), rounded(max(rate.low, 0)), rounded(rate.high))
+
+
+def _latency(used: Sequence[Round]) -> Latency:
+    values = [latency for round_ in used for latency in metrics.latencies_ms(round_)]
+    p50, p95, p99 = (rounded(percentile(values, q)) for q in (50, 95, 99))
+    return Latency(p50, p95, p99, rounded(max(values, default=nan)))
+
+
+def _bystander(used: Sequence[Round]) -> Bystander:
+    values = [latency for round_ in used for latency in metrics.bystander_latencies_ms(round_)]
+    p50, p99 = (rounded(percentile(values, q)) for q in (50, 99))
+    return Bystander(p50, p99, rounded(max(values, default=nan)))
+
+
+def _server(used: Sequence[Round]) -> Server:
+    servers = [round_.server for round_ in used]
+    return Server(
+        processes=max(server.processes for server in servers),
+        threads=max(server.threads for server in servers),
+        cpu_seconds=rounded(sum(server.cpu_seconds for server in servers)),
+        cpu_ms_per_request=rounded(median(metrics.cpu_ms_per_request(round_) for round_ in used)),
+        rss_mb=rounded(max(server.rss_mb for server in servers)),
+        idle_mb=rounded(servers[0].idle_mb),
+        db_connections=max(server.db_connections for server in servers),
+        pool_wait_ms=_mean_of_known(server.pool_wait_ms for server in servers),
+    )
+
+
+def _mean_of_known(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return rounded(mean(known)) if known else None

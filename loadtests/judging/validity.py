@@ -1,0 +1,99 @@
+"""Whether a round counts, and whether a variant's rounds suffice: every reason against them."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from loadtests.judging import metrics
+from loadtests.judging.rounds import Round
+
+MAX_GENERATOR_CPU = 0.8  # of one core: above it, the generator's own queue is in the latency
+MAX_CAPACITY_SHARE = 0.8  # of what the generator can do against a trivial server
+# Steal stretches CPU-bound work by as much: a tenth is what "no difference" leaves room for.
+MAX_STEAL = 0.1
+# Half a window: shorter stalls are noise, which the intervals show.
+MAX_STALL_S = 0.25
+MAX_CLOCK_JUMP_S = 0.01  # samples are placed in the window by the wall clock
+MIN_ANSWERS = 3
+# Above its ceiling a throughput is impossible; a tenth is left for what the window's edges cost.
+MAX_OF_CEILING = 1.1
+
+
+def is_stalled(generator_stall_s: float, clock_jump_s: float) -> bool:
+    """Whether the load generator's times are wrong."""
+    return generator_stall_s > MAX_STALL_S or abs(clock_jump_s) > MAX_CLOCK_JUMP_S
+
+
+def why_disturbed(round_: Round) -> list[str]:
+    """What came between that has nothing to do with the variant: the round is to be repeated."""
+    reasons = []
+    if round_.throttled > MAX_STEAL:
+        reasons.append(f"the container's quota held it back for {round_.throttled:.0%} of the time")
+    if round_.steal > MAX_STEAL:
+        reasons.append(f"the hypervisor took {round_.steal:.0%} of the CPU")
+    for what, seconds in (
+        ("the load generator stood still", round_.generator_stall),
+        ("compare itself stood still", round_.compare_stall),
+        ("PostgreSQL did not answer", round_.postgres_stall),
+    ):
+        if seconds > MAX_STALL_S:
+            reasons.append(f"{what} for {seconds:.1f} s")
+    if abs(round_.clock_jump) > MAX_CLOCK_JUMP_S:
+        reasons.append(f"the clock was set by {round_.clock_jump:+.2f} s, or the machine slept")
+    return reasons
+
+
+def why_invalid(round_: Round, digest: int | None) -> list[str]:
+    """Why the round does not count; nothing when it does.
+
+    digest: of the body that the comparison's variants agree on.
+    """
+    reasons = list(round_.broken)
+    if not round_.samples and reasons:  # it was not measured at all
+        return reasons
+    answers = round_.answers()
+    asked = round_.samples if round_.waiting else answers
+    for whose, calls in (
+        ("answers", [] if round_.may_fail else asked),
+        ("bystander's answers", round_.bystander_answers()),
+    ):
+        errors = Counter(sample.error for sample in calls if sample.error)
+        for error, count in errors.most_common(2):
+            reasons.append(f"{count} of {len(calls)} {whose} failed: {error}")
+    if round_.waiting and len(answers) < round_.users:
+        reasons.append(f"{len(answers)} of {round_.users} requests waited at once")
+    elif not round_.waiting and len(answers) < MIN_ANSWERS:
+        reasons.append(f"only {len(answers)} answers in the window")
+    bodies = {sample.digest for sample in answers if not sample.error}
+    if digest is not None and bodies - {digest}:
+        reasons.append("another body than the other variants'")
+    if round_.generator_cpu > MAX_GENERATOR_CPU:
+        reasons.append(f"the load generator used {round_.generator_cpu:.0%} of its core")
+    rate, capacity = metrics.throughput(round_), round_.generator_capacity
+    if capacity and rate > MAX_CAPACITY_SHARE * capacity:
+        reasons.append(f"the load generator is near its limit of {capacity:.0f} requests/s")
+    reasons += why_disturbed(round_)
+    if round_.ceiling and rate > MAX_OF_CEILING * round_.ceiling:
+        reasons.append(f"{rate:.0f} answers/s is above the ceiling")
+    return reasons
+
+
+def why_insufficient(of_row: Sequence[Round], digest: int | None) -> list[str]:
+    """Why a variant's rounds do not suffice: less than half of them, or fewer than two, count."""
+    reasons = {round_.block: why_invalid(round_, digest) for round_ in of_row}
+    good = sum(not because for because in reasons.values())
+    if of_row and good >= 2 and 2 * good >= len(of_row):
+        return []
+    found = list(dict.fromkeys(reason for because in reasons.values() for reason in because))
+    return found or [f"{good} rounds only"]
+
+
+def agreed_digest(measured: Sequence[Round]) -> int | None:
+    """The body that most variants answer with; a variant has one voice, not one an answer."""
+    voices = {
+        (*round_.row, sample.digest)
+        for round_ in measured
+        for sample in round_.answers()
+        if not sample.error
+    }
+    most = Counter(digest for *_, digest in voices).most_common(1)
+    return most[0][0] if most else None

@@ -1,0 +1,67 @@
+"""How figures are written, and what a file may leave out."""
+
+import json
+import math
+
+import pytest
+from django.conf import settings
+
+from comparisons.result import OUTCOMES, Measurement, counts, figure, interval, rounded
+from comparisons.result_store import REFERENCE
+
+ROW = json.loads((settings.RESULTS_DIR / REFERENCE).read_text())["measurements"][0]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0, "0"),
+        (0.0, "0"),
+        (0.00001234, "0.0000123"),
+        (0.1, "0.1"),
+        (2.345, "2.35"),
+        (2.1, "2.1"),
+        (22.0, "22"),
+        (99.96, "100"),
+        (100.4, "100"),
+        (1234.5, "1234"),
+        (-0.5, "-0.5"),
+    ],
+)
+def test_figure_has_three_significant_digits_and_no_exponent(value, text):
+    assert figure(value) == text
+
+
+def test_interval_that_is_open_to_one_side_is_none():
+    assert interval(9.31, 9.64) == "9.31–9.64"
+    assert interval(0, None) == interval(None, 5) == "no interval"
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_what_json_has_no_number_for_is_missing_in_the_file(value):
+    assert rounded(value) is None
+
+
+def test_counts_name_every_outcome():
+    assert counts([]) == dict.fromkeys(OUTCOMES, 0)
+
+
+def test_shape_of_a_foreign_row_is_what_its_server_had():
+    foreign = {name: value for name, value in ROW.items() if not name.startswith("worker")}
+    server = ROW["server"]
+    assert Measurement.from_row(foreign).shape == f"{server['processes']} × {server['threads']}"
+    assert Measurement.from_row(ROW | {"workers": 3, "worker_threads": 0}).shape == "3 × ∞"
+
+
+@pytest.mark.parametrize(
+    ("changes", "share"),
+    [
+        ({"ceiling": 80.0}, 0.5),
+        ({"ceiling": None}, None),
+        ({"ceiling": 80.0, "throughput": {"mean": None, "low": None, "high": None}}, None),
+    ],
+)
+def test_share_of_the_ceiling_needs_both(changes, share):
+    rate = {"throughput": {"mean": 40.0, "low": 39.0, "high": 41.0}}
+    assert Measurement.from_row(ROW | rate | changes).share_of_ceiling == share
