@@ -223,7 +223,7 @@ class Result:
 
     started: datetime
     finished: datetime | None = None
-    environment: dict[str, Any]
+    environment: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     seed: int | None = None
     plan: dict[str, Any] = field(default_factory=dict)

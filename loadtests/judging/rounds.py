@@ -5,11 +5,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 AGAIN = "_again"  # ends the second name of a variant that is measured against itself
-
-T = TypeVar("T")
 
 
 class Sample(NamedTuple):
@@ -103,15 +101,15 @@ class Round:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Round":
         """Read a round of whatever version: older ones have fields that nobody used."""
-        samples = {
-            name: [Sample(*sample) for sample in row[name]] for name in ("samples", "bystander")
-        }
-        return _from_row(cls, {**row, **samples, "server": _from_row(Server, row["server"])})
+        recorded = _fields_of(cls, row)
+        recorded["server"] = Server(**_fields_of(Server, row["server"]))
+        for name in ("samples", "bystander"):
+            recorded[name] = [Sample(*sample) for sample in row[name]]
+        return cls(**recorded)
 
 
-def _from_row(kind: type[T], row: Mapping[str, Any]) -> T:
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in row.items() if name in known})
+def _fields_of(kind: type[Round] | type[Server], row: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.name: row[field.name] for field in fields(kind) if field.name in row}
 
 
 def not_measured(

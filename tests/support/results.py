@@ -12,7 +12,6 @@ def made_result(declared, measured, plan):
     result = Result(
         started=now(),
         finished=now(),
-        environment={},
         plan={"window": plan.window, "looks": plan.looks},
         declared=[one.as_row() for one in declared],
     )

@@ -5,7 +5,7 @@ import random
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Run:
     """What a run has found so far, and the file that keeps it."""
 
     path: Path
-    result: Result = field(default_factory=lambda: Result(started=now(), environment={}))
+    result: Result
     complete: bool = True  # whether every comparison could be measured
 
 
@@ -143,7 +143,13 @@ def _run(options: dict[str, Any], console: Console) -> int:
     plan = schedule.QUICK if options["quick"] else schedule.FULL
     seed = random.randrange(2**32) if options["seed"] is None else options["seed"]
     path = options["output"] or settings.RESULTS_DIR / f"{timestamp(now()).replace(':', '-')}.json"
-    run = Run(path)
+    result = Result(
+        started=now(),
+        options={name: options[name] for name in RECORDED},
+        seed=seed,
+        plan={"window": plan.window, "looks": plan.looks},
+    )
+    run = Run(path, result)
     status = exit_status.OK
     stopped: signals.Stopped | None = None
     lost: OutputError | None = None
@@ -154,14 +160,8 @@ def _run(options: dict[str, Any], console: Console) -> int:
             if options["pin"] and (others := services.started_by_others()):
                 names = ", ".join(others)
                 console.print(f"--pin: {names}: started by another command, on its cores")
-            run.result = Result(
-                started=now(),
-                environment=environment(schema.server_version()),
-                options={name: options[name] for name in RECORDED},
-                seed=seed,
-                plan={"window": plan.window, "looks": plan.looks},
-                load_generator={"capacity": generator.capacity},
-            )
+            result.environment = environment(schema.server_version())
+            result.load_generator = {"capacity": generator.capacity}
             measure_all(chosen, plan, seed, run, generator, console)
             status = exit_status.OK if run.complete else exit_status.CANNOT_RUN
     except signals.Stopped as signal:
@@ -179,13 +179,13 @@ def _run(options: dict[str, Any], console: Console) -> int:
                 print(stopped)
             if is_saved:
                 print(f"\nresult: {path}")
-            print(terminal.count_line(run.result.verdicts), flush=True)
+            print(terminal.count_line(result.verdicts), flush=True)
         except OutputError as error:
             lost, status = error, status or error.status
         if lost:
             place = f"; result: {path}" if is_saved else ""
             print(f"{sys.argv[0]} compare: {lost}{place}", file=sys.stderr)
-    return _status_of(run.result.verdicts) if options["check"] and not status else status
+    return _status_of(result.verdicts) if options["check"] and not status else status
 
 
 def _reserve(path: Path) -> None:
@@ -230,7 +230,6 @@ def measure_all(
         for comparison, rows in chosen:
             measured: list[Round] = []
             declared = Declared.of(comparison)
-
             in_doubt = partial(verdicts.in_doubt, declared, confidence=plan.confidence)
             logs = result_store.logs_path(run.path)
             measuring = measure(comparison, rows, plan, seed, generator, in_doubt, logs)
@@ -245,19 +244,25 @@ def measure_all(
                 print(f"{sys.argv[0]} compare: {comparison.slug}: {error}", file=sys.stderr)
             finally:
                 if measured:
-                    rows_measured = measurements(declared, measured, plan.confidence)
-                    judged = verdicts.judge_comparison(declared, measured, plan.confidence)
-                    remark = ""
-                    try:
-                        with signals.held():
-                            run.result.declared.append(declared.as_row())
-                            run.result.measurements += rows_measured
-                            run.result.verdicts += judged
-                            run.result.finished = now()
-                            samples = [round_.as_row() for round_ in measured]
-                            remark = result_store.save(run.path, run.result, samples)
-                    finally:
-                        title = terminal.heading(declared)
-                        terminal.print_summary(title, rows_measured, judged, progress.console)
-                    if remark:
-                        progress.console.print(remark, soft_wrap=True, highlight=False)
+                    _save_and_print(run, declared, measured, plan.confidence, progress.console)
+
+
+def _save_and_print(
+    run: Run, declared: Declared, measured: list[Round], confidence: float, console: Console
+) -> None:
+    """Add a comparison to the result; it is printed also if it cannot be saved."""
+    rows = measurements(declared, measured, confidence)
+    judged = verdicts.judge_comparison(declared, measured, confidence)
+    remark = ""
+    try:
+        with signals.held():
+            run.result.declared.append(declared.as_row())
+            run.result.measurements += rows
+            run.result.verdicts += judged
+            run.result.finished = now()
+            samples = [round_.as_row() for round_ in measured]
+            remark = result_store.save(run.path, run.result, samples)
+    finally:
+        terminal.print_summary(terminal.heading(declared), rows, judged, console)
+    if remark:
+        console.print(remark, soft_wrap=True, highlight=False)
