@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 from project import exit_status
 
-# What is said where the encoding lacks a character.
-IN_WORDS = {"✓": "[holds]", "✗": "[refuted]", "×": "x", "∞": "inf", "–": "-", "≥": ">="}
+# What is said where the encoding lacks a character; an outcome's sign is said by its name.
+IN_WORDS = {"×": "x", "∞": "inf", "–": "-", "≥": ">="}
 
 
 class OutputError(Exception):
@@ -83,8 +83,11 @@ def _rewrapped(kind: type[io.TextIOWrapper], stream: Any, number: int) -> io.Tex
 def _in_words(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
+    from comparisons.result import OUTCOMES  # only here: few encodings lack anything
+
+    in_words = {words.sign: f"[{outcome}]" for outcome, words in OUTCOMES.items()} | IN_WORDS
     characters = error.object[error.start : error.end]
-    return "".join(IN_WORDS.get(char) or _escaped(char) for char in characters), error.end
+    return "".join(in_words.get(char) or _escaped(char) for char in characters), error.end
 
 
 def _escaped(character: str) -> str:
