@@ -41,7 +41,7 @@ def quick_run(tmp_path_factory):
     return compare("cpu-bound", "--quick", "--output", str(path), "--seed", "7"), path
 
 
-def test_a_run_ends_with_the_count_of_its_verdicts(quick_run):
+def test_run_ends_with_the_count_of_its_verdicts(quick_run):
     done, path = quick_run
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
@@ -49,7 +49,7 @@ def test_a_run_ends_with_the_count_of_its_verdicts(quick_run):
     assert sum(map(int, counts.groups())) == len(json.loads(path.read_text())["verdicts"]) == 4
 
 
-def test_the_result_file_keeps_its_promised_keys(quick_run):
+def test_result_file_keeps_its_promised_keys(quick_run):
     result = json.loads(quick_run[1].read_text())
     assert result["schema"] == 1
     assert {"python", "django", "asgiref", "psycopg", "postgres", "locust", "uvicorn"} <= set(
@@ -99,7 +99,7 @@ def test_every_block_has_every_variant_once(quick_run):
     assert turns == every
 
 
-def test_a_result_file_is_never_overwritten(quick_run):
+def test_result_file_is_never_overwritten(quick_run):
     path = quick_run[1]
     before = path.read_bytes()
     done = compare("cpu-bound", "--output", str(path))
@@ -107,7 +107,7 @@ def test_a_result_file_is_never_overwritten(quick_run):
     assert "never overwritten" in done.stderr
 
 
-def test_where_requests_only_wait_the_table_has_threads_and_memory_instead_of_a_rate():
+def test_table_of_waiting_requests_has_threads_and_memory_instead_of_a_rate():
     row = json.loads((settings.RESULTS_DIR / "reference.json").read_text())["measurements"][0]
     server = row["server"] | {"threads": 1002, "rss_mb": 95.0, "idle_mb": 57.0}
     row |= {"variant": "sync", "deployment": "wsgi-threads", "users": 1000, "waiting": True}
@@ -155,7 +155,7 @@ def test_bad_arguments_are_refused_in_one_line(arguments, said):
     ("url", "said"),
     [("postgres://127.0.0.1:1/none", "refused"), ("mysql://localhost/none", "postgres://")],
 )
-def test_a_database_that_can_not_be_used_is_refused_in_one_line(url, said, tmp_path):
+def test_database_that_cannot_be_used_is_refused_in_one_line(url, said, tmp_path):
     done = compare(*("cpu-bound", "--output", str(tmp_path / "none.json")), DATABASE_URL=url)
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
     (line,) = done.stderr.splitlines()
@@ -215,7 +215,7 @@ def run(migrated, tmp_path, request):
     process.communicate()
 
 
-def test_a_postgres_that_is_killed_ends_the_run_in_one_line(run):
+def test_postgres_that_is_killed_ends_the_run_in_one_line(run):
     process, path = run
     await_(lambda: path.exists() and path.stat().st_size, process)
     await_(lambda: generator_rounds(process), process)
@@ -237,7 +237,7 @@ def test_a_postgres_that_is_killed_ends_the_run_in_one_line(run):
     }
 
 
-def test_a_run_that_is_killed_leaves_nothing(run):
+def test_run_that_is_killed_leaves_nothing(run):
     process, _path = run
     await_(lambda: generator_rounds(process), process)
     family = psutil.Process(process.pid).children(recursive=True)
@@ -327,7 +327,7 @@ def test_pinned_run_names_the_services_that_stay_on_their_cores(open_loop_run):
 
 
 @pytest.mark.long
-def test_full_disk_ends_the_run_in_one_line_and_keeps_what_was_saved(run):
+def test_full_disk_ends_the_run_and_keeps_what_was_saved(run):
     process, path = run
     await_(lambda: path.exists() and path.stat().st_size, process)
     before = path.read_bytes()

@@ -56,7 +56,7 @@ def false_verdicts(noise, plan, runs=RUNS):
 
 @pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
 @pytest.mark.parametrize("noise", [independent, drifting, correlated, spiked])
-def test_a_ratio_on_the_threshold_is_decided_in_five_runs_of_a_hundred_at_most(noise, plan):
+def test_ratio_on_the_threshold_is_decided_in_five_percent_at_most(noise, plan):
     assert false_verdicts(noise, plan) <= 0.05 * RUNS
 
 
@@ -70,13 +70,13 @@ def test_false_verdicts_stay_within_chance_of_five_percent(noise, plan):
     assert false_verdicts(noise, plan, runs) <= allowed
 
 
-def test_looking_at_the_end_of_every_block_would_decide_falsely_more_often():
+def test_looking_after_every_block_would_decide_falsely_more_often():
     """What the fixed looks are for: the same intervals, looked at again and again."""
     peeking = type("Peeking", (), {"looks": tuple(range(3, 13)), "confidence": 0.95})
     assert false_verdicts(independent, peeking) > 0.1 * RUNS
 
 
-def test_a_real_difference_of_a_fifth_is_found_on_a_noisy_machine():
+def test_real_difference_of_a_fifth_is_found_on_a_noisy_machine():
     rng = np.random.default_rng(3)
     found = 0
     for _ in range(200):

@@ -57,7 +57,7 @@ def made_round(variant="async_native", block=1, rate=100.0, **changes):
         ((1.2, 1.3), (0.9, 1.1), "refuted"),
     ],
 )
-def test_an_interval_holds_inside_the_bounds_and_is_refuted_outside(interval, bounds, outcome):
+def test_interval_holds_inside_the_bounds_and_is_refuted_outside(interval, bounds, outcome):
     assert outcome_of(Interval(1, *interval), *bounds) == outcome
 
 
@@ -84,17 +84,17 @@ def judged(native, blocking, expectation=AT_LEAST_5):
     return verdict(blocking_call.comparison, expectation, rounds, 0.95)
 
 
-def test_a_factor_well_above_the_threshold_holds():
+def test_factor_well_above_the_threshold_holds():
     found = judged([95, 96, 97], [10, 10, 10])
     assert found.outcome == "holds"
     assert found.low < found.measured < found.high
 
 
-def test_a_factor_well_below_the_threshold_is_refuted():
+def test_factor_well_below_the_threshold_is_refuted():
     assert judged([30, 31, 30], [10, 10, 10]).outcome == "refuted"
 
 
-def test_a_remedy_that_is_the_pitfall_is_refuted():
+def test_remedy_that_is_the_pitfall_is_refuted():
     assert judged([10, 10, 11], [10, 10, 10]).outcome == "refuted"
 
 
@@ -148,7 +148,7 @@ def test_only_the_rows_of_an_undecided_expectation_are_in_doubt():
     }
 
 
-def test_requests_that_only_wait_count_if_they_do_so_through_the_whole_window():
+def test_waiting_requests_count_if_they_wait_through_the_whole_window():
     """Each waits for 5 s, and so from 5 s before its answer; the window is from 100 to 101."""
     came_and_was_answered = {
         "in time": (97.0, 102.0),
@@ -165,12 +165,12 @@ def test_requests_that_only_wait_count_if_they_do_so_through_the_whole_window():
     assert why_invalid(round_, BODY) == ["2 of 4 requests waited at once"]
 
 
-def test_an_expectation_of_a_variant_that_was_not_measured_has_no_verdict():
+def test_expectation_of_an_unmeasured_variant_has_no_verdict():
     rounds = [made_round(block=1), made_round(block=2)]
     assert verdict(blocking_call.comparison, AT_LEAST_5, rounds, 0.95) is None
 
 
-def test_the_wait_is_compared_in_milliseconds():
+def test_wait_is_compared_in_milliseconds():
     expectation = Expectation(blocking_call.async_native, "latency", of="wait", between=(0.9, 1.1))
     found = verdict(
         blocking_call.comparison, expectation, [made_round(block=b) for b in (1, 2, 3)], 0.95
@@ -203,7 +203,7 @@ def failed(samples, error):
         ),
     ],
 )
-def test_a_round_that_can_not_be_trusted_says_why(changes, reason):
+def test_round_that_cannot_be_trusted_says_why(changes, reason):
     (because,) = why_invalid(made_round(**changes), BODY)
     assert reason in because
 
@@ -213,24 +213,24 @@ def test_failures_that_are_the_lesson_leave_a_round_valid():
     assert why_invalid(made_round(samples=samples, may_fail=True), BODY) == []
 
 
-def test_an_expectation_without_another_side_is_of_the_value_itself():
+def test_expectation_without_another_side_is_of_the_value_itself():
     none_fail = Expectation(blocking_call.async_native, "failures", at_most=0)
     rounds = [made_round(block=block) for block in (1, 2, 3)]
     assert verdict(blocking_call.comparison, none_fail, rounds, 0.95).outcome == "holds"
 
 
-def test_a_sound_round_counts():
+def test_sound_round_counts():
     assert why_invalid(made_round(), BODY) == []
 
 
-def test_the_variant_that_answers_otherwise_is_the_one_in_the_wrong():
+def test_variant_that_answers_otherwise_is_in_the_wrong():
     other = [s._replace(digest=99) for s in made_round(rate=500.0).samples]
     rounds = [made_round("sync"), made_round("async_native"), made_round("liar", samples=other)]
     assert agreed_digest(rounds) == BODY
     assert [bool(why_invalid(round_, BODY)) for round_ in rounds] == [False, False, True]
 
 
-def test_a_side_without_enough_valid_rounds_makes_the_verdict_invalid():
+def test_side_without_enough_valid_rounds_makes_the_verdict_invalid():
     rounds = [made_round("async_native", b, 95) for b in (1, 2, 3)]
     rounds += [made_round("async_blocking", b, 10, generator_cpu=1.0) for b in (1, 2, 3)]
     found = verdict(blocking_call.comparison, AT_LEAST_5, rounds, 0.95)
