@@ -1,8 +1,12 @@
 """The README says what the project does: its table, its picture, its commands and its names."""
 
+import inspect
 import re
 
+import pytest
+
 from comparisons import result_store
+from comparisons.pairs import blocking_call
 from loadtests.reporting import reference
 from project.deployments import DEPLOYMENTS
 from project.processes import BASE_DIR
@@ -10,19 +14,46 @@ from project.processes import BASE_DIR
 README = (BASE_DIR / "README.md").read_text()
 
 
-def test_the_table_is_that_of_the_reference_run():
-    assert reference.block(result_store.read(reference.REFERENCE)) in README
+RESULT = result_store.read(reference.REFERENCE)
 
 
-def test_the_picture_is_there():
+@pytest.mark.parametrize("file", reference.blocks(RESULT), ids=str)
+def test_figures_are_those_of_the_reference_run(file):
+    begin, end, text = reference.blocks(RESULT)[file]
+    assert begin + text + end in file.read_text()
+
+
+def test_pair_that_is_shown_stands_so_in_its_file():
+    (shown,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    for view in shown.split("\n\n\n"):
+        assert view.strip() in inspect.getsource(blocking_call)
+
+
+def test_picture_is_there():
     (picture,) = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
     assert BASE_DIR / picture == reference.PICTURE
     assert reference.PICTURE.exists()
 
 
-def test_every_link_into_the_checkout_leads_somewhere():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (BASE_DIR / target).exists(), target
+def test_tree_that_is_shown_is_there():
+    (tree,) = re.findall(r"```\n(project/.*?)```", README, re.S)
+    folder = ""
+    for line in tree.splitlines():
+        name = line.split()[0]
+        folder = folder if line.startswith(" ") else name
+        assert (BASE_DIR / folder / ("" if name == folder else name)).is_dir(), name
+
+
+def test_starting_points_are_there():
+    for path in re.findall(r"`((?:project|comparisons|loadtests|tests)/[\w/.]+\.py)`", README):
+        assert (BASE_DIR / path).exists(), path
+
+
+@pytest.mark.parametrize("file", ["README.md", "loadtests/README.md"])
+def test_every_link_into_the_checkout_leads_somewhere(file):
+    path = BASE_DIR / file
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+        assert (path.parent / target).exists(), target
 
 
 def test_every_deployment_is_in_the_table():

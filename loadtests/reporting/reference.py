@@ -1,7 +1,7 @@
 """What the README shows of the reference run; `python -m loadtests.reporting.reference` remakes it.
 
-Reads loadtests/results/reference.json; writes the table between README's markers, and the picture
-beside the pages' other static files.
+Reads loadtests/results/reference.json; writes the findings and the table between the markers of two
+READMEs, and the picture beside the pages' other static files.
 """
 
 from project import command
@@ -9,7 +9,10 @@ from project import command
 if __name__ == "__main__":
     command.begin()
 
+from dataclasses import dataclass
 from itertools import groupby
+from math import nan
+from pathlib import Path
 
 import django
 
@@ -33,10 +36,81 @@ from loadtests.reporting import charts  # noqa: E402
 
 REFERENCE = BASE_DIR / "loadtests" / "results" / result_store.REFERENCE
 PICTURE = BASE_DIR / "comparisons" / "static" / "comparisons" / "reference.svg"
-README = BASE_DIR / "README.md"
 PICTURED = ("blocking-call", "workers", "threads", "sequential-awaits")
-BEGIN = "<!-- results: python -m loadtests.reporting.reference -->\n"
-END = "<!-- end of results -->\n"
+
+MADE_BY = "python -m loadtests.reporting.reference"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence about a verdict, with what was measured as {factor} or as {percent}."""
+
+    slug: str
+    expectation: str  # how it begins
+    sentence: str
+
+
+FINDINGS = [
+    Finding(
+        "blocking-call",
+        "async_native throughput of async_blocking",
+        "Without one blocking call in it, an async view serves {factor} times as many requests.",
+    ),
+    Finding(
+        "blocking-call",
+        "sync throughput of async_native",
+        "Where each user has a thread, the sync view serves {percent} % of what the async one "
+        "serves: async is another technique, not a faster one.",
+    ),
+    Finding(
+        "sequential-awaits",
+        "async_gather throughput of async_sequential",
+        "Awaiting one call after another gains nothing; three gathered calls serve {factor} times "
+        "as much.",
+    ),
+    Finding(
+        "workers",
+        "async_two_processes throughput of async_one_process",
+        "CPU-bound work needs processes: two serve {factor} times what one serves.",
+    ),
+    Finding(
+        "workers",
+        "async_two_loops throughput of async_one_process",
+        "A second event loop in the same process does not help: {percent} % of what one serves.",
+    ),
+    Finding(
+        "thread-hops",
+        "async_many_hops cpu_per_request of async_native",
+        "A view that hands each small step to a thread takes {factor} times the CPU.",
+    ),
+    Finding(
+        "start-up",
+        "async_under_wsgi cpu_per_request of sync",
+        "An async view under WSGI takes {factor} times the CPU of the sync one.",
+    ),
+    Finding(
+        "connection-per-request",
+        "sync_new latency of sync_persistent",
+        "Connecting to Postgres for each request takes {factor} times as long as keeping the "
+        "connection.",
+    ),
+    Finding(
+        "orm-in-async",
+        "async_orm throughput of sync",
+        "The ORM's async methods are the sync ones in a thread: they serve {percent} % as much.",
+    ),
+    Finding(
+        "gathered-queries",
+        "async_native latency of async_orm",
+        "Gathered ORM queries run one after another; with a connection each, five take {percent} % "
+        "of the time.",
+    ),
+    Finding(
+        "streaming-response",
+        "async_native memory of async_list",
+        "A response streamed from an async cursor takes {percent} % of the memory of a list.",
+    ),
+]
 
 
 def machine(result: Result) -> str:
@@ -72,8 +146,33 @@ def table(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
-def block(result: Result) -> str:
-    return f"{BEGIN}\n{table(result)}\n{machine(result)}\n\n{END}"
+def finding(result: Result, about: Finding) -> str:
+    """A line of Markdown. LookupError if the result has no such verdict."""
+    (verdict, *_) = [
+        verdict
+        for verdict in result.verdicts
+        if verdict.comparison == about.slug and verdict.expectation.startswith(about.expectation)
+    ]
+    measured = verdict.measured or nan
+    sentence = about.sentence.format(factor=figure(measured), percent=f"{100 * measured:.0f}")
+    return f"- {verdict.words.sign} {sentence} (`{about.slug}`)"
+
+
+def blocks(result: Result) -> dict[Path, tuple[str, str, str]]:
+    """What is generated: by file, the lines before and after it, and the text between them."""
+    findings = "\n".join(finding(result, about) for about in FINDINGS)
+    return {
+        BASE_DIR / "README.md": (
+            f"<!-- findings: {MADE_BY} -->\n",
+            "<!-- end of findings -->\n",
+            f"\n{findings}\n\n{machine(result)}\n\n",
+        ),
+        BASE_DIR / "loadtests" / "README.md": (
+            f"<!-- results: {MADE_BY} -->\n",
+            "<!-- end of results -->\n",
+            f"\n{table(result)}\n{machine(result)}\n\n",
+        ),
+    }
 
 
 def pictured(result: Result) -> list[Measurement]:
@@ -82,8 +181,9 @@ def pictured(result: Result) -> list[Measurement]:
 
 def main() -> None:
     result = result_store.read(REFERENCE)
-    before, _, rest = README.read_text().partition(BEGIN)
-    README.write_text(before + block(result) + rest.partition(END)[2])
+    for file, (begin, end, text) in blocks(result).items():
+        before, _, rest = file.read_text().partition(begin)
+        file.write_text(before + begin + text + end + rest.partition(end)[2])
     figure = charts.throughput(pictured(result))
     with rc_context({"svg.hashsalt": "reference"}):  # the same picture from the same result
         figure.savefig(PICTURE, metadata={"Date": None})
