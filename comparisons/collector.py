@@ -15,15 +15,27 @@ class CollectorHandler(HTTPHandler):
     """
 
     def __init__(self, ms: int) -> None:
-        parts = urlsplit(settings.UPSTREAM_URL)
-        path = f"{parts.path.rstrip('/')}/wait/{ms}"
-        super().__init__(parts.netloc, path, secure=parts.scheme == "https")
+        super().__init__("not-known-yet", f"/wait/{ms}")
+        self.path = self.url
 
     def getConnection(self, host: str, secure: bool) -> http.client.HTTPConnection:  # noqa: N802
         self.connection = super().getConnection(host, secure)
         return self.connection
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Runs under the handler's lock: one record at a time, whatever the number of threads."""
+        """Send the record under the handler's lock: one at a time, whatever the number of threads.
+
+        Pairs make their handlers when they are imported, so that the settings are read here.
+        """
+        address = urlsplit(settings.UPSTREAM_URL)
+        self.host, self.secure = address.netloc, address.scheme == "https"
+        self.url = address.path.rstrip("/") + self.path
         super().emit(record)
         self.connection.close()
+
+
+def logger_to(handler: logging.Handler) -> logging.Logger:
+    """Return a logger with this handler and no other, outside the tree of loggers."""
+    logger = logging.Logger("comparisons", logging.INFO)
+    logger.addHandler(handler)
+    return logger

@@ -8,10 +8,13 @@ GROUPS = load(
         "What blocks": [
             "blocking_call",
             "logging",
+            "print",
             "cpu_bound",
             "row_loop",
             "fan_out_many",
+            "fan_out_semaphore",
             "cache",
+            "django_cache",
         ],
         "The async keyword": ["async_keyword"],
         "Processes and threads": [
@@ -23,7 +26,13 @@ GROUPS = load(
             "cpu_offload",
             "shared_resource",
         ],
-        "Asking for concurrency": ["sequential_awaits", "dependent_awaits", "bounded_concurrency"],
+        "Asking for concurrency": [
+            "sequential_awaits",
+            "dependent_awaits",
+            "staged_awaits",
+            "bounded_concurrency",
+            "worker_queue",
+        ],
         "What it costs": ["across_requests", "start_up"],
         "Postgres": [
             "connections",

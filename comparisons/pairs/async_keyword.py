@@ -2,11 +2,8 @@
 
 Claim: `async` before a function makes nothing non-blocking: it must give control back somehow, and
     giving it back too eagerly can cost more than it brings.
-Blocks: `async_fib` awaits nothing but itself. A coroutine that never waits runs to its end like any
-    function, and pays for a coroutine object with each call.
-Instead: await something that lets the event loop run, a fraction of a ms apart: `sleep(0)`, which
-    lasts as long as the others have something to do. (The essay's `sleep(0.1)` lasts that long even
-    if nobody waits.) It only shares the thread: see gil and cpu-offload for what leaves it.
+Blocks: a coroutine that awaits only itself, as `async_fib`, runs to its end like any function.
+Instead: await `sleep(0)` every fraction of a ms. It only shares the thread: see gil, cpu-offload.
 """
 
 import asyncio
@@ -67,10 +64,8 @@ comparison = Comparison(
         Variant(async_too_eager, "asgi-uvicorn", cpu=True, pitfall=True),
     ],
     expectations=[
-        # Whoever comes while it computes waits for its end, and then for those queued before: of
-        # the coroutine no less than of the function.
-        Expectation(async_blocking, "bystander", of="work", at_least=1),
-        Expectation(async_def, "bystander", of="work", at_least=1),
+        # Whoever comes while it computes waits for its end, and then for those queued before.
+        Expectation((async_blocking, async_def), "bystander", of="work", at_least=1),
         # The same calls, and a coroutine made, started and ended for each of them.
         Expectation(async_def, "throughput", of=async_blocking, at_most=1),
         # It holds the loop for a 55th of a fib (15 is reached 55 times from 24). Half is left for
@@ -79,7 +74,7 @@ comparison = Comparison(
         # 55 turns of the loop, of some µs each, beside some 20 ms of computing; a quarter is left
         # for the line that asks whether to pause, which every call runs.
         Expectation(async_yielding, "throughput", of=async_def, at_least=0.75),
-        # A turn of the loop for every 20 calls costs about as much as the calls; half of that.
+        # A turn of the loop for every 20 calls costs about as much as they do; half of that.
         Expectation(async_too_eager, "throughput", of=async_yielding, at_most=0.8),
     ],
 )

@@ -1,11 +1,10 @@
 """Where to do CPU-bound work.
 
-Claim: starting a process is dear. Offload CPU work to processes that already run, or to a service
-    of its own, for which an async program only waits; or to native code, which saves that too.
-Blocks: `async_new_process` pays for a start and an end with every request, and its event loop
-    stands still for a part of both.
-Instead: start the pool once; or call a service over HTTP; or call native code that gives up the
-    GIL, in a thread.
+Claim: starting a process is expensive. Offload CPU work to processes that already run, to a service
+    of its own, for which an async program only waits, or to native code, which saves that too.
+Blocks: `async_new_process` starts and ends a process for every request, and its event loop stands
+    still for a part of both.
+Instead: a pool started once; a service, over HTTP; native code that gives up the GIL, in a thread.
 """
 
 import asyncio

@@ -1,12 +1,10 @@
 """Many requests waiting at once.
 
 Claim: one event loop could serve millions of requests: one that waits costs it almost nothing.
-Blocks: nothing blocks the loop. Under threads each request that waits holds a thread; and so it
-    does under Django's ASGI handler, which runs the receivers of `request_started` in a thread of
-    the request's own, starts that thread from the loop, and keeps it until the request is answered.
-Instead: await, and let all requests share one thread for what Django does in threads: asgiref's
-    `ThreadSensitiveContext(executor=...)` around the application (project/asgi.py, SHARED_THREAD).
-    The price: what views do with `sync_to_async` then waits for its turn in that one thread.
+Blocks: nothing blocks the loop. But under threads each request that waits holds a thread, and so it
+    does under Django's ASGI handler, which keeps one for the receivers of `request_started`.
+Instead: await, and let all requests share one thread for what Django does in threads (SHARED_THREAD
+    in project/asgi.py). What views do with `sync_to_async` then waits for its turn in that thread.
 """
 
 import asyncio
@@ -17,19 +15,18 @@ from django.http import HttpRequest, JsonResponse, QueryDict
 
 from comparisons.registry import Comparison, Expectation, Variant
 
-LONGEST = 60.0
+MAX_SECONDS = 60.0
 THREADS = 1_000
-CROWDS = (10, 100, 1_000)
 
 
 def seconds_from(query: QueryDict) -> float:
-    """`?seconds=`, 0 to LONGEST; 1 where it is not given. Raises BadRequest."""
+    """Return `?seconds=`, from 0 to MAX_SECONDS, or 1 where it is not given."""
     try:
         seconds = float(query.get("seconds", 1))
     except ValueError:
         raise BadRequest("seconds is no number") from None
-    if not 0 <= seconds <= LONGEST:
-        raise BadRequest(f"seconds must be between 0 and {LONGEST:g}")
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise BadRequest(f"seconds must be between 0 and {MAX_SECONDS:g}")
     return seconds
 
 
@@ -43,54 +40,34 @@ async def async_native(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"waited": True})
 
 
-def time_to_come(users: int) -> float:
-    """How long each of them waits, in seconds: until the last has come, and for the window then.
-
-    Each costs the server about a millisecond of CPU time before it waits.
-    """
-    return 0.6 + 0.0012 * users
-
-
-def as_many(users: int) -> int:
-    """A function, so that the expectation follows `--users`."""
-    return users
-
-
+# More connections than there are threads, or gunicorn keeps none alive.
+MANY_CONNECTIONS = {"GUNICORN_CMD_ARGS": "--worker-connections 10000"}
+SHARED_THREAD = {"SHARED_THREAD": "1"}
+BOTH_LOOPS = (async_native, "async_shared_thread")
 comparison = Comparison(
-    users=(*CROWDS, 5_000),
-    waiting=time_to_come,
+    users=(10, 100, 1_000, 5_000),
+    # Seconds until the last has come, at about a ms of CPU time each, and for the window then.
+    waiting=lambda users: 0.6 + 0.0012 * users,
     variants=[
-        Variant(
-            sync,
-            "wsgi-threads",
-            threads=THREADS,
-            # More than there are threads, or gunicorn keeps no connection alive.
-            environ={"GUNICORN_CMD_ARGS": "--worker-connections 10000"},
-        ),
+        Variant(sync, "wsgi-threads", threads=THREADS, environ=MANY_CONNECTIONS),
         Variant(async_native, "asgi-uvicorn"),
-        Variant(
-            async_native,
-            "asgi-uvicorn",
-            name="async_shared_thread",
-            environ={"SHARED_THREAD": "1"},
-        ),
+        Variant(async_native, "asgi-uvicorn", name="async_shared_thread", environ=SHARED_THREAD),
     ],
     expectations=[
-        # A thread for each request that waits.
-        *(Expectation(sync, "threads", at_least=as_many, users=users) for users in CROWDS),
+        # A thread for each request that waits. (A function, so that it follows `--users`.)
+        Expectation(sync, "threads", at_least=lambda users: users, users=10),
+        Expectation(sync, "threads", at_least=lambda users: users, users=100),
+        Expectation(sync, "threads", at_least=lambda users: users, users=1_000),
         # An event loop has its thread and a few helpers, however many wait: twenty is generous.
-        *(Expectation(async_native, "threads", at_most=20, users=users) for users in CROWDS),
-        *(
-            Expectation("async_shared_thread", "threads", at_most=20, users=users)
-            for users in (*CROWDS, 5_000)
-        ),
+        Expectation(BOTH_LOOPS, "threads", at_most=20, users=10),
+        Expectation(BOTH_LOOPS, "threads", at_most=20, users=100),
+        Expectation(BOTH_LOOPS, "threads", at_most=20, users=1_000),
+        Expectation("async_shared_thread", "threads", at_most=20, users=5_000),
         # Almost nothing, against a thread with its stack: half of that is far from nothing.
         Expectation("async_shared_thread", "memory", of=sync, at_most=0.5, users=1_000),
         # Those who wait are in nobody's way. A trivial request costs a millisecond or two; if the
         # loop had to look at everyone who waits, at a few microseconds each, that would add ten.
-        *(
-            Expectation("async_shared_thread", "bystander", at_most=10, users=users)
-            for users in (1_000, 5_000)
-        ),
+        Expectation("async_shared_thread", "bystander", at_most=10, users=1_000),
+        Expectation("async_shared_thread", "bystander", at_most=10, users=5_000),
     ],
 )

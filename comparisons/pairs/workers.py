@@ -3,7 +3,7 @@
 Claim: an event loop uses one core because of the GIL. More cores are used by more processes; more
     event loops in threads of one process bring little.
 Blocks: `fib` holds the thread that it runs in, and the GIL: a process computes one at a time,
-    however many of its threads, with or without event loops, have something to compute.
+    however many of its threads, with or without event loops, have work.
 Instead: run a process per core (`--workers`).
 """
 
@@ -20,6 +20,19 @@ from comparisons.offload import N, fib
 from comparisons.registry import Comparison, Expectation, Variant
 
 
+@cache
+def background_loops() -> Iterator[asyncio.AbstractEventLoop]:
+    """Return two event loops in turn, each running in a thread of its own beside the server's."""
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    for loop in loops:
+        Thread(target=loop.run_forever, daemon=True).start()
+    return cycle(loops)
+
+
+async def async_fib() -> int:
+    return fib(N)
+
+
 def sync(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"fib": fib(N)})
 
@@ -31,19 +44,6 @@ async def async_one_loop(request: HttpRequest) -> JsonResponse:
 async def async_two_loops(request: HttpRequest) -> JsonResponse:
     computing = asyncio.run_coroutine_threadsafe(async_fib(), next(background_loops()))
     return JsonResponse({"fib": await asyncio.wrap_future(computing)})
-
-
-async def async_fib() -> int:
-    return fib(N)
-
-
-@cache
-def background_loops() -> Iterator[asyncio.AbstractEventLoop]:
-    """Two event loops in turn, each running in a thread of its own beside the server's."""
-    loops = [asyncio.new_event_loop() for _ in range(2)]
-    for loop in loops:
-        Thread(target=loop.run_forever, daemon=True).start()
-    return cycle(loops)
 
 
 comparison = Comparison(
