@@ -10,13 +10,13 @@ from typing import Any
 from comparisons.json_app import json_app
 from comparisons.offload import fib
 
-LARGEST_N = 30
+MAX_N = 30
 
 
 async def answer_to(path: str) -> tuple[int, dict[str, Any]]:
     """The status and the JSON object that answer a GET of this path."""
     match path.split("/"):
-        case ["", "fib", n] if n.isdecimal() and len(n) <= 2 and int(n) <= LARGEST_N:
+        case ["", "fib", n] if n.isdecimal() and len(n) <= 2 and int(n) <= MAX_N:
             return 200, {"fib": fib(int(n))}
     return 404, {"error": f"no such path: {path}"}
 

@@ -11,7 +11,8 @@ none.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import cache
+from functools import cache, wraps
+from threading import Lock
 from typing import Any, TypeVar
 
 import httpx2
@@ -36,7 +37,19 @@ POOL_COUNTERS = ("requests_num", "requests_queued", "requests_wait_ms")
 _lasting: set[asyncio.AbstractEventLoop] = set()
 
 
-@cache
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """Cache what `make` returns, for threads that come together too: only one of them makes it."""
+    cached, lock = cache(make), Lock()
+
+    @wraps(make)
+    def get() -> T:
+        with lock:
+            return cached()
+
+    return get
+
+
+@once
 def upstream() -> httpx2.Client:
     """The sync client of the upstream: one a process, shared by its threads."""
     return httpx2.Client(
@@ -49,7 +62,7 @@ def async_upstream() -> httpx2.AsyncClient:
     return of_running_loop(_open_client, httpx2.AsyncClient.aclose)
 
 
-@cache
+@once
 def redis_client() -> redis.Redis:
     """The sync client of Redis or Valkey: one a process, shared by its threads."""
     return redis.Redis.from_url(settings.REDIS_URL)

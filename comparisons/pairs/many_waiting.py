@@ -40,6 +40,11 @@ async def async_native(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"waited": True})
 
 
+def as_many(users: int) -> int:
+    """Return a bound that follows `--users`."""
+    return users
+
+
 # More connections than there are threads, or gunicorn keeps none alive.
 MANY_CONNECTIONS = {"GUNICORN_CMD_ARGS": "--worker-connections 10000"}
 SHARED_THREAD = {"SHARED_THREAD": "1"}
@@ -54,10 +59,10 @@ comparison = Comparison(
         Variant(async_native, "asgi-uvicorn", name="async_shared_thread", environ=SHARED_THREAD),
     ],
     expectations=[
-        # A thread for each request that waits. (A function, so that it follows `--users`.)
-        Expectation(sync, "threads", at_least=lambda users: users, users=10),
-        Expectation(sync, "threads", at_least=lambda users: users, users=100),
-        Expectation(sync, "threads", at_least=lambda users: users, users=1_000),
+        # A thread for each request that waits.
+        Expectation(sync, "threads", at_least=as_many, users=10),
+        Expectation(sync, "threads", at_least=as_many, users=100),
+        Expectation(sync, "threads", at_least=as_many, users=1_000),
         # An event loop has its thread and a few helpers, however many wait: twenty is generous.
         Expectation(BOTH_LOOPS, "threads", at_most=20, users=10),
         Expectation(BOTH_LOOPS, "threads", at_most=20, users=100),

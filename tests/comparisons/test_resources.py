@@ -1,10 +1,14 @@
 """What an event loop's views share, and what becomes of it when the loop ends."""
 
 import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from psycopg_pool import AsyncConnectionPool
 
 from comparisons import resources
+from tests.support.clients import PATIENCE
 
 
 async def answer():
@@ -53,3 +57,21 @@ def test_a_client_is_one_a_loop_and_closed_when_the_loop_ends_by_itself():
     assert first is not second
     assert first.is_closed
     assert second.is_closed
+
+
+def test_thread_that_comes_while_another_makes_it_waits_and_gets_the_same():
+    made, others_turn = [], threading.Event()
+
+    @resources.once
+    def make():
+        made.append(threading.get_ident())
+        others_turn.set()
+        time.sleep(0.05)  # the other thread comes here too, if nothing keeps it
+        return object()
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(make)
+        assert others_turn.wait(PATIENCE)
+        second = threads.submit(make)
+        assert first.result(PATIENCE) is second.result(PATIENCE)
+    assert len(made) == 1

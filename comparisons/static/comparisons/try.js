@@ -1,6 +1,6 @@
 // "Try it": fetches a view from this server and shows what it answered.
 
-const LONGEST_BODY = 4000;
+const MAX_BODY = 4000;
 
 async function ask(url) {
   const start = performance.now();
@@ -11,7 +11,7 @@ async function ask(url) {
     Status: `${response.status} ${response.statusText}`.trim(),
     Time: `${took.toFixed(1)} ms`,
     "X-Deployment": response.headers.get("X-Deployment") ?? "(none)",
-    Body: body.length > LONGEST_BODY ? `${body.slice(0, LONGEST_BODY)}…` : body,
+    Body: body.length > MAX_BODY ? `${body.slice(0, MAX_BODY)}…` : body,
   };
 }
 

@@ -212,7 +212,7 @@ def test_ports_are_given_once():
         "/blocking-call/async_native/",
         "/blocking-call/async_threaded/",
         "/sequential-awaits/async_task_group/",
-        "/bounded-concurrency/async_worker_queue/",
+        "/worker-queue/async_worker_queue/",
         "/cpu-offload/async_process/",
         "/cpu-offload/async_new_process/",
     ],

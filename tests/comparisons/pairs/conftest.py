@@ -1,0 +1,42 @@
+"""Fixtures that the tests of several pairs use."""
+
+import gc
+import sys
+import warnings
+
+import pytest
+
+from tests.support.loops import FakeUpstream
+
+
+@pytest.fixture
+def gil_kept():
+    """Nobody takes the GIL from a thread: it has it until it waits or calls what gives it up."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.fixture
+def fake(request, monkeypatch):
+    """A fake upstream for the pair that the test's module is about."""
+    upstream = FakeUpstream()
+    monkeypatch.setattr(request.module.pair, "async_upstream", lambda: upstream)
+    return upstream
+
+
+@pytest.fixture
+def shared():
+    """A new client in place of shared-resource's.
+
+    What it leaves behind in loops that have ended, nobody can close any more: it is collected.
+    """
+    from comparisons.pairs import shared_resource  # not above: see pytest_configure in tests
+
+    shared_resource.shared_client.cache_clear()
+    yield
+    shared_resource.shared_client.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

@@ -1,0 +1,31 @@
+"""A request takes as many turns of the loop as its stages or its critical path."""
+
+import asyncio
+
+import pytest
+
+from comparisons.pairs import staged_awaits as pair
+from tests.support.loops import (
+    REQUEST,
+    turns,
+)
+
+
+@pytest.mark.parametrize(
+    ("view", "seconds", "events"),
+    [
+        # All of a stage ends before any of the next is asked.
+        (pair.async_stages, pair.STAGES, "ask ask got got " * 2),
+        # What needs the customer is asked as soon as they are known, while the rates are under way.
+        (
+            pair.async_by_dependency,
+            pair.CRITICAL_PATH,
+            "ask ask got ask ask got got got",
+        ),
+    ],
+)
+def test_request_takes_its_stages_or_the_critical_path(view, seconds, events, fake):
+    took = asyncio.run(turns(view(REQUEST)))
+    assert fake.events == events.split()
+    # A turn a ms, and some turns for the tasks' starts and ends.
+    assert 1000 * seconds <= took <= 1000 * seconds + 20
