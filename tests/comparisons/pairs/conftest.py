@@ -30,13 +30,16 @@ def fake(request, monkeypatch):
 def shared():
     """A new client in place of shared-resource's.
 
-    What it leaves behind in loops that have ended, nobody can close any more: it is collected.
+    What it leaves behind in loops that have ended, nobody can close any more: it is collected, but
+    not while the test runs, of which a warning would be an error.
     """
     from comparisons.pairs import shared_resource  # not above: see pytest_configure in tests
 
     shared_resource.shared_client.cache_clear()
+    gc.disable()
     yield
-    shared_resource.shared_client.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
+        shared_resource.shared_client.cache_clear()
         gc.collect()
+        gc.enable()
