@@ -14,7 +14,7 @@ MAX_N = 30
 
 
 async def answer_to(path: str) -> tuple[int, dict[str, Any]]:
-    """The status and the JSON object that answer a GET of this path."""
+    """Return the status and the JSON object that answer a GET of this path."""
     match path.split("/"):
         case ["", "fib", n] if n.isdecimal() and len(n) <= 2 and int(n) <= MAX_N:
             return 200, {"fib": fib(int(n))}

@@ -15,7 +15,7 @@ App = Callable[
 
 
 def json_app(answer_to: Callable[[str], Awaitable[tuple[int, dict[str, Any]]]]) -> App:
-    """answer_to: of a path, the status and the JSON object that answer it."""
+    """Return an ASGI app that answers a path with the status and the JSON object of `answer_to`."""
 
     async def app(
         scope: dict[str, Any],

@@ -31,19 +31,19 @@ def fib(n: int) -> int:
 
 @cache
 def process_pool() -> ProcessPoolExecutor:
-    """One a server process, never inherited: a process per core, each started when first needed."""
+    """Return the server process's own pool: a process per core, each started when first needed."""
     return new_process_pool(CORES)
 
 
 def close_process_pool() -> None:
-    """Ends the pool and its processes, if there is one; what they compute is waited for."""
+    """End the pool and its processes, if there is one; wait for what they compute."""
     if process_pool.cache_info().currsize:
         process_pool().shutdown(cancel_futures=True)
         process_pool.cache_clear()
 
 
 def new_process_pool(size: int) -> ProcessPoolExecutor:
-    """A pool whose processes end with the one that made it, be it by exit or by SIGKILL.
+    """Return a pool whose processes end with the one that made it, be it by exit or by SIGKILL.
 
     They are forked from a server that has loaded this module and nothing else (forkserver), never
     from the caller: its threads and its event loop would be copied in the middle of their work.
@@ -54,7 +54,7 @@ def new_process_pool(size: int) -> ProcessPoolExecutor:
 
 
 def _end_with_parent() -> None:
-    """Runs first in each process of a pool.
+    """Watch the parent, as the first thing in each process of a pool.
 
     An exit ends the pool, which ends its processes; what dies by a signal ends nothing, and the
     kernel's own signal for that (PR_SET_PDEATHSIG) speaks of the forkserver, not of the pool.
@@ -74,12 +74,12 @@ def _end_with_parent() -> None:
 
 
 def async_cpu_service() -> "httpx2.AsyncClient":
-    """The async client of the CPU service (`comparisons.cpu_service`): one an event loop."""
+    """Return the CPU service's async client: one an event loop (see comparisons/recipe.py)."""
     import httpx2
 
-    from comparisons import resources
+    from comparisons.recipe import of_running_loop
 
-    return resources.of_running_loop(_open_cpu_client, httpx2.AsyncClient.aclose)
+    return of_running_loop(_open_cpu_client, httpx2.AsyncClient.aclose)
 
 
 def _open_cpu_client() -> "httpx2.AsyncClient":
@@ -111,7 +111,7 @@ _of_thread = threading.local()
 
 
 def native_fib(n: int) -> int:
-    """`fib`, compiled. It gives up the GIL while it computes, as any call through ctypes does."""
+    """Return `fib(n)`, compiled: it gives up the GIL while it computes, as calls by ctypes do."""
     if not hasattr(_of_thread, "fib"):
         _of_thread.fib = _new_native_fib()
     result: int = _of_thread.fib(n)
@@ -119,7 +119,7 @@ def native_fib(n: int) -> int:
 
 
 def _new_native_fib() -> Callable[[int], int]:
-    """An instance of its own for each thread: the module is shared, a store must not be."""
+    """Return an instance of its own for each thread: a module is shared, a store must not be."""
     import wasmtime
 
     engine, module = _native_module()
@@ -139,6 +139,6 @@ def _native_module() -> "tuple[wasmtime.Engine, wasmtime.Module]":
 
 
 def _forget_native() -> None:
-    """At exit: wasmtime's finalizers fail once the interpreter has cleared their modules."""
+    """Forget at exit: wasmtime's finalizers fail once their modules are cleared."""
     _of_thread.__dict__.clear()  # the main thread's; the others have ended
     _native_module.cache_clear()

@@ -19,7 +19,7 @@ under_way: Counter[str] = Counter()  # by path
 
 
 async def answer_to(path: str) -> tuple[int, dict[str, Any]]:
-    """The status and the JSON object that answer a GET of this path."""
+    """Return the status and the JSON object that answer a GET of this path."""
     match path.split("/"):
         case ["", "wait", ms] if _is_within(ms, MAX_WAIT_MS):
             await asyncio.sleep(int(ms) / 1000)
