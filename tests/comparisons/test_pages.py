@@ -17,7 +17,6 @@ from django.test import Client
 from django.utils.html import strip_tags
 from playwright.sync_api import Browser, sync_playwright
 
-from comparisons import probes
 from comparisons.pages import views as pages
 from comparisons.pairs import COMPARISONS, GROUPS, cpu_bound
 from comparisons.registry import Comparison, Variant

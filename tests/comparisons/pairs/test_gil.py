@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from comparisons import offload
-from comparisons.pairs import gil
 from comparisons.cores import CORES
+from comparisons.pairs import gil
 from tests.support.clients import PATIENCE, until
 from tests.support.computing import fib_when_allowed
 from tests.support.loops import between, run_beside_a_slow_heartbeat
