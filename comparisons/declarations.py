@@ -20,13 +20,13 @@ class DeclarationError(ValueError):
 
 
 def place_of(file: str | Path, line: int) -> str:
-    """`file:line`, in the checkout relative to it, as editors and terminals understand it."""
+    """Return `file:line` as editors understand it, relative to the checkout if it is in there."""
     path, checkout = Path(file), settings.BASE_DIR
     return f"{path.relative_to(checkout) if path.is_relative_to(checkout) else path}:{line}"
 
 
 def written_at() -> str:
-    """The place of the call that makes a declaration."""
+    """Return the place of the call that makes a declaration."""
     frame = sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__") in _BETWEEN:
         frame = frame.f_back

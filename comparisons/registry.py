@@ -49,7 +49,7 @@ def _place() -> Any:
 class Variant:
     """One view of a comparison, and the deployment it is measured on.
 
-    wait: seconds that a request cannot but wait, however it is served.
+    wait: the least time a request waits, in seconds, on any server.
     slots: how many requests can wait at once in one process, where that is not what the interface
         says: the threads under WSGI, no limit on an event loop. A view that blocks its loop has 1.
     cpu: whether the comparison's CPU work limits the throughput (one core a process: the GIL).
@@ -57,7 +57,7 @@ class Variant:
     name: where one view is measured in several ways; otherwise the view's own.
     workers, threads, database: another shape than the deployment's own.
     environ: what else the server finds in its environment; `{row}` in a value becomes a number of
-        the server's own, for what servers that run side by side can't share.
+        the server's own, for what servers that run side by side cannot share.
     """
 
     view: View
@@ -178,7 +178,7 @@ class Comparison:
 
     @property
     def cases(self) -> list[tuple[int, float]]:
-        """Every (users, round_trip)."""
+        """Every (users, round_trip) that the variants are measured in."""
         users = self.users if isinstance(self.users, tuple) else (self.users,)
         trips = self.round_trip if isinstance(self.round_trip, tuple) else (self.round_trip,)
         return [(count, trip) for count in users for trip in trips]
@@ -204,7 +204,7 @@ class Comparison:
 
 
 def _of_one_variant_each(expectations: Any) -> Any:
-    """The expectations, each that speaks of several variants replaced by one for each of them."""
+    """Return the expectations, with one for each variant where one speaks of several."""
     if not isinstance(expectations, list | tuple):
         return expectations  # refused below, as what is none among them
     found: list[Any] = []
@@ -219,7 +219,7 @@ def _of_one_variant_each(expectations: Any) -> Any:
 
 @cache
 def docstring(module: Any) -> str:
-    """The module's, read from its source, because PYTHONOPTIMIZE=2 drops it."""
+    """Return the module's, from its source: PYTHONOPTIMIZE=2 drops it."""
     return ast.get_docstring(ast.parse(inspect.getsource(module))) or ""
 
 
@@ -233,7 +233,7 @@ def ceiling(
     cores: int,
     work: float | None = None,
 ) -> float | None:
-    """The requests a second that the work itself allows; None where nothing is known beforehand.
+    """Return the requests/s that the work itself allows; None where nothing is known beforehand.
 
     For a wait, Little's law: min(users, slots) / wait. For CPU work of `work` seconds under the
     GIL, one core a process: min(processes, cores, users) / work.
@@ -322,7 +322,7 @@ def _problems_of_round_trip(round_trip: Any) -> Iterator[str]:
 
 
 def _problems_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """(place, problem): what is wrong with it, and with what its parts say of each other."""
+    """Yield (place, problem): what is wrong with it, and with what its parts say of each other."""
     here = comparison.place
     for name, kind in (("variants", Variant), ("expectations", Expectation)):
         parts = getattr(comparison, name)
@@ -369,7 +369,7 @@ def _problems_of_functions(comparison: Comparison) -> Iterator[str]:
 
 
 def _problems_among(variant: Variant, before: Iterable[Variant]) -> Iterator[str]:
-    """before: the comparison's variants above this one."""
+    """Yield what is wrong with a variant beside those above it."""
     for other in before:
         if other.name == variant.name:
             yield f"there are two variants {variant.name!r}; give one of them another name="

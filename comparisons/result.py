@@ -178,8 +178,8 @@ class Measurement:
     @property
     def kb_per_request(self) -> float | None:
         """What the server grew by for each request that waits."""
-        most, idle = self.server.rss_mb, self.server.idle_mb
-        return None if most is None or idle is None else 1000 * (most - idle) / self.users
+        peak, idle = self.server.rss_mb, self.server.idle_mb
+        return None if peak is None or idle is None else 1000 * (peak - idle) / self.users
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ T = TypeVar("T", int, float)
 
 
 def add_shape(parser: argparse.ArgumentParser) -> None:
-    """The options that give a deployment another shape."""
+    """Add the options that give a deployment another shape."""
     parser.add_argument("--workers", type=within(int, 1, MAX_WORKERS), metavar="N")
     parser.add_argument("--threads", type=within(int, 1, MAX_THREADS), metavar="N")
     parser.add_argument("--database", choices=DATABASE_MODES)
@@ -27,7 +27,7 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
 def reshape(
     deployments: Iterable[Deployment], options: dict[str, Any]
 ) -> dict[Deployment, Deployment]:
-    """Each deployment in the shape that `add_shape` read, as far as it can have it.
+    """Map each deployment to itself in the shape that was asked for, as far as it can have it.
 
     CommandError if none of them can.
     """
@@ -47,7 +47,7 @@ def reshape(
 
 
 def known(name: str, names: Iterable[str], kind: str) -> str:
-    """The name, if there is one like it; CommandError, with the nearest, if there is not."""
+    """Return the name if it is one of these; else raise CommandError, which says the nearest."""
     if name in names:
         return name
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0)
@@ -55,7 +55,7 @@ def known(name: str, names: Iterable[str], kind: str) -> str:
 
 
 def within(kind: Callable[[str], T], low: T, high: T) -> Callable[[str], T]:
-    """An argparse type: a number from low to high."""
+    """Return an argparse type: a number from low to high."""
 
     def parse(text: str) -> T:
         try:

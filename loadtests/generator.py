@@ -114,7 +114,7 @@ def run_round(order: Order) -> LoadResult:
 
 
 def user_class_for(order: Order) -> tuple[type[CheckingUser], int]:
-    """The users of the round, and how many of them there are."""
+    """Prepare the class of the round's users, and say how many of them there are."""
     user_class: type[CheckingUser]
     if order.rate is None:
         users = order.users
@@ -149,7 +149,7 @@ def longest_stall(
     closed: float,
     waiting: bool,
 ) -> float:
-    """The longest gap, in seconds, while anything that counts was under way."""
+    """Return the longest gap, in seconds, while anything that counts was under way."""
     counted = [s for s in recording.answers_since(opened) if end_of(s) <= closed]
     called = [s for s in recording.bystander if opened <= s[0] <= closed]
     # To send requests that only wait does not count yet.
@@ -160,7 +160,7 @@ def longest_stall(
 
 @contextmanager
 def heartbeat() -> Iterator[list[Gap]]:
-    """Beats all through the block; the list has when (time.time()) this process did nothing.
+    """Beat all through the block; list when this process did nothing.
 
     A stop (SIGSTOP), or one callback that keeps the event loop to itself.
     """
@@ -182,12 +182,12 @@ def heartbeat() -> Iterator[list[Gap]]:
 
 
 def clock_offset() -> float:
-    """From the monotonic clock to the wall clock; the most of five, for between is no time."""
+    """Return wall clock minus monotonic clock; the largest of five, read with nothing between."""
     return max(time.time() - time.monotonic() for _ in range(5))
 
 
 def until(condition: Callable[[], bool], limit: float) -> None:
-    """Returns when it is true, or after `limit` seconds."""
+    """Return when it is true, or after `limit` seconds."""
     deadline = time.monotonic() + limit
     while not condition() and time.monotonic() < deadline:
         gevent.sleep(0.005)

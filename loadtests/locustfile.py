@@ -54,7 +54,7 @@ class CheckingUser(FastHttpUser):
         self.client.client.close()
 
     def call(self, path: str, name: str, due: float | None = None) -> None:
-        """One checked GET. `due`: when it should have started, by time.time(); None is now."""
+        """Send one checked GET. due: when it should have started (time.time()); None is now."""
         context = {"due": due, "user": self}
         with self.client.get(path, name=name, context=context, catch_response=True) as response:
             served_by = response.headers.get(HEADER) if response.headers else None
@@ -112,7 +112,7 @@ class OpenLoopUser(CheckingUser):
     """A request every `pace` seconds, whether or not the last is answered.
 
     Its latency counts from when it was due, so that a server (or a generator) that stands still
-    can't hide it: coordinated omission, see https://github.com/giltene/wrk2.
+    cannot hide it: coordinated omission, see https://github.com/giltene/wrk2.
     """
 
     abstract = True
@@ -150,7 +150,7 @@ class Bystander(OpenLoopUser):
 
 
 def open_loop(slug: str, variant: str, rate: float) -> type[OpenLoopUser]:
-    """One user who calls a variant `rate` times a second."""
+    """Make the class of a user who calls a variant `rate` times a second."""
     members = {
         **{"pace": 1 / rate, "path": f"/{slug}/{variant}/", "request_name": f"{slug}/{variant}"},
         **{"call_it": task(lambda user: user.call_when_due()), "__module__": __name__},
@@ -159,7 +159,7 @@ def open_loop(slug: str, variant: str, rate: float) -> type[OpenLoopUser]:
 
 
 def class_name(slug: str, variant: str) -> str:
-    """`blocking-call`, `async_native` -> `BlockingCallAsyncNative`."""
+    """Turn `blocking-call`, `async_native` into `BlockingCallAsyncNative`."""
     return f"{slug}_{variant}".replace("-", "_").title().replace("_", "")
 
 
@@ -184,7 +184,7 @@ globals().update({cls.__name__: cls for cls in USERS.values()})
 
 @events.init.add_listener
 def _only_tagged_classes(environment: Any, **_: Any) -> None:
-    """With --tags, locust empties the other classes but still starts users of them, which fail."""
+    """Drop the classes that --tags leaves out: locust would start users of them, which fail."""
     options = environment.parsed_options
     wanted, unwanted = set(options.tags or ()), set(options.exclude_tags or ())
 
@@ -196,5 +196,5 @@ def _only_tagged_classes(environment: Any, **_: Any) -> None:
 
 
 def digest(response: Any) -> int:
-    """A checksum of the body, to compare with the other variants'."""
+    """Return a checksum of the body, to compare with the other variants'."""
     return zlib.crc32(response.content or b"")

@@ -12,7 +12,7 @@ from project.processes import BASE_DIR, dying_with_parent
 
 
 def begin() -> None:
-    """To be called before the imports that take time: a Ctrl-C in them shows no traceback."""
+    """Prepare signals and output, before the imports that take time: Ctrl-C ends them too."""
     signals.handle()
     output.prepare()
     os.umask(os.umask(0o077) & 0o077)  # we must be able to read what we make

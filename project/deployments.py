@@ -49,7 +49,7 @@ class Deployment:
         return [*words, self.app] if self.app else words
 
     def environ(self, nonce: str, own: Mapping[str, str]) -> dict[str, str]:
-        """All that a start of the server finds in its environment; settings.py reads it.
+        """Return all that a start of the server finds in its environment; settings.py reads it.
 
         nonce: names this start. own: the services' addresses as it sees them, and what its variant
         declares. Of what is set for other programs, see `child_environ`.
@@ -67,7 +67,7 @@ class Deployment:
     def shaped(
         self, workers: int | None = None, threads: int | None = None, database: str | None = None
     ) -> "Deployment":
-        """The same server with another shape. ValueError where it cannot have it."""
+        """Return the same server with another shape. ValueError where it cannot have it."""
         if workers not in (None, self.workers) and not self.can_fork:
             raise ValueError(f"{self.name} runs {self.workers} process only")
         if threads not in (None, self.threads) and not self.can_thread:

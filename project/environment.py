@@ -61,7 +61,7 @@ KEPT_BACK = {
 
 
 def child_environ() -> dict[str, str]:
-    """The environment for a child, as it is now."""
+    """Return the environment for a child: this process's own, as it is now, without KEPT_BACK."""
     return without(KEPT_BACK, os.environ)
 
 

@@ -11,7 +11,7 @@ HEADER = "X-Deployment"
 
 @sync_and_async_middleware
 def deployment_header(get_response: Any) -> Any:
-    """Adds `X-Deployment: asgi-uvicorn 5f0c…`, so that a stale server can never be measured."""
+    """Add `X-Deployment: asgi-uvicorn 5f0c…`, so that a stale server can never be measured."""
     who = f"{settings.DEPLOYMENT or 'none'} {settings.DEPLOYMENT_NONCE or '-'}"
 
     def middleware(request: Any) -> Any:

@@ -17,7 +17,7 @@ class OutputError(Exception):
     """stdout takes no more; str() is one line for stderr. No OSError: those are other files'."""
 
     def __init__(self, error: OSError) -> None:
-        super().__init__(f"can't write the output: {error.strerror}")
+        super().__init__(f"cannot write the output: {error.strerror}")
         self.status = (
             exit_status.BROKEN_PIPE
             if isinstance(error, BrokenPipeError)
@@ -46,7 +46,7 @@ class Stdout(io.TextIOWrapper):
 
 
 class Stderr(io.TextIOWrapper):
-    """Whom should it tell that it can't write?"""
+    """Whom should it tell that it cannot write?"""
 
     def write(self, text: str) -> int:
         with suppress(OSError):
@@ -72,7 +72,7 @@ def prepare() -> None:
 
 
 def _rewrapped(kind: type[io.TextIOWrapper], stream: Any, number: int) -> io.TextIOWrapper:
-    """The stream as another class; a new one where Python found the stream closed."""
+    """Make the stream one of another class; a new one where Python found it closed."""
     if stream is None:
         return kind(os.fdopen(number, "wb", closefd=False), encoding="utf-8", errors="in_words")
     options = {name: getattr(stream, name) for name in ("encoding", "line_buffering")}

@@ -13,7 +13,7 @@ _untried = cycle(random.sample(CANDIDATES, len(CANDIDATES)))
 
 
 def free_port() -> int:
-    """A port at which nobody listens on 127.0.0.1. Raises OSError if there is none.
+    """Find a port at which nobody listens on 127.0.0.1. Raises OSError if there is none.
 
     Each time another, because whoever was given the last may not listen yet.
     """
@@ -24,7 +24,7 @@ def free_port() -> int:
 
 
 def refusal(port: int) -> str:
-    """Why one cannot listen at this port of 127.0.0.1 ("Address already in use"), or ""."""
+    """Say why one cannot listen at this port of 127.0.0.1 ("Address already in use"), or ""."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
         try:

@@ -16,7 +16,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
-    """The kernel sends this process the signal when its parent dies, even by SIGKILL (Linux).
+    """Have the kernel send this process the signal when its parent dies, even by SIGKILL (Linux).
 
     parent: its process id, as the parent told it; if that has died already, the signal comes now.
     It fires when the thread that started the child ends, so start children in the main thread.
@@ -28,7 +28,7 @@ def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
 
 
 def dying_with_parent(command: Sequence[str], number: int = signal.SIGTERM) -> list[str]:
-    """The command, wrapped in this file, whose last lines run before it becomes the command.
+    """Wrap the command in this file, whose last lines run before it becomes the command.
 
     For a child of the process that calls this, started without a `preexec_fn`, which would swallow
     a Ctrl-C that comes while it forks.
@@ -45,19 +45,19 @@ def default_signals() -> None:
 
 
 def adopt_orphans() -> None:
-    """What a child leaves behind becomes ours to end, instead of init's (Linux)."""
+    """Become the parent of what a child leaves behind, instead of init (Linux)."""
     if _prctl:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def package(name: str) -> Path:
-    """Where a package is installed, found without importing it; or a folder that is not there."""
+    """Find where a package is installed, without importing it; or a folder that is not there."""
     spec = importlib.util.find_spec(name)
     return Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")
 
 
 def raise_file_limit() -> None:
-    """As many open files as we may have: a connection is one, and the usual limit is 1,024."""
+    """Allow as many open files as we may have: a connection is one, the usual limit 1,024."""
     hardest = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with suppress(ValueError, OSError):  # macOS says "infinity" and means less
         resource.setrlimit(resource.RLIMIT_NOFILE, (hardest, hardest))

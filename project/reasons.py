@@ -15,7 +15,7 @@ _PREFIX = r"^.*\d\d:\d\d:\d\d\.\d+ \w+ \[\d+\] "
 
 
 def reason(output: str) -> str:
-    """Why a program failed: the line of its output, a log or a traceback, that says it best."""
+    """Find the line of a program's output, a log or a traceback, that says best why it failed."""
     all_lines = [line for line in output.splitlines() if line.strip()]
     # What is indented (frames, source, carets) belongs to what stands above or below it.
     lines = [line for line in all_lines if not line[0].isspace()] or all_lines
@@ -36,7 +36,7 @@ def reason(output: str) -> str:
 
 
 def logged_reason(log: Path) -> str:
-    """The reason in a log, if that is still there, and where to read more."""
+    """Find the reason in a log, if that is still there, and say where to read more."""
     output = log.read_text(errors="replace") if log.exists() else ""
     return f"{reason(output)} (see {log})"
 

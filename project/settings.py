@@ -19,10 +19,10 @@ DATABASE_MODES = deployments.DATABASE_MODES
 
 
 def _key_of_checkout() -> str:
-    """A secret key made at first use, in an ignored file that only its owner may read.
+    """Return a secret key made at first use, in an ignored file that only its owner may read.
 
-    Where the file can't be made or read (a read-only checkout, another user's file, a full disk), a
-    key that lasts as long as this process: nothing that is measured or listed needs more.
+    Where the file cannot be made or read (a read-only checkout, another user, a full disk), a key
+    that lasts as long as this process: nothing that is measured or listed needs more.
     """
     path = BASE_DIR / ".secret-key"
     fresh = secrets.token_urlsafe(50)

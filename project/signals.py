@@ -68,7 +68,7 @@ def _end(number: int, _frame: FrameType | None = None) -> None:
 
 
 def _send_again(unraisable: Any) -> None:
-    """A signal that came in a finalizer was raised where nothing can catch it."""
+    """Send a signal again that came in a finalizer, where nothing can catch it."""
     global _stopping
     if isinstance(unraisable.exc_value, Stopped):
         _stopping = False
@@ -79,7 +79,7 @@ def _send_again(unraisable: Any) -> None:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Inside the block a signal is an exception; after it, one ends the process again.
+    """Raise a signal as Stopped inside the block; after it, one ends the process again.
 
     If one has ended the block, all later ones are ignored: Python itself, as it ends, would give
     them their deadly defaults back.
@@ -98,7 +98,7 @@ def raised() -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Inside the block a signal waits; it is raised at the end."""
+    """Let a signal wait for the end of the block."""
     global _held, _waiting
     _held += 1
     try:
@@ -112,7 +112,7 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def as_usual() -> Iterator[None]:
-    """Inside the block Ctrl-C is a KeyboardInterrupt, as often as it comes: for Django's commands.
+    """Make Ctrl-C a KeyboardInterrupt inside the block, as often as it comes: for Django's own.
 
     (In a shell it ends a line and not the shell.) They may set handlers of their own.
     """

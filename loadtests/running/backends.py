@@ -23,7 +23,7 @@ class Backends:
         self._connection = psycopg.connect(url, autocommit=True)
 
     def count(self, application_name: str) -> tuple[int, float]:
-        """How many, and the seconds for which PostgreSQL was silent before it told.
+        """Return how many there are, and the seconds for which PostgreSQL was silent.
 
         Raises psycopg.OperationalError when it goes away, and until `wait_for_it`; ServiceError if
         it is silent for too long. They are counted in ticks, of MAX_TICK at most, so that a stop of
@@ -50,7 +50,7 @@ class Backends:
         return int(result.get_value(0, 0) or 0), silence
 
     def wait_for_it(self) -> None:
-        """Returns once PostgreSQL answers again. Raises ServiceError if it does not."""
+        """Return once PostgreSQL answers again. Raises ServiceError if it does not."""
         deadline = time.monotonic() + ABSENCE_TIMEOUT_S
         while self._connection.broken or self._connection.closed:
             try:

@@ -133,7 +133,7 @@ def load_generator() -> Iterator[Generator]:
 
 
 def _capacity(generator: Generator) -> float:
-    """What the generator can send and check, with a server that does nothing: requests/s."""
+    """Measure the requests/s that the generator can send and check."""
     with servers.serving([TRIVIAL]) as (server,):
         slug, comparison = next(iter(COMPARISONS.items()))
         return throughput_of(
@@ -151,7 +151,7 @@ def _capacity(generator: Generator) -> float:
 
 
 def throughput_of(generator: Generator, order: Order) -> float:
-    """Answers a second in one window, and nothing else; in another if that was disturbed."""
+    """Measure the answers/s of one window; of another if that was disturbed."""
     for _ in range(1 + schedule.REPEATS):
         generator.send(order)
         result = generator.result()

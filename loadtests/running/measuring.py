@@ -219,7 +219,7 @@ def order_of(
     plan: schedule.Plan,
     ceiling_rate: float | None = None,
 ) -> Order:
-    """One round of the row. ceiling_rate (requests/s) spreads the users' start."""
+    """Describe one round of the row. ceiling_rate (requests/s) spreads the users' start."""
     return Order(
         comparison=slug,
         variant=row.route,
@@ -235,7 +235,7 @@ def order_of(
 
 
 def min_cpu_seconds(work: Callable[[], Any], so_far: float | None) -> float:
-    """CPU seconds of the work, the least so far: what is above it is disturbance."""
+    """Time the work: the least CPU seconds so far, for what is above them is disturbance."""
 
     def once() -> float:
         start = time.thread_time()
@@ -246,7 +246,7 @@ def min_cpu_seconds(work: Callable[[], Any], so_far: float | None) -> float:
 
 
 def _not_measured(comparison: Comparison, row: Row, reason: str) -> Round:
-    """A round that says why there is none."""
+    """Make the round that says why there is none."""
     return rounds.not_measured(
         comparison=comparison.slug,
         variant=row.variant.name,

@@ -32,13 +32,13 @@ class Row:
         return self.variant.name, self.users, self.round_trip
 
     def environ(self, server: int) -> dict[str, str]:
-        """The variant's own environment, for the server of this number."""
+        """Return the variant's own environment, for the server of this number."""
         given = self.variant.environ.items()
         return {name: text.replace("{row}", str(server)) for name, text in given}
 
 
 def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> list[Row]:
-    """A row per case, variant and deployment: the variant's own, or those of its interface.
+    """Make a row per case, variant and deployment: the variant's own, or those of its interface.
 
     Of several cases, a variant is measured in those in which something is expected of it.
     """
@@ -68,12 +68,12 @@ def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> lis
 
 
 def is_for(variant: Variant, name: str) -> bool:
-    """Whether the deployment has the interface of the variant's own."""
+    """Tell whether the deployment has the interface of the variant's own."""
     return DEPLOYMENTS[name].interface == DEPLOYMENTS[variant.deployment].interface
 
 
 def why_unfit(variant: Variant, name: str) -> str:
-    """Why the deployment can't have the shape that the variant declares; nothing if it can."""
+    """Say why the deployment cannot have the shape that the variant declares; "" if it can."""
     try:
         DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database)
     except ValueError as error:
@@ -84,7 +84,7 @@ def why_unfit(variant: Variant, name: str) -> str:
 
 
 def why_unmeasurable(row: Row) -> str:
-    """Why it can't be measured on this machine; nothing if it can."""
+    """Say why the row cannot be measured on this machine; "" if it can."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if limit != resource.RLIM_INFINITY and limit < row.users + OTHER_FILES:
         needed = row.users + OTHER_FILES
@@ -102,12 +102,12 @@ def why_unmeasurable(row: Row) -> str:
 
 
 def addresses() -> dict[str, str]:
-    """Of the services, by environment variable."""
+    """Return the services' URLs by environment variable."""
     return {service.variable: os.environ[service.variable] for service in services.SERVICES}
 
 
 def _why_no_login(role: str) -> str:
-    """Migration 0003 makes such roles, where DATABASE_URL's own may."""
+    """Say why nobody can log in as this role, which migration 0003 makes where it may; or ""."""
     try:
         psycopg.connect(os.environ["DATABASE_URL"], user=role).close()
     except psycopg.OperationalError as error:

@@ -32,7 +32,7 @@ class Usage:
 
 
 def usage(server: servers.Running) -> Usage:
-    """What the server's process tree uses; zeros once it is dead."""
+    """Sum up what the server's process tree uses; zeros once it is dead."""
     processes, threads, cpu, memory = 0, 0, 0.0, 0.0
     with suppress(psutil.NoSuchProcess):
         root = psutil.Process(server.process.pid)
@@ -90,7 +90,7 @@ class Looks:
 
 
 def pool_counters(server: servers.Running) -> Mapping[str, int] | None:
-    """What its pools have been asked for until now; None where it has several processes."""
+    """Ask the server what its pools have counted; None where it has several processes."""
     if server.deployment.workers > 1 or server.death():
         return None
     with suppress(OSError), servers.direct.open(f"{server.url}/pools/", timeout=5) as response:
@@ -100,7 +100,7 @@ def pool_counters(server: servers.Running) -> Mapping[str, int] | None:
 
 
 def pool_wait_ms(before: Mapping[str, int] | None, after: Mapping[str, int] | None) -> float | None:
-    """How long a request for a connection waited in between, on average; None without a pool."""
+    """Return how long a request for a connection waited in between, on average; or None."""
     if before is None or after is None:
         return None
     requests = after["requests_num"] - before["requests_num"]
@@ -112,13 +112,13 @@ def pool_wait_ms(before: Mapping[str, int] | None, after: Mapping[str, int] | No
 
 
 def stolen_share(before: Any, after: Any) -> float:
-    """The share of all CPU time that the hypervisor gave to others; 0 where it does not tell."""
+    """Return the share of CPU time that the hypervisor gave to others; 0 where it does not tell."""
     total = sum(after) - sum(before)
     return float((getattr(after, "steal", 0) - getattr(before, "steal", 0)) / total) if total else 0
 
 
 def throttled_s(stat: Path = CGROUP_CPU) -> float:
-    """Seconds for which a container's quota has held its processes back; 0 where there is none."""
+    """Return the seconds for which a container's quota has held its processes back, or 0."""
     with suppress(OSError):
         for line in stat.read_text().splitlines():
             name, _, microseconds = line.partition(" ")

@@ -36,5 +36,5 @@ QUICK = Plan(window=0.25, looks=(3,), min_answers=3)
 
 
 def block(rows: Sequence[T], seed: int, number: int) -> list[T]:
-    """The rows in the order of this block: every row once, shuffled, the same for the same seed."""
+    """Shuffle the rows for this block: every row once, in the same order for the same seed."""
     return random.Random(f"{seed} {number}").sample(rows, len(rows))

@@ -16,14 +16,14 @@ MAX_QUICK_USERS = 100  # users of a quick run: a thousand take seconds to come
 
 @dataclass(frozen=True)
 class Choice:
-    """What to measure, and a line for each thing that was asked for and can't be measured."""
+    """What to measure, and a line for each thing that was asked for and cannot be measured."""
 
     rows: list[tuple[Comparison, list[Row]]]
     left_out: list[str]
 
 
 def choose(options: dict[str, Any]) -> Choice:
-    """The comparisons with the load that was asked for, and their rows. CommandError if none."""
+    """Choose the comparisons, with the load that was asked for, and rows. CommandError if none."""
     slugs = [_known_slug(slug) for slug in options["slugs"]]
     names = [known(name, DEPLOYMENTS, "deployment") for name in options["deployment"]]
     found, left_out = [], []
@@ -71,7 +71,7 @@ def _known_slug(slug: str) -> str:
 
 
 def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
-    """The comparison under the load of the options. Its expectations speak of the new one then."""
+    """Return the comparison with the requested load, in its expectations too."""
     users, trip = options["users"], options["round_trip"]
     if users is None and trip is None:
         return comparison
@@ -92,7 +92,7 @@ def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
 
 
 def without_crowds(comparison: Comparison) -> Comparison:
-    """The comparison without its cases of more than MAX_QUICK_USERS users."""
+    """Return the comparison without its cases of more than MAX_QUICK_USERS users."""
     users = {users for users, _ in comparison.cases}
     return replace(
         comparison,
@@ -106,7 +106,7 @@ def without_crowds(comparison: Comparison) -> Comparison:
 
 
 def against_itself(comparison: Comparison) -> Comparison:
-    """The A/A comparison: every variant under two names, expected to differ by less than 5 %.
+    """Return the A/A comparison: every variant under two names, equal within 5 %.
 
     In throughput; where requests only wait, in memory.
 

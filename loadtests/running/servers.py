@@ -54,7 +54,7 @@ class Running:
         return f"{self.deployment.name} {self.nonce}"
 
     def death(self) -> str | None:
-        """How it died, or None while it lives."""
+        """Say how it died; None while it lives."""
         status = self.process.poll()
         if status is None:
             return None
@@ -64,7 +64,7 @@ class Running:
 
 @contextmanager
 def temporary_folder() -> Iterator[str]:
-    """For the TMPDIR of servers, which leave files there when a signal ends them.
+    """Make a folder for the servers' TMPDIR: a signal leaves files there.
 
     Its path is short, as must be those of the sockets in it.
     """
@@ -81,7 +81,10 @@ def temporary_folder() -> Iterator[str]:
 def serving(
     deployments: Sequence[Deployment], environs: Sequence[Mapping[str, str]] | None = None
 ) -> Iterator[list[Running]]:
-    """These deployments, up and answering on free ports; all gone after the block.
+    """Start these deployments on free ports and stop them after the block:
+
+        with serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+            direct.open(server.url)
 
     environs: what the environment of each adds to `child_environ`.
     """
@@ -102,7 +105,7 @@ def serving(
 
 
 def restart(servers: list[Running], index: int) -> Running:
-    """Another start of the server at this index, which died; what is left of it is ended first."""
+    """Start the server at this index anew, which died; end first what is left of it."""
     dead = servers[index]
     with signals.held():
         stop([dead])
@@ -118,7 +121,7 @@ def start(
     port: int | None = None,
     log: Path | None = None,
 ) -> Running:
-    """A server process in a session and process group of its own; its output in `log` or here."""
+    """Start a server in a process group of its own, its output in `log` or in this terminal."""
     port, nonce = port or free_port(), secrets.token_hex(4)
     output = open(log, "wb") if log else None  # noqa: SIM115  closed below
     process = subprocess.Popen(
@@ -136,7 +139,7 @@ def start(
 
 
 def wait_until_ready(server: Running) -> None:
-    """Returns when the server itself, and no other at its port, answers."""
+    """Return when the server itself, and no other at its port, answers."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         last = time.monotonic() > deadline  # once more: it may be we who stood still (Ctrl-Z)
@@ -155,7 +158,7 @@ def wait_until_ready(server: Running) -> None:
 
 
 def stop(servers: Sequence[Running]) -> None:
-    """Ends the process groups: SIGTERM to all of them at once, SIGKILL to what is left of any."""
+    """End the process groups: SIGTERM to all of them at once, SIGKILL to what is left of any."""
     for server in servers:
         _signal_group(server, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_S
@@ -172,14 +175,14 @@ def _signal_group(server: Running, number: int) -> None:
 
 
 def said(log: Path | None) -> str:
-    """Why it ended, by its log; without one it has said so in the terminal."""
+    """Say why it ended, by its log; without one it has said so in the terminal."""
     if not log:
         return "see above"
     return reason(log.read_text(errors="replace") if log.exists() else "")
 
 
 def last_exception(log: Path | None) -> str:
-    """The line that names the exception of the log's last traceback; nothing if it has none.
+    """Return the line that names the exception of the log's last traceback, or "".
 
     Lines of an exception group's members begin as that of the traceback does.
     """

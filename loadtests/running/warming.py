@@ -20,7 +20,7 @@ MAX_BODY_MB = 100
 
 
 class ViewError(Exception):
-    """A variant whose first answers show that it can't be measured. str() is one line.
+    """A variant whose first answers show that it cannot be measured. str() is one line.
 
     problem: without where the log is.
     """
@@ -67,7 +67,7 @@ def warm_up(
 
 
 def why_failed(round_: Round, row: Row, server: servers.Running, logs: Path | None) -> str:
-    """The exception of a variant that fails under load only; nothing if it does not, or may."""
+    """Return the exception of a variant that fails under load only; "" if it does not, or may."""
     if row.variant.may_fail or not metrics.failures(round_):
         return ""
     said = servers.last_exception(server.log)
@@ -83,7 +83,7 @@ def _keep_log(slug: str, row: Row, server: servers.Running, folder: Path | None)
         folder.mkdir(exist_ok=True)
         shutil.copyfile(server.log, kept)
     except OSError as error:
-        return f" (its server's log can't be kept: {error.strerror})"
+        return f" (its server's log cannot be kept: {error.strerror})"
     return f" (its server's log: {kept})"
 
 
@@ -119,7 +119,7 @@ def _answer(server: servers.Running, path: str) -> Answer:
 
 
 def _around_the_difference(ours: bytes, theirs: bytes) -> tuple[str, str]:
-    """Both bodies, cut to what is near their first difference."""
+    """Cut both bodies to what is near their first difference."""
     pairs = enumerate(zip(ours, theirs, strict=False))
     first = next((n for n, (a, b) in pairs if a != b), min(len(ours), len(theirs)))
     start = max(0, first - 20)
@@ -127,6 +127,6 @@ def _around_the_difference(ours: bytes, theirs: bytes) -> tuple[str, str]:
 
 
 def _cut(body: bytes, start: int = 0) -> str:
-    """The part that begins at `start`, on one line."""
+    """Return the part that begins at `start`, on one line."""
     part = body[start : start + 60].decode(errors="replace")
     return ("…" if start else "") + repr(part) + ("…" if start + 60 < len(body) else "")

@@ -38,7 +38,7 @@ def hog(parent: int) -> None:
 
 
 def verdicts(slugs: list[str], folder: Path, name: str) -> dict[tuple[str, str], str]:
-    """What a run says of each expectation."""
+    """Run `compare` and return the verdict of each expectation."""
     output = folder / f"{name}.json"
     words = [sys.executable, "manage.py", "compare", "--quick", "--output", str(output), *slugs]
     done = command.run_child(words, stdout=subprocess.PIPE)

@@ -39,7 +39,7 @@ def measured(slugs: list[str], options: list[str], output: Path) -> list[Round]:
 
 
 def differences(run: Iterable[Round]) -> list[float]:
-    """|A / A - 1| of each block's pair of rounds; throughputs, as they are."""
+    """Return |A / A - 1| of each block's pair of rounds, of their throughputs."""
     pairs = defaultdict(list)
     for round_ in run:
         view = round_.variant.removesuffix(AGAIN)
@@ -48,7 +48,7 @@ def differences(run: Iterable[Round]) -> list[float]:
 
 
 def throughputs(run: Iterable[Round]) -> dict[tuple[str, str], float]:
-    """The median of each variant, in requests/s."""
+    """Return the median of each variant, in requests/s."""
     found = defaultdict(list)
     for round_ in run:
         name = round_.comparison, round_.variant.removesuffix(AGAIN)

@@ -35,7 +35,7 @@ MAX_DIFFERENCE = 0.05
 
 
 def wrk(url: str, users: int) -> float:
-    """Requests/s that wrk gets from as many connections as we have users."""
+    """Return the requests/s that wrk gets from as many connections as we have users."""
     load = ["--threads", "1", "--connections", str(users), "--duration", f"{WRK_SECONDS}s"]
     said = subprocess.run(["wrk", *load, url], capture_output=True, text=True, check=True).stdout
     return float(re.findall(r"Requests/sec:\s+([\d.]+)", said)[0])

@@ -55,7 +55,7 @@ def ensure_answers(service: Service, url: str) -> None:
 
 
 def _masked(url: str) -> str:
-    """The address on one line without its password, be it well-formed or not."""
+    """Show the address on one line without its password, be it well-formed or not."""
     credentials, at, rest = url.rpartition("@")
     scheme, separator, login = credentials.rpartition("://")
     user, colon, _password = login.partition(":")

@@ -10,7 +10,7 @@ from project.services.service import CONNECT_TIMEOUT_S
 
 
 def prepare(app: str, _folder: Path, port: int) -> tuple[list[str], str]:
-    """An ASGI app of ours, such as comparisons.upstream:app."""
+    """Return the command line and the URL of an ASGI app, such as comparisons.upstream:app."""
     options = (
         f"--host 127.0.0.1 --port {port} --loop uvloop --http httptools "
         "--no-access-log --log-level warning --timeout-graceful-shutdown 1"

@@ -50,7 +50,7 @@ class DistanceError(ServiceError):
 
 @contextlib.contextmanager
 def at_distance(round_trip_ms: float, urls: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The same URLs as seen from `round_trip_ms` away: name -> URL with the proxy's host and port.
+    """Put the URLs `round_trip_ms` away: name -> URL with the proxy's host and port.
 
     One proxy process for all of them; it ends with the block. At 0 ms there is none and the URLs
     stay as they are. Raises DistanceError: at the start for a round trip or URL that makes no sense
@@ -93,7 +93,7 @@ def at_distance(round_trip_ms: float, urls: Mapping[str, str]) -> Iterator[dict[
 
 
 def why_not(urls: Mapping[str, str]) -> str:
-    """Why these can't be put at a distance, in a line; nothing if they can."""
+    """Say why these cannot be put at a distance, in a line; "" if they can."""
     try:
         for name, url in urls.items():
             _target(name, url)
@@ -260,7 +260,7 @@ class Endpoint(asyncio.Protocol):
 
 
 def _accept(link: Link, host: str, port: int) -> Endpoint:
-    """The client's endpoint of a new connection: SYN and SYN-ACK take a delay each."""
+    """Make the client's endpoint of a connection: SYN and SYN-ACK take a delay each."""
 
     async def dial() -> None:
         try:
@@ -309,7 +309,7 @@ def measure() -> None:
 
 
 def _answer(listener: socket.socket) -> None:
-    """Answers each request, a number in 8 bytes, with that many bytes."""
+    """Answer each request, a number in 8 bytes, with that many bytes."""
     block = bytes(2**20)
     while True:
         client, _ = listener.accept()
@@ -322,7 +322,7 @@ def _answer(listener: socket.socket) -> None:
 
 
 def _ask(client: socket.socket, size: int) -> tuple[float, float]:
-    """Seconds to the first byte of an answer of that size, and from there to its last."""
+    """Return the seconds to the first byte of an answer of that size, and from there to the last."""
     buffer = bytearray(2**20)
     start = time.perf_counter()
     client.sendall(size.to_bytes(8, "big"))

@@ -142,7 +142,7 @@ def _await_answer(
     server: subprocess.Popen[bytes],
     unwanted: Callable[[], bool],
 ) -> bool:
-    """True when the service answers; False when it has ended or is no longer wanted."""
+    """Return True when the service answers; False when it has ended or is no longer wanted."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while server.poll() is None and not unwanted():
         try:
@@ -173,7 +173,7 @@ def _stop(service: Service, server: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> int:
-    """Keep the service whose folder is the argument. The exit status."""
+    """Keep the service whose folder is the argument; return the exit status."""
     service = next(service for service in SERVICES if service.folder == Path(sys.argv[1]))
     try:
         keep(service)

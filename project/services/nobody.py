@@ -11,7 +11,7 @@ from project.processes import dying_with_parent
 
 
 def as_nobody(on_parents_death: signal.Signals) -> list[str]:
-    """The words before a command that run it as the user nobody, and end it with its parent.
+    """Return the words before a command that run it as nobody, and end it with its parent.
 
     The parent is the process that calls this. Raises LookupError without setpriv.
 

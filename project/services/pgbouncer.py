@@ -41,7 +41,7 @@ def why_missing() -> str:
 
 
 def configuration(url: str, port: int, users: Path, pool_size: int) -> str:
-    """The text of its ini file: on `port`, with the logins in the file `users`."""
+    """Write its ini file's text: on `port`, with the logins in the file `users`."""
     found = postgres.parameters(url)
     place = {"host": found.get("host"), "port": found.get("port"), "dbname": found["dbname"]}
     options = {
@@ -67,7 +67,7 @@ def configuration(url: str, port: int, users: Path, pool_size: int) -> str:
 
 
 def through(url: str, port: int) -> str:
-    """DATABASE_URL for those who go through the PgBouncer on this port: without TLS."""
+    """Return DATABASE_URL as it leads through the PgBouncer on this port: without TLS."""
     parts = urlsplit(url)
     place = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{port}"
     moved = {*TLS, "host", "hostaddr", "port"}

@@ -34,7 +34,7 @@ PASSWORD = "owner-password"  # a file beside the data
 
 
 def prepare(folder: Path, port: int) -> tuple[list[str], str]:
-    """Its command line and its address; makes the data folder if there is none."""
+    """Return its command line and its URL; make the data folder if there is none."""
     binaries = _binaries()
     try:
         prefix = as_nobody(signal.SIGINT) if os.geteuid() == 0 else []
@@ -67,7 +67,7 @@ def prepare(folder: Path, port: int) -> tuple[list[str], str]:
 
 
 def _binaries() -> Path:
-    """The folder of initdb and postgres: the wheel's, or else an installed PostgreSQL's."""
+    """Find the folder of initdb and postgres: the wheel's, or else an installed PostgreSQL's."""
     for folder in _candidates():
         if all(os.access(folder / program, os.X_OK) for program in ("initdb", "postgres")):
             return folder
@@ -109,7 +109,7 @@ def _make_cluster(cluster: Path, binaries: Path, prefix: Sequence[str]) -> None:
 
 
 def _roles_and_database(password: str) -> Iterator[str]:
-    """SQL, a statement a line. Nobody can log in as the superuser afterwards."""
+    """Yield SQL, statement by statement. Nobody can log in as the superuser afterwards."""
     login = f"LOGIN PASSWORD '{password}'"
     yield f"CREATE ROLE {OWNER} {login} CREATEDB"
     for role in limited_roles.NAMES:
@@ -133,7 +133,7 @@ def _run(command: Sequence[str], log: Path, text: str = "") -> None:
 
 
 def _end_stale(data: Path) -> None:
-    """After a crash: end what still runs on the data, then remove its stale pid file.
+    """End what still runs on the data after a crash, then remove its stale pid file.
 
     PostgreSQL refuses to start while that file names a living process, whatever process it is.
     """
@@ -154,7 +154,7 @@ def _end_stale(data: Path) -> None:
 
 
 def _processes(data: Path) -> tuple[list[psutil.Process], list[psutil.Process]]:
-    """Those that live on a data folder: postmasters, whose arguments name it, and all others."""
+    """Find those that live on a data folder: postmasters, whose arguments name it, and others."""
     postmasters, others = [], []
     for process in psutil.process_iter(["name", "cmdline", "cwd"]):
         if process.info["name"] != "postgres":
@@ -167,7 +167,7 @@ def _processes(data: Path) -> tuple[list[psutil.Process], list[psutil.Process]]:
 
 
 def ping(url: str) -> None:
-    """Connect once, in CONNECT_TIMEOUT_S; raises what is wrong."""
+    """Connect once, in CONNECT_TIMEOUT_S; raise what is wrong."""
     import psycopg  # here, because a command that shares the services needs none of the clients
 
     found = parameters(url)
@@ -177,7 +177,7 @@ def ping(url: str) -> None:
 
 
 def parameters(url: str) -> dict[str, Any]:
-    """What libpq reads in an address: host, port, user, password, dbname and more, if given.
+    """Return what libpq reads in an address: host, port, user, password, dbname and more.
 
     Raises ValueError; libpq's own complaint may quote a part of the password.
     """

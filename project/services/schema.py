@@ -20,14 +20,14 @@ MIGRATE = ("migrate", "--verbosity", "0", "--skip-checks", "--fake-initial")
 
 
 def server_version() -> str:
-    """PostgreSQL's, for instance 18.1. ServiceError if it does not answer."""
+    """Ask PostgreSQL for its version, for instance 18.1. ServiceError if it does not answer."""
     with _connection() as connection:
         number = connection.info.server_version
         return f"{number // 10_000}.{number % 10_000}"
 
 
 def ensure() -> None:
-    """The database at DATABASE_URL has our tables and rows. ServiceError if it can't have them.
+    """Make our tables and rows in the database at DATABASE_URL, unless they are there. ServiceError if not.
 
     A query tells whether anything is left to do; `manage.py migrate` would take a second to say so.
     Of several that come at the same time, one makes them and the others wait.

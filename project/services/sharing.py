@@ -135,7 +135,7 @@ def _share(services: Sequence[Service], uses: list[Use], files: contextlib.ExitS
 
 @contextlib.contextmanager
 def _for_us_alone() -> Iterator[None]:
-    """What is made inside the block is for its owner, whatever the umask says."""
+    """Make what is made inside the block readable for its owner alone, whatever the umask."""
     before = os.umask(0o077)
     try:
         yield
@@ -144,7 +144,7 @@ def _for_us_alone() -> Iterator[None]:
 
 
 def _behind_it(uses: Collection[Use]) -> str:
-    """What may be behind an error of the services: their folder is gone, or has little room."""
+    """Say what may be behind an error of the services: their folder is gone, or has little room."""
     if not uses:
         return ""
     if _are_deleted(uses):
@@ -158,7 +158,7 @@ def _are_deleted(uses: Collection[Use]) -> bool:
 
 
 def started_by_others() -> list[str]:
-    """The names of those that this process uses and another command has started."""
+    """Name the services that this process uses and another command has started."""
     return [
         service.name
         for service in SERVICES
@@ -184,7 +184,7 @@ def ensure_alive() -> None:
 
 
 def _make_services_dir() -> None:
-    """Only one user may own the folder: what root leaves there, nobody else could read."""
+    """Make the folders. Only one user may own them: what root leaves, nobody else could read."""
     SERVICES_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (owner := SERVICES_DIR.stat().st_uid) != os.geteuid():
         raise ServiceError(
@@ -197,7 +197,7 @@ def _make_services_dir() -> None:
 
 @contextlib.contextmanager
 def _locked(gate: IO[bytes]) -> Iterator[None]:
-    """Alone while looking who is there; waits for a keeper that is stopping."""
+    """Be alone while looking who is there; wait for a keeper that is stopping."""
     fcntl.flock(gate, fcntl.LOCK_EX)
     try:
         yield
@@ -206,7 +206,7 @@ def _locked(gate: IO[bytes]) -> Iterator[None]:
 
 
 def _connect(uses: Sequence[Use]) -> dict[Service, str]:
-    """The addresses of services that this process uses, their keepers started where none lives."""
+    """Return the addresses of services that this process uses; start keepers where none lives."""
     urls: dict[Service, str] = {}
     started = set()
     deadline = time.monotonic() + SHARE_TIMEOUT_S
@@ -263,7 +263,7 @@ def _reap_keeper(service: Service) -> None:
 
 
 def _answering_address(service: Service) -> str:
-    """The address that the keeper has written, or "" if it has not yet, or the service is down.
+    """Return the address that the keeper has written; "" if it has not yet, or nobody listens.
 
     To connect is enough: the keeper has checked more, and a service under load may be full.
     """

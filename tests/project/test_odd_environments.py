@@ -313,7 +313,7 @@ def test_a_command_whose_output_is_lost_says_so(command, output, tmp_path):
     status, error = LOST_OUTPUT[output]
     assert failing(words[command], output) == (
         status,
-        f"manage.py: can't write the output: {error}\n",
+        f"manage.py: cannot write the output: {error}\n",
     )
 
 
@@ -323,7 +323,7 @@ def test_a_result_is_kept_and_named_when_the_output_is_lost(output, tmp_path):
     path = tmp_path / "result.json"
     quick = ["compare", "cpu-bound", "--quick", "--output", str(path)]
     status, error = LOST_OUTPUT[output]
-    said = f"manage.py compare: can't write the output: {error}; result: {path}\n"
+    said = f"manage.py compare: cannot write the output: {error}; result: {path}\n"
     assert failing(quick, output) == (status, said)
     assert json.loads(path.read_text())["measurements"]
     with gzip.open(result_store.samples_path(path), "rt") as file:

@@ -26,7 +26,7 @@ class Command(BaseCommand):
         name = known(options["deployment"], DEPLOYMENTS, "deployment")
         deployment = reshape([DEPLOYMENTS[name]], options)[DEPLOYMENTS[name]]
         if refusal := ports.refusal(options["port"]):
-            raise bad(f"can't listen on port {options['port']}: {refusal}")
+            raise bad(f"cannot listen on port {options['port']}: {refusal}")
         with services.running(), servers.temporary_folder() as folder:
             schema.ensure()
             server = servers.start(deployment, {"TMPDIR": folder}, port=options["port"])

@@ -167,7 +167,7 @@ def test_serve_refuses_a_port_that_is_taken(serve):
     _process, port, _line = serve
     done = python("manage.py", "serve", "wsgi-threads", "--port", str(port))
     assert done.returncode == 2
-    assert f"can't listen on port {port}" in done.stderr
+    assert f"cannot listen on port {port}" in done.stderr
 
 
 def locust(port, users, names, *arguments):
