@@ -18,13 +18,27 @@ def begin() -> None:
     os.umask(os.umask(0o077) & 0o077)  # we must be able to read what we make
     # Another project's that is left in the environment is not ours; --settings chooses another.
     os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
+    sys.excepthook = _end_of_imports
+
+
+def _end_of_imports(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Say an error in one line, as `run` does, that comes before it: in the imports."""
+    if isinstance(error, _said_in_one_line()):
+        print(f"{sys.argv[0]}: {error}", file=sys.stderr)
+        raise SystemExit(exit_status.CANNOT_RUN)
+    sys.__excepthook__(kind, error, trace)
+
+
+def _said_in_one_line() -> tuple[type[Exception], ...]:
+    from environs import EnvError
+
+    from comparisons.declarations import DeclarationError
+
+    return FatalError, EnvError, DeclarationError
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run it and exit with what it returns, or with what has ended it, after one line."""
-    from environs import EnvError
-
-    from comparisons.declarations import DeclarationError
     from project import limits
 
     try:
@@ -39,7 +53,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except output.OutputError as lost:
         status = lost.status
         print(f"{sys.argv[0]}: {lost}", file=sys.stderr)
-    except (FatalError, EnvError, DeclarationError) as error:
+    except _said_in_one_line() as error:
         status = exit_status.CANNOT_RUN
         print(f"{sys.argv[0]}: {error}", file=sys.stderr)
     sys.exit(status)

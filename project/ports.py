@@ -18,12 +18,12 @@ def free_port() -> int:
     Each time another, because whoever was given the last may not listen yet.
     """
     for port in islice(_untried, len(CANDIDATES)):
-        if not refusal(port):
+        if not why_not_free(port):
             return port
     raise OSError("no free port")
 
 
-def refusal(port: int) -> str:
+def why_not_free(port: int) -> str:
     """Say why one cannot listen at this port of 127.0.0.1 ("Address already in use"), or ""."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do

@@ -94,7 +94,7 @@ def why_unmeasurable(row: Row) -> str:
         )
     if row.deployment.database == "pgbouncer" and (why := pgbouncer.why_missing()):
         return why
-    if row.round_trip and (why := distance.why_not(addresses())):
+    if row.round_trip and (why := distance.why_no_distance(addresses())):
         return why
     if role := row.environ(server=0).get("DATABASE_ROLE"):
         return _why_no_login(role)

@@ -92,7 +92,7 @@ def at_distance(round_trip_ms: float, urls: Mapping[str, str]) -> Iterator[dict[
                 proxy.wait()
 
 
-def why_not(urls: Mapping[str, str]) -> str:
+def why_no_distance(urls: Mapping[str, str]) -> str:
     """Say why these cannot be put at a distance, in a line; "" if they can."""
     try:
         for name, url in urls.items():
@@ -322,7 +322,7 @@ def _answer(listener: socket.socket) -> None:
 
 
 def _ask(client: socket.socket, size: int) -> tuple[float, float]:
-    """Return the seconds to the first byte of an answer of that size, and from there to the last."""
+    """Return the seconds to the first byte of an answer of that size, and then to the last."""
     buffer = bytearray(2**20)
     start = time.perf_counter()
     client.sendall(size.to_bytes(8, "big"))

@@ -27,10 +27,11 @@ def server_version() -> str:
 
 
 def ensure() -> None:
-    """Make our tables and rows in the database at DATABASE_URL, unless they are there. ServiceError if not.
+    """Make our tables and rows in the database at DATABASE_URL, unless they are there.
 
     A query tells whether anything is left to do; `manage.py migrate` would take a second to say so.
     Of several that come at the same time, one makes them and the others wait.
+    Raises ServiceError if they cannot be made.
     """
     wanted = {path.stem for path in MIGRATIONS.glob("0*.py")}
     if wanted <= _applied():

@@ -320,6 +320,8 @@ def broken_checkout(checkout):
         "manage.py runserver --noreload 18765",
         "-m locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:1",
         "-m pytest -p no:cacheprovider tests/loadtests/judging/test_intervals.py",
+        "-m loadtests.studies.second_opinion",
+        "-m loadtests.studies.first_byte",
     ],
 )
 def test_every_command_refuses_a_wrong_declaration_in_one_line(broken_checkout, command):

@@ -25,8 +25,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         name = known(options["deployment"], DEPLOYMENTS, "deployment")
         deployment = reshape([DEPLOYMENTS[name]], options)[DEPLOYMENTS[name]]
-        if refusal := ports.refusal(options["port"]):
-            raise bad(f"cannot listen on port {options['port']}: {refusal}")
+        if why := ports.why_not_free(options["port"]):
+            raise bad(f"cannot listen on port {options['port']}: {why}")
         with services.running(), servers.temporary_folder() as folder:
             schema.ensure()
             server = servers.start(deployment, {"TMPDIR": folder}, port=options["port"])
