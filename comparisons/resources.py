@@ -4,6 +4,7 @@ How the async ones are opened and closed, and how to have that in a project of o
 `comparisons/recipe.py`; this file adds this project's addresses and limits.
 """
 
+import atexit
 from collections.abc import Callable
 from functools import cache, wraps
 from threading import Lock
@@ -14,18 +15,25 @@ import redis
 import redis.asyncio
 from django.conf import settings
 from django.db import connection
-from psycopg_pool import AsyncConnectionPool, AsyncNullConnectionPool
+from psycopg_pool import (
+    AsyncConnectionPool,
+    AsyncNullConnectionPool,
+    ConnectionPool,
+    NullConnectionPool,
+)
 
 from comparisons import recipe
 from comparisons.recipe import NoPool, of_running_loop
 from comparisons.recipe import lasting as lasting  # for the ASGI application
 
 T = TypeVar("T")
+P = TypeVar("P", bound=ConnectionPool)
 
 # Alike on both sides. The default (100 connections, 20 kept alive) would be a hidden limit.
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=1000)
 TIMEOUT = httpx2.Timeout(60)
 # Each client says trust_env=False: a proxy of the environment is not for services of this machine.
+_sync_pools: list[ConnectionPool] = []
 POOL_COUNTERS = ("requests_num", "requests_queued", "requests_wait_ms")
 
 
@@ -65,6 +73,21 @@ def async_redis() -> redis.asyncio.Redis:
     return of_running_loop(_open_redis, redis.asyncio.Redis.aclose)
 
 
+@once
+def pool() -> ConnectionPool:
+    """Return psycopg's sync pool: one a process, shared by its threads, as large as Django's own.
+
+    PgBouncer keeps connections itself: in front of it, the pool keeps none.
+    """
+    return null_pool() if settings.DATABASE_MODE == "pgbouncer" else _open_pool(ConnectionPool)
+
+
+@once
+def null_pool() -> NullConnectionPool:
+    """Return the same, but it keeps no connection unless somebody waits for one."""
+    return _open_pool(NullConnectionPool, min_size=0)
+
+
 async def async_pool() -> AsyncConnectionPool | NoPool:
     """Return psycopg's async pool: one an event loop, as large as Django's own pool.
 
@@ -77,9 +100,9 @@ async def async_pool() -> AsyncConnectionPool | NoPool:
 def pool_counters() -> dict[str, int]:
     """Return what this process's pools count, Django's and psycopg's own: see its `get_stats`."""
     of_loops = [found for made in list(recipe.resources_of.values()) for found, _ in made.values()]
-    pools = [pool for pool in of_loops if isinstance(pool, AsyncConnectionPool)]
+    pools = [found for found in of_loops if isinstance(found, AsyncConnectionPool)]
     of_django = getattr(connection, "pool", None)  # PostgreSQL only
-    stats = [pool.get_stats() for pool in (of_django, *pools) if pool]
+    stats = [found.get_stats() for found in (of_django, *_sync_pools, *pools) if found]
     return {name: sum(found.get(name, 0) for found in stats) for name in POOL_COUNTERS}
 
 
@@ -91,6 +114,19 @@ def _open_client() -> httpx2.AsyncClient:
 
 def _open_redis() -> redis.asyncio.Redis:
     return redis.asyncio.Redis.from_url(settings.REDIS_URL)
+
+
+def _open_pool(kind: type[P], min_size: int = 1) -> P:
+    opened = kind(
+        kwargs=recipe.connection_parameters(),
+        min_size=min_size,
+        max_size=settings.POOL_SIZE,
+        timeout=settings.POOL_TIMEOUT,
+        open=True,
+    )
+    atexit.register(opened.close)
+    _sync_pools.append(opened)
+    return opened
 
 
 def _new_pool() -> AsyncConnectionPool:

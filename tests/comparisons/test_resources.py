@@ -5,10 +5,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from comparisons import resources
-from tests.support.clients import PATIENCE
+from tests.support.clients import PATIENCE, until
 
 
 async def answer():
@@ -75,3 +76,49 @@ def test_thread_that_comes_while_another_makes_it_waits_and_gets_the_same():
         second = threads.submit(make)
         assert first.result(PATIENCE) is second.result(PATIENCE)
     assert len(made) == 1
+
+
+@pytest.fixture
+def sync_pools(monkeypatch):
+    """The pools of a process that has made none yet."""
+    made = []
+    monkeypatch.setattr(resources, "_sync_pools", made)
+    for name in ("null_pool", "pool"):
+        monkeypatch.setattr(resources, name, resources.once(getattr(resources, name).__wrapped__))
+    yield made
+    for pool in made:
+        pool.close()
+
+
+@pytest.mark.parametrize("name", ["pool", "null_pool"])
+def test_threads_share_one_sync_pool(name, sync_pools):
+    together = threading.Barrier(8)
+
+    def ask(_):
+        together.wait()
+        return getattr(resources, name)()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert {id(found) for found in threads.map(ask, range(8))} == {id(sync_pools[0])}
+    assert len(sync_pools) == 1
+
+
+@pytest.mark.parametrize(("name", "kept"), [("pool", 1), ("null_pool", 0)])
+def test_pool_keeps_its_connection_and_null_pool_keeps_none(name, kept, sync_pools):
+    pool = getattr(resources, name)()
+    pool.wait()  # or it would open another one for who asks meanwhile
+    with pool.connection() as conn:
+        assert conn.execute("SELECT 1").fetchone() == (1,)
+    until(lambda: pool.get_stats()["pool_size"] == kept)
+    assert conn.closed == (not kept)
+
+
+def test_pool_behind_pgbouncer_keeps_no_connection(sync_pools, settings):
+    settings.DATABASE_MODE = "pgbouncer"
+    assert resources.pool() is resources.null_pool()
+
+
+def test_sync_pools_are_counted(sync_pools):
+    before = resources.pool_counters()["requests_num"]
+    with resources.pool().connection(), resources.pool().connection():
+        assert resources.pool_counters()["requests_num"] == before + 2
