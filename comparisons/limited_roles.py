@@ -4,5 +4,6 @@ A limit does not bind superusers, and it counts by the role that logs in. There 
 each of the servers that run at the same time has one of its own.
 """
 
-NAMES = [f"comparisons_limited_{number}" for number in range(32)]
+ROLE = "comparisons_limited_{row}"  # in a variant's environ: the server's own
+NAMES = [ROLE.format(row=number) for number in range(32)]
 LIMIT = 10  # connections

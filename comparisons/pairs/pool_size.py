@@ -7,15 +7,22 @@ Instead: as many connections as queries are to run at once, and no more: Postgre
     each, and runs no more of them than it has cores, however large the pool (here queries sleep).
 """
 
+from typing import Any
+
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 
 from comparisons.registry import Comparison, Expectation, Variant
 from comparisons.resources import async_pool
 
-WAIT = 0.05
-SQL = "SELECT pg_sleep(%s)"
+WAIT, SQL = 0.05, "SELECT pg_sleep(%s)"
 SYNC_SIZES, SIZES = (4, 8), (1, 2, 4, 8, 16, 32, 64)
+FEW = ("async_1", "async_2", "async_4", "async_8", "sync_4")  # no more than users
+
+
+def of_size(size: int) -> dict[str, Any]:
+    """Return what a variant with a pool of this size declares."""
+    return {"wait": WAIT, "slots": size, "environ": {"POOL_SIZE": str(size)}}
 
 
 def sync(request: HttpRequest) -> JsonResponse:
@@ -26,50 +33,30 @@ def sync(request: HttpRequest) -> JsonResponse:
 
 async def async_native(request: HttpRequest) -> JsonResponse:
     pool = await async_pool()
-    async with pool.connection() as of_pool:
-        await of_pool.execute(SQL, [WAIT])
+    async with pool.connection() as conn:
+        await conn.execute(SQL, [WAIT])
     return JsonResponse({"slept": WAIT})
 
 
 comparison = Comparison(
     users=8,
     variants=[
-        *(
-            Variant(
-                sync,
-                "wsgi-threads",
-                name=f"sync_{size}",
-                wait=WAIT,
-                slots=size,
-                database="pool",
-                environ={"POOL_SIZE": str(size)},
-            )
-            for size in SYNC_SIZES
-        ),
-        *(
-            Variant(
-                async_native,
-                "asgi-uvicorn",
-                name=f"async_{size}",
-                wait=WAIT,
-                slots=size,
-                environ={"POOL_SIZE": str(size)},
-            )
-            for size in SIZES
-        ),
+        Variant(sync, "wsgi-threads", name=f"sync_{size}", database="pool", **of_size(size))
+        for size in SYNC_SIZES
+    ]
+    + [
+        Variant(async_native, "asgi-uvicorn", name=f"async_{size}", **of_size(size))
+        for size in SIZES
     ],
     expectations=[
         # Little's law with connections for slots; a sixth is left for what it costs to hand a
         # connection on, when nothing is done with it.
-        *(
-            Expectation(name, "throughput", of="ceiling", at_least=0.83)
-            for name in ("async_1", "async_2", "async_4", "async_8", "sync_4")
-        ),
+        Expectation(FEW, "throughput", of="ceiling", at_least=0.83),
         # The same law: everyone waits for users / size queries.
         Expectation("async_1", "latency", of="wait", at_least=lambda users: 0.9 * users),
         Expectation("async_4", "latency", of="wait", at_least=lambda users: 0.9 * users / 4),
-        # Of which all but one query's time is the wait for a connection, and with a connection for
-        # everyone there is none; a fifth of a query is left for handing on.
+        # All but one query's time of it is the wait for a connection; with one for everyone there
+        # is none. A fifth of a query is left for handing on.
         Expectation(
             "async_4", "pool_wait", of="wait", at_least=lambda users: 0.8 * (users / 4 - 1)
         ),

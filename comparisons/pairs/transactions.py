@@ -1,12 +1,9 @@
 """Transactions in an async view.
 
-Claim: an async view has transactions as a sync one has them, and at the same price, if the whole of
-    one runs in one thread or is psycopg's own.
-Blocks: nothing blocks. Between two calls of the ORM's async methods a client may go away: Django
-    cancels the view at its `await`, and what the first call wrote stays written.
-Instead: `atomic` around one sync function, in one `sync_to_async`: nothing stops a thread, so that
-    a client who goes away loses the answer, and the money is moved. Or psycopg's `transaction()`:
-    it is cancelled with the view, and leaves nothing behind.
+Claim: an async view has transactions at the price of a sync one: in one thread, or psycopg's own.
+Blocks: nothing. Django cancels the view of a client who leaves; what it wrote stays written.
+Instead: `atomic` in one sync function, in one `sync_to_async`: nothing stops a thread, and the
+    money is moved. Or psycopg's `transaction()`: cancelled with the view, it leaves nothing behind.
 """
 
 from itertools import cycle
@@ -20,17 +17,25 @@ from comparisons.models import Account
 from comparisons.registry import Comparison, Expectation, Variant
 from comparisons.resources import async_pool
 
-WAIT = 0.1
-CENTS = 1
-SLEEP = "SELECT pg_sleep(%s)"
+WAIT, CENTS, SLEEP = 0.1, 1, "SELECT pg_sleep(%s)"
 ADD = "UPDATE comparisons_account SET balance_cents = balance_cents + %s WHERE id = %s"
-# Each request moves money between two accounts that the next five hundred leave alone.
-PAIRS = cycle([(first, first + 1) for first in range(1, 1000, 2)])
+PAIRS = cycle([(first, first + 1) for first in range(1, 1000, 2)])  # of accounts; no two collide
+
+
+def sleep() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(SLEEP, [WAIT])
+
+
+def move(payer: int, payee: int) -> None:
+    with transaction.atomic():
+        Account.objects.filter(id=payer).update(balance_cents=F("balance_cents") - CENTS)
+        sleep()
+        Account.objects.filter(id=payee).update(balance_cents=F("balance_cents") + CENTS)
 
 
 def sync(request: HttpRequest) -> JsonResponse:
-    payer, payee = next(PAIRS)
-    move(payer, payee)
+    move(*next(PAIRS))
     return JsonResponse({"moved": CENTS})
 
 
@@ -43,32 +48,18 @@ async def async_two_calls(request: HttpRequest) -> JsonResponse:
 
 
 async def async_atomic(request: HttpRequest) -> JsonResponse:
-    payer, payee = next(PAIRS)
-    await sync_to_async(move)(payer, payee)
+    await sync_to_async(move)(*next(PAIRS))
     return JsonResponse({"moved": CENTS})
 
 
 async def async_native(request: HttpRequest) -> JsonResponse:
     payer, payee = next(PAIRS)
     pool = await async_pool()
-    async with pool.connection() as of_pool, of_pool.transaction():
-        await of_pool.execute(ADD, [-CENTS, payer])
-        await of_pool.execute(SLEEP, [WAIT])
-        await of_pool.execute(ADD, [CENTS, payee])
+    async with pool.connection() as conn, conn.transaction():
+        await conn.execute(ADD, [-CENTS, payer])
+        await conn.execute(SLEEP, [WAIT])
+        await conn.execute(ADD, [CENTS, payee])
     return JsonResponse({"moved": CENTS})
-
-
-def move(payer: int, payee: int) -> None:
-    with transaction.atomic():
-        Account.objects.filter(id=payer).update(balance_cents=F("balance_cents") - CENTS)
-        sleep()
-        Account.objects.filter(id=payee).update(balance_cents=F("balance_cents") + CENTS)
-
-
-def sleep() -> None:
-    """Whatever else takes its time in between."""
-    with connection.cursor() as cursor:
-        cursor.execute(SLEEP, [WAIT])
 
 
 comparison = Comparison(
@@ -81,9 +72,7 @@ comparison = Comparison(
     ],
     expectations=[
         # Little's law; a fourth is left for two updates, a commit to disk and Django.
-        Expectation(sync, "throughput", of="ceiling", at_least=0.75),
-        Expectation(async_atomic, "throughput", of="ceiling", at_least=0.75),
-        Expectation(async_native, "throughput", of="ceiling", at_least=0.75),
+        Expectation((sync, async_atomic, async_native), "throughput", of="ceiling", at_least=0.75),
         # One commit instead of two, one hop instead of three: being right costs nothing.
         Expectation(async_two_calls, "throughput", of=async_atomic, at_most=1.1),
         Expectation(async_native, "throughput", of=sync, between=(0.8, 1.25)),

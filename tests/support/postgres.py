@@ -5,12 +5,15 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import groupby
 
 import psycopg
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.conf import settings
 from django.db import connections
 
 from comparisons import limited_roles, resources
@@ -19,9 +22,11 @@ from project.deployments import DEPLOYMENTS
 from project.ports import free_port
 from project.processes import dying_with_parent
 from project.services import postgres as embedded
-from tests.support.clients import get_many, until
+from tests.support.clients import PATIENCE, get_many, until
 
 BUSY = "state <> 'idle'"  # in a query, or in a transaction
+APPLICATION = settings.DATABASES["default"]["OPTIONS"]["application_name"]  # of this process
+LIMITED_ROLE = limited_roles.NAMES[-1]  # of every server of `server_of`
 # pg_stat_activity tells a plain role nothing of what others wait for.
 HELD = """
 SELECT pid FROM pg_locks
@@ -46,10 +51,29 @@ def backends(postgres, name, condition="true"):
 def server_of(module, variant, **environ):
     """A server as `compare` starts it for this variant, and the path of the variant."""
     declared = next(v for v in module.comparison.variants if v.name == variant)
-    deployment = DEPLOYMENTS[declared.deployment].shaped(database=declared.database)
-    of_variant = {key: value.replace("{row}", "31") for key, value in declared.environ.items()}
+    deployment = DEPLOYMENTS[declared.deployment].shaped(
+        threads=declared.threads, database=declared.database
+    )
+    number = LIMITED_ROLE.rpartition("_")[2]
+    of_variant = {key: value.replace("{row}", number) for key, value in declared.environ.items()}
     with servers.serving([deployment], [of_variant | environ]) as (server,):
         yield server, path_of(module, variant)
+
+
+@contextmanager
+def connected(role, count):
+    """Hold so many connections of this role, after all others of it are gone."""
+    others = "SELECT 1 FROM pg_stat_activity WHERE usename = %s"
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as watcher:
+        until(lambda: not watcher.execute(others, [role]).fetchone())
+    held = []
+    try:
+        for _ in range(count):
+            held.append(psycopg.connect(os.environ["DATABASE_URL"], user=role))
+        yield
+    finally:
+        for one in held:
+            one.close()
 
 
 @contextmanager
@@ -153,6 +177,59 @@ def sleep_at_command(postgres):
         yield Sleep(postgres, schema, key)
     finally:
         postgres.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+def ask_a_thousand_times(postgres, server, path, leave_after):
+    """Ask, leave every tenth time before the answer, and wait until no backend is busy."""
+    answers = get_many(server, path, 1000, every=10, leave_after=leave_after)
+    assert answers == {200: 900, None: 100}
+    until(lambda: not backends(postgres, server.name, BUSY))
+
+
+def in_queries(module, monkeypatch, together):
+    """Return the events of queries, each of which ends when `together` of them have begun.
+
+    A little later, so that more can begin, if they do not wait for each other.
+    """
+    events, lock, enough = [], threading.Lock(), threading.Event()
+
+    def query(number):
+        with lock:
+            events.append("begin")
+            if events.count("begin") >= together:
+                enough.set()
+        assert enough.wait(PATIENCE)
+        time.sleep(0.02)
+        with lock:
+            events.append("end")
+        return number
+
+    monkeypatch.setattr(module, "query", query)
+    return events
+
+
+async def beside_a_heartbeat(awaitable, events):
+    """Return its result; until it is there, the loop appends "beat" whenever it may run."""
+    task = asyncio.ensure_future(awaitable)
+    while not task.done():
+        events.append("beat")
+        await asyncio.sleep(0)
+    return task.result()
+
+
+def rows_between_beats(module, view, request, monkeypatch):
+    """Return how many rows the view deals with each time that it holds the loop."""
+    events = []
+    crc32 = module.crc32
+
+    def recorded(*args):
+        events.append("row")
+        return crc32(*args)
+
+    monkeypatch.setattr(module, "crc32", recorded)
+    run(beside_a_heartbeat(view(request), events))
+    runs = [(event, len(list(group))) for event, group in groupby(events)]
+    return [length for event, length in runs if event == "row"]
 
 
 def run(coroutine):
