@@ -15,8 +15,7 @@ from comparisons.result_store import SaveError
 from loadtests.judging.declared import Declared
 from loadtests.judging.rounds import Round, Sample
 from loadtests.running.schedule import QUICK
-from tests.loadtests.judging.test_verdicts import made_round
-from tests.support.results import made_result, rows_of
+from tests.support.made import made_result, made_round, rows_of
 
 
 def measured(slug):

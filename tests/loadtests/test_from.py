@@ -14,9 +14,8 @@ from comparisons.pairs import blocking_call
 from comparisons.registry import Expectation
 from loadtests.judging.declared import Declared
 from loadtests.running.schedule import FULL
-from tests.loadtests.judging.test_verdicts import made_round
 from tests.support.commands import python
-from tests.support.results import made_result, rows_of
+from tests.support.made import made_result, made_round, rows_of
 
 REFERENCE = settings.RESULTS_DIR / "reference.json"
 AT_LEAST_5 = Expectation(

@@ -25,10 +25,9 @@ from project.deployments import DEPLOYMENTS
 from project.environment import KEPT_BACK, child_environ
 from project.ports import free_port
 from project.processes import BASE_DIR
-from tests.loadtests.judging.test_verdicts import made_round
 from tests.support.commands import python
+from tests.support.made import made_result, made_round, rows_of
 from tests.support.prepared import copied, environ_of
-from tests.support.results import made_result, rows_of
 
 NOWHERE = "127.0.0.1:1"  # nobody listens there
 # A shell runs the command; for what only whoever starts a program can do.

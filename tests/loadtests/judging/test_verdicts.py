@@ -1,4 +1,4 @@
-"""Verdicts from made-up rounds: which interval against which bounds, and which rounds count."""
+"""Verdicts from made-up rounds: which interval against which bounds."""
 
 from dataclasses import replace
 
@@ -8,39 +8,8 @@ from comparisons.pairs import blocking_call
 from comparisons.registry import Expectation
 from loadtests.judging.declared import Declared, Expected
 from loadtests.judging.intervals import Interval
-from loadtests.judging.metrics import METRICS, throughput
-from loadtests.judging.rounds import Round, Sample, Server
-from loadtests.judging.validity import agreed_digest, why_invalid
 from loadtests.judging.verdicts import in_doubt, judge_comparison, judge_expectation, outcome_of
-
-BODY = 1234
-
-
-def made_round(variant="async_native", block=1, rate=100.0, **changes):
-    """One second, from t=100 on, of evenly spaced answers of 50 ms, and a little before."""
-    every = 1 / rate
-    ends = [100 + place * every for place in range(-5, int(rate) + 1)]
-    fields = {
-        "comparison": "blocking-call",
-        "variant": variant,
-        "deployment": "asgi-uvicorn",
-        "block": block,
-        "users": blocking_call.comparison.users,
-        "round_trip": 0,
-        "workers": 1,
-        "worker_threads": 1,
-        "opened": 100.0,
-        "closed": 101.0,
-        "samples": [Sample(end - 0.05, 50.0, 200, BODY, None) for end in ends],
-        "bystander": [Sample(100.5, 3.0, 200, BODY, None)],
-        "server": Server(1, 2, 0.5, 60.0, 50.0, 0),
-        "generator_cpu": 0.1,
-        "steal": 0.0,
-        "ceiling": None,
-        "wait": 0.05,
-        "work": None,
-    }
-    return Round(**(fields | changes))
+from tests.support.made import made_round
 
 
 @pytest.mark.parametrize(
@@ -59,14 +28,6 @@ def made_round(variant="async_native", block=1, rate=100.0, **changes):
 )
 def test_interval_holds_inside_the_bounds_and_is_refuted_outside(interval, bounds, outcome):
     assert outcome_of(Interval(1, *interval), *bounds) == outcome
-
-
-def test_throughput_is_exact_for_evenly_spaced_answers():
-    assert throughput(made_round(rate=7.0)) == pytest.approx(7)
-
-
-def test_memory_is_what_the_server_grew_by():
-    assert METRICS["memory"](made_round()) == 10
 
 
 def verdict(comparison, expectation, rounds, confidence):
@@ -148,23 +109,6 @@ def test_only_the_rows_of_an_undecided_expectation_are_in_doubt():
     }
 
 
-def test_waiting_requests_count_if_they_wait_through_the_whole_window():
-    """Each waits for 5 s, and so from 5 s before its answer; the window is from 100 to 101."""
-    came_and_was_answered = {
-        "in time": (97.0, 102.0),
-        "in time, and sent early": (95.0, 104.5),
-        "too late": (98.0, 105.5),
-        "too early": (95.0, 100.5),
-    }
-    samples = [
-        Sample(sent, 1000 * (end - sent), 200, BODY, None)
-        for sent, end in came_and_was_answered.values()
-    ]
-    round_ = made_round(samples=samples, waiting=True, wait=5.0, users=4)
-    assert round_.answers() == samples[:2]
-    assert why_invalid(round_, BODY) == ["2 of 4 requests waited at once"]
-
-
 def test_expectation_of_an_unmeasured_variant_has_no_verdict():
     rounds = [made_round(block=1), made_round(block=2)]
     assert verdict(blocking_call.comparison, AT_LEAST_5, rounds, 0.95) is None
@@ -178,56 +122,10 @@ def test_wait_is_compared_in_milliseconds():
     assert (found.outcome, found.measured) == ("holds", pytest.approx(1))
 
 
-def failed(samples, error):
-    return [sample._replace(error=error) for sample in samples]
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        (
-            {"samples": failed(made_round().samples, "status 500")},
-            "101 of 101 answers failed: status 500",
-        ),
-        (
-            {"bystander": failed(made_round().bystander, "status 503")},
-            "1 of 1 bystander's answers failed: status 503",
-        ),
-        ({"samples": made_round().samples[:7]}, "only 2 answers"),
-        ({"generator_cpu": 0.95}, "load generator used 95%"),
-        ({"ceiling": 50.0}, "above the ceiling"),
-        ({"broken": ["asgi-uvicorn died (signal 9)"]}, "died"),
-        (
-            {"samples": [s._replace(digest=99) for s in made_round().samples]},
-            "another body",
-        ),
-    ],
-)
-def test_round_that_cannot_be_trusted_says_why(changes, reason):
-    (because,) = why_invalid(made_round(**changes), BODY)
-    assert reason in because
-
-
-def test_failures_that_are_the_lesson_leave_a_round_valid():
-    samples = failed(made_round().samples, "status 503")
-    assert why_invalid(made_round(samples=samples, may_fail=True), BODY) == []
-
-
 def test_expectation_without_another_side_is_of_the_value_itself():
     none_fail = Expectation(blocking_call.async_native, "failures", at_most=0)
     rounds = [made_round(block=block) for block in (1, 2, 3)]
     assert verdict(blocking_call.comparison, none_fail, rounds, 0.95).outcome == "holds"
-
-
-def test_sound_round_counts():
-    assert why_invalid(made_round(), BODY) == []
-
-
-def test_variant_that_answers_otherwise_is_in_the_wrong():
-    other = [s._replace(digest=99) for s in made_round(rate=500.0).samples]
-    rounds = [made_round("sync"), made_round("async_native"), made_round("liar", samples=other)]
-    assert agreed_digest(rounds) == BODY
-    assert [bool(why_invalid(round_, BODY)) for round_ in rounds] == [False, False, True]
 
 
 def test_side_without_enough_valid_rounds_makes_the_verdict_invalid():

@@ -7,8 +7,8 @@ import pytest
 from comparisons.pairs import streaming_response
 from loadtests.studies import batch_sizes, first_byte, pinning, second_opinion
 from project import command
-from tests.loadtests.judging.test_verdicts import made_round
 from tests.support.commands import python
+from tests.support.made import made_round
 
 
 def test_without_wrk_there_is_no_second_opinion(monkeypatch, capsys):
