@@ -1,7 +1,6 @@
 """`manage.py compare`, end to end: real servers, real locust load, its files and exit statuses."""
 
 import gzip
-import io
 import json
 import os
 import re
@@ -14,14 +13,10 @@ from itertools import pairwise
 
 import psutil
 import pytest
-from django.conf import settings
-from rich.console import Console
 
 from comparisons import result_store
 from comparisons.cores import CORES
-from comparisons.result import Measurement
 from loadtests.judging.validity import MAX_STALL_S, MAX_STEAL
-from loadtests.reporting import terminal
 from project.processes import BASE_DIR
 from tests.support.clients import until
 from tests.support.commands import await_, python
@@ -105,20 +100,6 @@ def test_result_file_is_never_overwritten(quick_run):
     done = compare("cpu-bound", "--output", str(path))
     assert (done.returncode, path.read_bytes()) == (2, before)
     assert "never overwritten" in done.stderr
-
-
-def test_table_of_waiting_requests_has_threads_and_memory_instead_of_a_rate():
-    row = json.loads((settings.RESULTS_DIR / "reference.json").read_text())["measurements"][0]
-    server = row["server"] | {"threads": 1002, "rss_mb": 95.0, "idle_mb": 57.0}
-    row |= {"variant": "sync", "deployment": "wsgi-threads", "users": 1000, "waiting": True}
-    row |= {"workers": 1, "worker_threads": 1000, "server": server}
-    row["latency_ms"] |= {"p50": 2000, "p99": 2500}
-    row["bystander_ms"] |= {"p99": 5.2}
-    console = Console(width=120, record=True, file=io.StringIO())
-    console.print(terminal.measurement_table("many-waiting", [Measurement.from_row(row)]))
-    text = console.export_text()
-    assert re.search(r"wsgi-threads +1 × 1000 +1002 +38 +2000 +2500 +5.2", text)
-    assert "req/s" not in text
 
 
 def test_list_names_every_comparison_and_measures_nothing(tmp_path):
