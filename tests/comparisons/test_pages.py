@@ -1,11 +1,14 @@
 """The pages: their structure with Django's test client, and one look with a real browser."""
 
 import copy
+import inspect
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from html import unescape
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -17,9 +20,10 @@ from django.test import Client
 from django.utils.html import strip_tags
 from playwright.sync_api import Browser, sync_playwright
 
+from comparisons.pages import source
 from comparisons.pages import views as pages
 from comparisons.pairs import COMPARISONS, GROUPS, cpu_bound
-from comparisons.registry import Comparison, Variant
+from comparisons.registry import Variant
 from project.wsgi import application
 
 CHROMIUM_OPTIONS = (
@@ -209,17 +213,87 @@ def test_page_makes_the_line_of_the_pitfall_stand_out(client: Client) -> None:
 
 
 def test_shared_source_is_what_is_neither_import_nor_view_nor_declaration() -> None:
-    shared = pages._shared_source(cpu_bound.comparison)
+    shared = source.shared_source(cpu_bound.comparison)
     assert re.findall(r"^\w.*", shared, re.MULTILINE) == ["N = 26", "def fib(n: int) -> int:"]
 
 
-def test_variants_of_one_view_refer_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "reverse", lambda name: f"/{name}/")
-    one = Variant(cpu_bound.sync, "asgi-uvicorn", name="one")
-    two = Variant(cpu_bound.sync, "asgi-uvicorn", name="two", workers=2)
-    shown = pages._views(Comparison(users=1, variants=[one, two], expectations=[]))
-    assert [view.same_as for view in shown] == [None, "one"]
-    assert shown[1].served_by == "uvicorn, one process; 2 processes"
+def test_variant_of_a_shown_view_says_how_it_is_served_instead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "reverse", lambda name: f"/{name}/")
+    environ = {"POOL_SIZE": "1", "SHARED_THREAD": "1"}
+    one = Variant(cpu_bound.sync, "wsgi-threads", name="sync_one", environ=environ)
+    shape = {"name": "sync_two", "workers": 2, "threads": 3, "database": "pool"}
+    two = Variant(cpu_bound.sync, "asgi-uvicorn", environ={"POOL_SIZE": "5"}, **shape)
+    assert source.served_by(two) == (
+        "uvicorn, one process; 2 processes; 3 threads; database connections: pool; POOL_SIZE=5"
+    )
+    assert source.difference(two, one) == (
+        "on asgi-uvicorn, 2 processes, 3 threads, database connections: pool, POOL_SIZE=5, "
+        "without SHARED_THREAD=1"
+    )
+    assert source.difference(one, one) == ""
+
+
+@pytest.mark.parametrize("slug", COMPARISONS)
+def test_view_shown_once_refers_to_the_first_variant_and_tells_the_difference(
+    client: Client, slug: str
+) -> None:
+    shown = source.shown_views(COMPARISONS[slug])
+    text = text_of(client, f"/{slug}/")
+    first = {view.variant.view: view.variant.name for view in reversed(shown)}
+    for view in shown:
+        alone = first[view.variant.view] == view.variant.name
+        assert view.same_as == (None if alone else first[view.variant.view])
+        assert bool(view.served_differently) is not alone
+        assert alone or f"The same view as {view.same_as}, {view.served_differently}." in text
+
+
+def test_pitfall_of_a_declaration_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "a_pair.py"
+    file.write_text(PAIR)
+    spec = spec_from_file_location("a_pair", file)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "a_pair", module)
+    spec.loader.exec_module(module)
+    found = [source.declared_pitfall(variant) for variant in module.variants]
+    assert found == ["every request connects", "", "on the last line"]
+
+
+PAIR = """
+from comparisons.registry import Variant
+
+
+def sync(request):
+    raise NotImplementedError
+
+
+variants = [
+    Variant(  # pitfall: every request connects
+        sync, "wsgi-threads", name="sync_none"
+    ),
+    Variant(sync, "wsgi-threads", name="sync_pool"),
+    Variant(sync, "wsgi-threads", name="sync_other"),  # pitfall: on the last line
+]
+"""
+
+
+@pytest.mark.parametrize("slug", COMPARISONS)
+def test_page_names_the_recipe_where_views_call_what_it_explains(client: Client, slug: str) -> None:
+    called = set(re.findall(r"async_(?:upstream|redis|pool|cpu_service)\b", source_of(slug)))
+    assert set(source.recipes(COMPARISONS[slug])) == called
+    assert ("copy comparisons/recipe.py" in text_of(client, f"/{slug}/")) is bool(called)
+
+
+def source_of(slug: str) -> str:
+    return Path(COMPARISONS[slug].module.__file__).read_text()
+
+
+@pytest.mark.parametrize("helper", source.FROM_RECIPE)
+def test_helper_of_views_says_where_the_recipe_is(helper: Callable[[], Any]) -> None:
+    assert "comparisons/recipe.py" in inspect.getsource(helper)
 
 
 def test_backticks_become_code_and_html_stays_text() -> None:

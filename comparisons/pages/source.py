@@ -1,0 +1,138 @@
+"""A pair's source as a page shows it: which lines stand where, and what sets its variants apart."""
+
+import ast
+import inspect
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+from pygments import highlight
+from pygments.formatters.html import HtmlFormatter
+from pygments.lexers.python import PythonLexer
+
+from comparisons import offload, resources
+from comparisons.registry import Comparison, Variant, View
+
+# What views call and a reader cannot copy with them: comparisons/recipe.py says how to have it.
+FROM_RECIPE = (
+    resources.async_upstream,
+    resources.async_redis,
+    resources.async_pool,
+    offload.async_cpu_service,
+)
+
+
+@dataclass(frozen=True)
+class ShownView:
+    """A variant's view as its file has it."""
+
+    variant: Variant
+    url: str
+    place: str  # path:line, as editors and terminals understand it
+    served_by: str
+    source: SafeString
+    pitfall: str  # what the variant's declaration says of it, where the view's source does not
+    same_as: str | None  # the variant above that has the same view
+    served_differently: str  # how it is served, where that one is not
+
+
+def shown_views(comparison: Comparison) -> list[ShownView]:
+    first: dict[View, Variant] = {}
+    shown = []
+    for variant in comparison.variants:
+        view = variant.view
+        source = (inspect.getcomments(view) or "") + inspect.getsource(view)
+        other = first.setdefault(view, variant)
+        shown.append(
+            ShownView(
+                variant=variant,
+                url=reverse(f"{comparison.slug}/{variant.name}"),
+                place=f"{path_of(comparison.module)}:{inspect.getsourcelines(view)[1]}",
+                served_by=served_by(variant),
+                source=highlighted(source),
+                pitfall=declared_pitfall(variant) if variant.pitfall else "",
+                same_as=None if other is variant else other.name,
+                served_differently=difference(variant, other),
+            )
+        )
+    return shown
+
+
+def served_by(variant: Variant) -> str:
+    """Return for instance `gunicorn, gthread worker; 1000 threads; POOL_SIZE=5`."""
+    _deployment, *own_shape = _serving(variant).values()
+    return "; ".join([settings.DEPLOYMENTS[variant.deployment].about, *own_shape])
+
+
+def difference(variant: Variant, other: Variant) -> str:
+    """Return how this is served and the other is not: `2 processes, without SHARED_THREAD=1`."""
+    own, others = _serving(variant), _serving(other)
+    changed = [text for name, text in own.items() if others.get(name) != text]
+    missing = [f"without {text}" for name, text in others.items() if name not in own]
+    return ", ".join(changed + missing)
+
+
+def _serving(variant: Variant) -> dict[str, str]:
+    """Return all that a variant declares of how it is served, in words."""
+    words = {
+        "deployment": f"on {variant.deployment}",
+        "workers": f"{variant.workers} processes",
+        "threads": f"{variant.threads} threads",
+        "database": f"database connections: {variant.database}",
+    }
+    declared = {name: text for name, text in words.items() if getattr(variant, name) is not None}
+    return declared | {name: f"{name}={value}" for name, value in variant.environ.items()}
+
+
+def shared_source(comparison: Comparison) -> str:
+    """Return what the views share: all but docstring, imports, views and declaration."""
+    source = inspect.getsource(comparison.module)
+    lines = source.splitlines()
+    shown_elsewhere = {"comparison", *(v.view.__name__ for v in comparison.variants)}
+    shared: list[str] = []
+    end = 0
+    for node in ast.parse(source).body:
+        begin, end = end, node.end_lineno or end
+        match node:
+            case ast.Expr() | ast.Import() | ast.ImportFrom():
+                continue
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                if name in shown_elsewhere:
+                    continue
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                if name in shown_elsewhere:
+                    continue
+        shared += lines[begin:end]  # from the end of what is before: with the comments above it
+    return "\n".join(shared).strip("\n")
+
+
+def declared_pitfall(variant: Variant) -> str:
+    """Return what `# pitfall: ...` says in the lines of the variant's `Variant(...)`, or ""."""
+    source = inspect.getsource(inspect.getmodule(variant.view) or variant.view)
+    declared_at = int(variant.place.rpartition(":")[2])
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and node.lineno == declared_at:
+            lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
+            if found := re.search(r"# pitfall: *(.*)", "\n".join(lines)):
+                return found[1]
+    return ""
+
+
+def recipes(comparison: Comparison) -> list[str]:
+    """Return the names of what the pair calls and comparisons/recipe.py explains."""
+    return [name for name, value in vars(comparison.module).items() if value in FROM_RECIPE]
+
+
+def highlighted(source: str) -> SafeString:
+    """Return the source as HTML; the lines that a comment calls the pitfall stand out."""
+    pitfalls = [n for n, line in enumerate(source.splitlines(), start=1) if "# pitfall" in line]
+    formatter: HtmlFormatter[str] = HtmlFormatter(nowrap=True, hl_lines=pitfalls)
+    return mark_safe(highlight(source, PythonLexer(), formatter))  # Pygments escapes it
+
+
+def path_of(module: Any) -> str:
+    return str(Path(inspect.getfile(module)).relative_to(settings.BASE_DIR))
