@@ -10,9 +10,6 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
-from pygments import highlight
-from pygments.formatters.html import HtmlFormatter
-from pygments.lexers.python import PythonLexer
 
 from comparisons import offload, resources
 from comparisons.registry import Comparison, Variant, View
@@ -129,6 +126,11 @@ def recipes(comparison: Comparison) -> list[str]:
 
 def highlighted(source: str) -> SafeString:
     """Return the source as HTML; the lines that a comment calls the pitfall stand out."""
+    # Here, because every measured server imports this file.
+    from pygments import highlight
+    from pygments.formatters.html import HtmlFormatter
+    from pygments.lexers.python import PythonLexer
+
     pitfalls = [n for n, line in enumerate(source.splitlines(), start=1) if "# pitfall" in line]
     formatter: HtmlFormatter[str] = HtmlFormatter(nowrap=True, hl_lines=pitfalls)
     return mark_safe(highlight(source, PythonLexer(), formatter))  # Pygments escapes it

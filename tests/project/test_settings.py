@@ -90,3 +90,11 @@ def test_a_strange_host_is_refused():
 def test_migrations_are_up_to_date_with_the_models():
     done = python("manage.py", "makemigrations", "--check", "--dry-run")
     assert done.returncode == 0, done.stdout
+
+
+def test_measured_server_imports_nothing_that_only_pages_need():
+    code = (
+        "import django, sys; django.setup(); import project.urls;"
+        "print({'pygments', 'numpy', 'rich', 'psutil', 'locust'} & {*sys.modules})"
+    )
+    assert python("-c", code, DEPLOYMENT="asgi-uvicorn").stdout == "set()\n"
