@@ -12,7 +12,7 @@ from comparisons.pairs import (
     pgbouncer,
 )
 from loadtests.arguments import reshape
-from loadtests.reporting import results
+from loadtests.judging.measurements import measurement
 from loadtests.running import servers
 from loadtests.running.servers import ServerError
 from project.deployments import DEPLOYMENTS
@@ -73,9 +73,9 @@ def test_rows_say_when_the_program_is_missing(monkeypatch):
     one = [v for v in comparison.variants if v.name == "async_native"]
     alone = replace(comparison, variants=one, expectations=[])
     (round_,) = measured_rounds(alone, generator=None)
-    row = results.measurement([round_], None, 0.95)
-    assert not row["valid"]
-    assert "pgbouncer is not installed" in row["invalid_because"][0]
+    row = measurement([round_], None, 0.95)
+    assert not row.valid
+    assert "pgbouncer is not installed" in row.invalid_because[0]
 
 
 def test_option_is_refused_in_one_line_when_the_program_is_missing(monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 from comparisons.pairs import (
     persistent_under_asgi,
 )
-from loadtests.judging.rounds import invalid_because
+from loadtests.judging.validity import why_invalid
 from loadtests.running.backends import Backends
 from loadtests.running.rows import rows_of
 from loadtests.running.schedule import Plan
@@ -78,7 +78,7 @@ def test_round_with_a_restart_is_invalid_and_the_next_is_right(
         monkeypatch.setenv("DATABASE_URL", url)
         able = replace(generator, capacity=None)
         measured_rounds(small, able, Plan(window=1.5, looks=(4,)), found=measured)
-    reasons = [invalid_because(round_, None) for round_ in measured]
+    reasons = [why_invalid(round_, None) for round_ in measured]
     assert "PostgreSQL was away" in reasons[1]
     assert any("failed: status 500" in reason for reason in reasons[1])
     assert [reasons[0], reasons[-1]] == [[], []]
@@ -106,6 +106,6 @@ def test_rows_at_a_distance_need_a_host_and_port(
         rows, plan = [near, replace(near, round_trip=5)], Plan(window=0.3, looks=(2,))
         able = replace(generator, capacity=None)
         measured = measured_rounds(small, able, plan, rows=rows)
-    far, *rounds = [(round_.round_trip, invalid_because(round_, None)) for round_ in measured]
+    far, *rounds = [(round_.round_trip, why_invalid(round_, None)) for round_ in measured]
     assert far == (5, ["DATABASE_URL: no TCP host and port that could be put at a distance"])
     assert rounds == [(0, []), (0, [])]
