@@ -45,12 +45,12 @@ async def async_def(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"fib": await async_fib(N)})  # pitfall: an await that waits for nothing
 
 
-async def async_yielding(request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"fib": await pausing_fib(N, PAUSE_AT)})
-
-
 async def async_too_eager(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"fib": await pausing_fib(N, PAUSE_TOO_OFTEN)})  # pitfall: all pauses
+
+
+async def async_yielding(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"fib": await pausing_fib(N, PAUSE_AT)})
 
 
 comparison = Comparison(
@@ -60,8 +60,8 @@ comparison = Comparison(
         Variant(sync, "wsgi-threads", cpu=True),
         Variant(async_blocking, "asgi-uvicorn", cpu=True, pitfall=True),
         Variant(async_def, "asgi-uvicorn", cpu=True, pitfall=True),
-        Variant(async_yielding, "asgi-uvicorn", cpu=True),
         Variant(async_too_eager, "asgi-uvicorn", cpu=True, pitfall=True),
+        Variant(async_yielding, "asgi-uvicorn", cpu=True),
     ],
     expectations=[
         # Whoever comes while it computes waits for its end, and then for those queued before.
