@@ -52,6 +52,16 @@ def test_a_variants_name_says_its_colour(comparison, variant):
     assert variant.name.split("_")[0] == ("async" if variant.is_async else "sync")
 
 
+@EACH_COMPARISON
+def test_pair_fits_on_a_screen(comparison):
+    assert len(inspect.getsource(comparison.module).splitlines()) <= 80
+
+
+@EACH_VARIANT
+def test_view_has_at_most_fifteen_lines(comparison, variant):
+    assert len(inspect.getsource(variant.view).splitlines()) <= 15
+
+
 # Their question is what happens where a view's colour is not at home.
 CROSSING = {"start-up", "shared-resource"}
 
