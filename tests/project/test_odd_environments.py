@@ -238,7 +238,7 @@ def test_views_reach_services_past_a_proxy(name, monkeypatch):
                 assert (await client.get(path)).status_code == 200
 
     asyncio.run(ask())
-    assert not shared_resource.SHARED.trust_env  # made when its module was imported
+    assert not shared_resource.shared_client.__wrapped__().trust_env
 
 
 # --- Outputs that fail ----------------------------------------------------------------------------

@@ -7,7 +7,8 @@ import pytest
 from django.core.management.base import CommandError
 
 from comparisons.pairs import COMPARISONS
-from loadtests.management.commands.compare import listing
+from loadtests.judging.declared import Declared
+from loadtests.reporting.terminal import listing
 from loadtests.running import selection
 from loadtests.running.selection import choose
 from project.deployments import DATABASE_MODES, DEPLOYMENTS
@@ -41,7 +42,8 @@ def chosen(**options):
         assert rows
         for row in rows:
             assert row.deployment.argv(8000)
-        assert listing(comparison, rows).row_count
+        served = [(row.variant.name, row.deployment.name) for row in rows]
+        assert listing(Declared.of(comparison), served).row_count
     return choice
 
 
