@@ -208,7 +208,7 @@ def in_queries(module, monkeypatch, together):
     return events
 
 
-async def beside_a_heartbeat(awaitable, events):
+async def while_the_loop_beats(awaitable, events):
     """Return its result; until it is there, the loop appends "beat" whenever it may run."""
     task = asyncio.ensure_future(awaitable)
     while not task.done():
@@ -227,7 +227,7 @@ def rows_between_beats(module, view, request, monkeypatch):
         return crc32(*args)
 
     monkeypatch.setattr(module, "crc32", recorded)
-    run(beside_a_heartbeat(view(request), events))
+    run(while_the_loop_beats(view(request), events))
     runs = [(event, len(list(group))) for event, group in groupby(events)]
     return [length for event, length in runs if event == "row"]
 

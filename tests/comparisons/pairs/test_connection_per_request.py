@@ -7,9 +7,7 @@ from itertools import groupby
 import pytest
 from psycopg import AsyncConnection
 
-from comparisons.pairs import (
-    connection_per_request,
-)
+from comparisons.pairs import connection_per_request
 from tests.support.clients import get_many, until
 from tests.support.postgres import backends, server_of
 

@@ -8,16 +8,9 @@ import psycopg
 import pytest
 
 from comparisons import limited_roles
-from comparisons.pairs import (
-    connections,
-)
+from comparisons.pairs import connections
 from tests.support.clients import answer, get_many
-from tests.support.postgres import (
-    LIMITED_ROLE,
-    backends,
-    connected,
-    server_of,
-)
+from tests.support.postgres import LIMITED_ROLE, backends, connected, server_of
 
 
 def test_role_may_log_in_as_often_as_its_limit_says(postgres):

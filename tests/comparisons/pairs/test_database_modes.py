@@ -2,9 +2,7 @@
 
 import pytest
 
-from comparisons.pairs import (
-    orm_in_async,
-)
+from comparisons.pairs import orm_in_async
 from loadtests.running import servers
 from project.deployments import DATABASE_MODES as MODES
 from project.deployments import DEPLOYMENTS

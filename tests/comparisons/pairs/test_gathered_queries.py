@@ -6,19 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from comparisons.pairs import (
-    gathered_queries,
-    persistent_under_asgi,
-)
+from comparisons.pairs import gathered_queries, persistent_under_asgi
 from tests.support.clients import get_many, loop_until, until
-from tests.support.postgres import (
-    BUSY,
-    backends,
-    in_queries,
-    path_of,
-    run,
-    server_of,
-)
+from tests.support.postgres import BUSY, backends, in_queries, path_of, run, server_of
 
 
 def test_gathered_queries_of_the_orm_run_one_after_another(request_, monkeypatch):

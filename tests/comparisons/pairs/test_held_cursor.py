@@ -4,9 +4,7 @@ import asyncio
 
 import pytest
 
-from comparisons.pairs import (
-    held_cursor,
-)
+from comparisons.pairs import held_cursor
 from tests.support.clients import answer, get_many, until
 from tests.support.postgres import backends, body_of, server_of
 
@@ -24,9 +22,8 @@ def test_held_cursor_does_not_survive_its_transaction():
 
 
 @needs_pgbouncer
-@pytest.mark.parametrize("variant", ["async_native"])
-def test_cursor_inside_of_a_transaction_never_fails(variant):
-    with server_of(held_cursor, variant) as (server, path):
+def test_cursor_inside_of_a_transaction_never_fails():
+    with server_of(held_cursor, "async_native") as (server, path):
         assert get_many(server, path, 100, at_once=40) == {200: 100}
 
 

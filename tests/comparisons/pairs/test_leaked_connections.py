@@ -4,10 +4,7 @@ from collections import Counter
 
 import pytest
 
-from comparisons.pairs import (
-    leaked_connections,
-    persistent_under_asgi,
-)
+from comparisons.pairs import leaked_connections, persistent_under_asgi
 from loadtests.running import servers
 from project.deployments import DEPLOYMENTS
 from tests.support.clients import get_many, until

@@ -10,10 +10,8 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections
 from psycopg import AsyncConnection, AsyncCursor, Cursor
 
-from comparisons.pairs import (
-    orm_in_async,
-)
-from tests.support.postgres import APPLICATION, beside_a_heartbeat, body_of, run
+from comparisons.pairs import orm_in_async
+from tests.support.postgres import APPLICATION, body_of, run, while_the_loop_beats
 
 
 @pytest.fixture
@@ -111,7 +109,7 @@ def test_loop_runs_while_a_query_waits(view, request_, database, postgres):
     async def released_by_the_loop():
         async with await AsyncConnection.connect(os.environ["DATABASE_URL"]) as lock:
             await lock.execute("LOCK TABLE comparisons_customer IN ACCESS EXCLUSIVE MODE")
-            waiting = asyncio.ensure_future(beside_a_heartbeat(view(request_), events))
+            waiting = asyncio.ensure_future(while_the_loop_beats(view(request_), events))
             while not postgres.execute(LOCKED_OUT, [APPLICATION]).fetchone():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             assert not waiting.done()

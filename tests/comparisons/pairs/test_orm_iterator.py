@@ -26,7 +26,7 @@ def test_loop_runs_after_each_batch_of_aiterator_only(view, rows, request_, data
     assert rows_between_beats(orm_iterator, view, request_, monkeypatch) == rows
 
 
-def test_aiterator_of_a_plain_values_list_queries_on_the_loop_and_is_refused(database):
+def test_aiterator_of_a_plain_values_list_queries_on_the_loop(database):
     """Why the pair's rows are named tuples; when Django has mended it, they need not be."""
     plain = orm_iterator.Invoice.objects.values_list("id")[:10]
 

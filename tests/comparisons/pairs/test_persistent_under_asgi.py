@@ -7,9 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 
-from comparisons.pairs import (
-    persistent_under_asgi,
-)
+from comparisons.pairs import persistent_under_asgi
 from tests.support.clients import get_many, until
 from tests.support.postgres import BUSY, ask_a_thousand_times, backends, server_of
 

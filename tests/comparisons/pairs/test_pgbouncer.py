@@ -8,9 +8,7 @@ import psutil
 import pytest
 from django.core.management.base import CommandError
 
-from comparisons.pairs import (
-    pgbouncer,
-)
+from comparisons.pairs import pgbouncer
 from loadtests.arguments import reshape
 from loadtests.judging.measurements import measurement
 from loadtests.running import servers

@@ -6,12 +6,9 @@ import pytest
 from psycopg import AsyncConnection
 
 from comparisons import resources
-from comparisons.pairs import (
-    persistent_under_asgi,
-    pipeline,
-)
+from comparisons.pairs import persistent_under_asgi, pipeline
 from tests.support.clients import get_many, until
-from tests.support.postgres import BUSY, backends, beside_a_heartbeat, path_of, run, server_of
+from tests.support.postgres import BUSY, backends, path_of, run, server_of, while_the_loop_beats
 
 
 def sent_and_beats(view, request, monkeypatch):
@@ -28,7 +25,7 @@ def sent_and_beats(view, request, monkeypatch):
 
     async def main():
         await (await resources.async_pool()).wait()
-        await beside_a_heartbeat(view(request), events)
+        await while_the_loop_beats(view(request), events)
 
     run(main())
     return [event for event, _ in groupby(events)]

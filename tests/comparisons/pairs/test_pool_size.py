@@ -2,9 +2,7 @@
 
 import pytest
 
-from comparisons.pairs import (
-    pool_size,
-)
+from comparisons.pairs import pool_size
 from tests.support.clients import get_many
 from tests.support.postgres import ask_a_thousand_times, backends, server_of
 

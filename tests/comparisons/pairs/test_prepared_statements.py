@@ -4,9 +4,7 @@ import asyncio
 
 import pytest
 
-from comparisons.pairs import (
-    prepared_statements,
-)
+from comparisons.pairs import prepared_statements
 from tests.support.clients import answer, get_many, until
 from tests.support.postgres import body_of, server_of
 

@@ -7,10 +7,7 @@ from contextlib import contextmanager
 import pytest
 from psycopg import AsyncServerCursor, ServerCursor
 
-from comparisons.pairs import (
-    persistent_under_asgi,
-    streaming_response,
-)
+from comparisons.pairs import persistent_under_asgi, streaming_response
 from tests.support.clients import PATIENCE, get_many, until
 from tests.support.postgres import BUSY, backends, path_of, run, server_of
 
@@ -56,7 +53,6 @@ def events(database, monkeypatch):
 
 
 def test_sync_iterator_under_asgi_is_read_whole_before_anything_is_sent(request_, events):
-
     async def main():
         response = await streaming_response.async_sync_iterator(request_)
         async for _ in response:
@@ -68,7 +64,6 @@ def test_sync_iterator_under_asgi_is_read_whole_before_anything_is_sent(request_
 
 
 def test_async_iterator_is_sent_while_it_is_read(request_, events):
-
     async def main():
         async for _ in await streaming_response.async_native(request_):
             events.append("sent")

@@ -4,9 +4,7 @@ import asyncio
 
 import pytest
 
-from comparisons.pairs import (
-    transactions,
-)
+from comparisons.pairs import transactions
 from tests.plugin import accounts_alone
 from tests.support.clients import asked, get_many, loop_until, until
 from tests.support.postgres import APPLICATION, BUSY, backends, body_of, run, server_of

@@ -11,9 +11,7 @@ from urllib.parse import quote, urlsplit
 import psycopg
 import pytest
 
-from comparisons.pairs import (
-    persistent_under_asgi,
-)
+from comparisons.pairs import persistent_under_asgi
 from loadtests.judging.validity import why_invalid
 from loadtests.running.backends import Backends
 from loadtests.running.rows import rows_of
