@@ -72,7 +72,7 @@ comparison = Comparison(
         # One after another, gathered or not: the sum of the queries is the least.
         Expectation(async_orm, "latency", of="wait", at_least=1),
         Expectation(async_orm, "latency", of=sync, between=(0.9, 1.1)),
-        # COUNT times WAIT and FAR against both once. Half of the factor is left for a crowd.
+        # COUNT times WAIT and FAR against both once; half is left for so many queries at once.
         Expectation(async_native, "latency", of=async_orm, at_most=2 / COUNT),
         # Threads of one's own do the same; a fifth is left for starting them.
         Expectation(sync_threads, "latency", of=async_native, between=(0.8, 1.25)),
