@@ -6,25 +6,32 @@ import pytest
 
 from comparisons.pairs import held_cursor
 from tests.support.clients import answer, get_many, until
-from tests.support.postgres import backends, body_of, server_of
+from tests.support.postgres import backends, body_of, path_of, server_of
 
 needs_pgbouncer = pytest.mark.needs("pgbouncer")
 
 
+@pytest.fixture(scope="module")
+def asgi():
+    with server_of(held_cursor, "async_native") as (server, _path):
+        yield server
+
+
 @needs_pgbouncer
-def test_held_cursor_does_not_survive_its_transaction():
+def test_held_cursor_does_not_survive_its_transaction(asgi):
+    path = path_of(held_cursor, "async_held_cursor")
+
     async def failures():
-        answers = await asyncio.gather(*(answer(server, path) for _ in range(40)))
+        answers = await asyncio.gather(*(answer(asgi, path) for _ in range(40)))
         return [body.decode() for status, body in answers if status == 503]
 
-    with server_of(held_cursor, "async_held_cursor") as (server, path):
-        assert any("invoices" in error for error in until(lambda: asyncio.run(failures())))
+    assert any("invoices" in error for error in until(lambda: asyncio.run(failures())))
 
 
 @needs_pgbouncer
-def test_cursor_inside_of_a_transaction_never_fails():
-    with server_of(held_cursor, "async_native") as (server, path):
-        assert get_many(server, path, 100, at_once=40) == {200: 100}
+def test_cursor_inside_of_a_transaction_never_fails(asgi):
+    path = path_of(held_cursor, "async_native")
+    assert get_many(asgi, path, 100, at_once=40) == {200: 100}
 
 
 @pytest.mark.parametrize("variant", held_cursor.comparison.variants, ids=lambda v: v.name)

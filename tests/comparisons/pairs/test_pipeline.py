@@ -42,11 +42,14 @@ def test_sequential_queries_are_each_sent_after_an_answer(request_, database, mo
     )
 
 
-@pytest.mark.parametrize("variant", ["sync", "sync_pipeline", "async_sequential", "async_pipeline"])
-def test_queries_on_one_connection_run_one_after_another(variant, sleep, postgres):
-    with server_of(pipeline, variant, POOL_SIZE="1", **sleep.environ) as (server, path):
-        sleep.run_at_once(1, server, path, ask=3)
-        assert len(backends(postgres, server.name)) == 1
+@pytest.mark.parametrize(
+    "variants", [("sync", "sync_pipeline"), ("async_sequential", "async_pipeline")], ids=str
+)
+def test_queries_on_one_connection_run_one_after_another(variants, sleep, postgres):
+    with server_of(pipeline, variants[0], POOL_SIZE="1", **sleep.environ) as (server, _):
+        for variant in variants:
+            sleep.run_at_once(1, server, path_of(pipeline, variant), ask=3)
+            assert len(backends(postgres, server.name)) == 1
 
 
 @pytest.mark.long
