@@ -42,13 +42,13 @@ def test_every_view_of_the_module_is_a_variant(comparison):
 
 
 @EACH_COMPARISON
-def test_the_docstring_has_a_title_a_claim_what_blocks_and_what_to_do(comparison):
+def test_docstring_has_a_title_and_the_three_labels(comparison):
     assert comparison.title
     assert list(comparison.lesson()) == ["Claim", "Blocks", "Instead"]
 
 
 @EACH_VARIANT
-def test_a_variants_name_says_its_colour(comparison, variant):
+def test_variants_name_says_its_colour(comparison, variant):
     assert variant.name.split("_")[0] == ("async" if variant.is_async else "sync")
 
 
@@ -67,21 +67,21 @@ CROSSING = {"start-up", "shared-resource"}
 
 
 @EACH_VARIANT
-def test_a_variant_is_measured_on_a_deployment_of_its_colour(comparison, variant):
+def test_variant_is_measured_on_a_deployment_of_its_colour(comparison, variant):
     interface = DEPLOYMENTS[variant.deployment].interface
     at_home = interface == ("asgi" if variant.is_async else "wsgi")
     assert at_home or comparison.slug in CROSSING
 
 
 @EACH_COMPARISON
-def test_a_pitfall_is_never_the_only_async_variant(comparison):
+def test_pitfall_is_never_the_only_async_variant(comparison):
     pitfalls = [variant for variant in comparison.variants if variant.pitfall]
     remedies = [v for v in comparison.variants if v.is_async and not v.pitfall]
     assert remedies or not pitfalls
 
 
 @EACH_VARIANT
-def test_a_pitfall_is_marked_in_its_source(comparison, variant):
+def test_pitfall_is_marked_in_its_source(comparison, variant):
     """In the view; or, where only some variants of the view are pitfalls, where they are declared.
 
     Marked in one place only, so that no mark speaks of a variant that is none.
@@ -149,13 +149,13 @@ def view(request):
         (Variant(view, ""), "asgi", {"users": 10}, None),
     ],
 )
-def test_the_ceiling_is_littles_law_or_the_cores(variant, interface, load, requests_per_second):
+def test_ceiling_is_littles_law_or_the_cores(variant, interface, load, requests_per_second):
     load = {"processes": 1, "threads": 1, "cores": 2} | load
     assert ceiling(variant, interface, **load) == pytest.approx(requests_per_second)
 
 
 @pytest.mark.parametrize("bounds", [{}, {"at_least": 1, "at_most": 2}])
-def test_an_expectation_has_exactly_one_kind_of_bound(bounds):
+def test_expectation_has_exactly_one_kind_of_bound(bounds):
     with pytest.raises(ValueError, match="one of"):
         Expectation(view, "latency", of="wait", **bounds)
 
@@ -167,26 +167,26 @@ def selected(**options):
     return {c.slug: (c, rows) for c, rows in selection.choose(defaults | shape | options).rows}
 
 
-def test_a_quick_run_leaves_out_the_crowds_and_what_is_expected_of_them():
+def test_quick_run_leaves_out_the_crowds_and_their_expectations():
     whole, quick = selected()["many-waiting"], selected(quick=True)["many-waiting"]
     assert {row.users for row in whole[1]} == {10, 100, 1_000, 5_000}
     assert {row.users for row in quick[1]} == {10, 100}
     assert {e.users for e in quick[0].expectations} == {10, 100}
 
 
-def test_a_quick_run_has_every_other_row_of_a_whole_one():
+def test_quick_run_has_every_other_row_of_a_whole_one():
     whole, quick = selected(), selected(quick=True)
     assert all(
         quick[slug][1] == rows for slug, (_, rows) in whole.items() if slug != "many-waiting"
     )
 
 
-def test_the_users_that_were_asked_for_are_no_crowd():
+def test_users_that_were_asked_for_are_no_crowd():
     _, rows = selected(quick=True, users=2_000)["many-waiting"]
     assert {row.users for row in rows} == {2_000}
 
 
-def test_a_bound_may_depend_on_the_load():
+def test_bound_may_depend_on_the_load():
     expectation = Expectation(view, "latency", of="wait", at_least=lambda users: users / 2)
     assert expectation.bounds(10) == (5, None)
     assert expectation.text(10) == "view latency of wait at least 5"

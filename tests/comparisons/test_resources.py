@@ -20,7 +20,7 @@ async def answer():
     return pool, connection
 
 
-def test_a_lasting_loop_has_one_pool_which_is_closed_with_it():
+def test_lasting_loop_has_one_pool_which_is_closed_with_it():
     async def main():
         async with resources.lasting():
             (pool, _), (again, _) = await answer(), await answer()
@@ -39,7 +39,7 @@ def test_two_loops_have_two_pools():
     assert asyncio.run(main()) is not asyncio.run(main())
 
 
-def test_a_loop_of_one_request_has_no_pool_and_leaves_no_task_and_no_connection():
+def test_loop_of_one_request_leaves_no_task_and_no_connection():
     async def main():
         _, connection = await answer()
         assert connection.closed
@@ -48,7 +48,7 @@ def test_a_loop_of_one_request_has_no_pool_and_leaves_no_task_and_no_connection(
     asyncio.run(main())
 
 
-def test_a_client_is_one_a_loop_and_closed_when_the_loop_ends_by_itself():
+def test_client_is_one_a_loop_and_closed_when_the_loop_ends():
     async def main():
         assert resources.async_upstream() is resources.async_upstream()
         await resources.async_upstream().get("/wait/0")
