@@ -39,6 +39,30 @@ def pytest_configure():
         pytest.exit(str(error), returncode=2)
 
 
+# Files that take half a minute or more. They come first, so that the small ones fill up what the
+# workers of --dist loadfile have left at the end.
+LONGEST_FILES = (
+    "test_compare.py",
+    "test_services.py",
+    "test_odd_environments.py",
+    "test_measure.py",
+    "test_migrate.py",
+    "test_interruptions.py",
+    "test_servers.py",
+    "test_failing_views.py",
+    "test_pairs.py",
+    "test_persistent_under_asgi.py",
+    "test_odd_postgres.py",
+    "test_pages.py",
+    "test_first_start.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: place for place, name in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 @pytest.fixture
 def request_():
     return RequestFactory().get("/")
