@@ -1,7 +1,6 @@
 """Services that are ASGI apps of ours: the upstream, the CPU service."""
 
 import contextlib
-import http.client
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +19,8 @@ def prepare(app: str, _folder: Path, port: int) -> tuple[list[str], str]:
 
 
 def ping(path: str, url: str) -> None:
+    import http.client  # here, because every keeper imports this file
+
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     with contextlib.closing(

@@ -130,14 +130,13 @@ CASES = [
     Case(COMPARE, "generator starts", signal.SIGQUIT, ignored=(signal.SIGHUP, signal.SIGINT)),
     Case(COMPARE, "measures", signal.SIGUSR1, repeated=True),
     Case(COMPARE, "saves", signal.SIGINT, repeated=True, saved=True),
-    Case(COMPARE, "ends", signal.SIGALRM, repeated=True, saved=True),
     Case(SERVE, "serves", signal.SIGHUP, repeated=True),
     Case(RUNSERVER, "listens", signal.SIGUSR2, repeated=True),
     Case(RUNSERVER, "listens", signal.SIGINT, status=0),  # as Django has it
     Case(SCRIPT, "servers start", signal.SIGXCPU, repeated=True),
 ]
 NAMED = [number for number in signals.ENDING if isinstance(number, signal.Signals)]
-# Every event with the signals that people send, and every other signal once.
+# Every event, the end of a run too, with the signals that people send, and every other signal once.
 LONG_CASES = [
     Case(COMPARE, event, number, repeated, saved=event in ("saves", "ends"))
     for event in list(EVENTS)[:8]

@@ -155,6 +155,7 @@ def test_odd_variables_change_no_measurement(manage, tmp_path):
     assert_measured(path, manage(together(VARIABLES), *quick))
 
 
+@pytest.mark.long
 def test_odd_launchers_change_no_measurement(manage, tmp_path):
     path = tmp_path / "result.json"
     quick = ("compare", "cpu-bound", "--quick", "--output", str(path))

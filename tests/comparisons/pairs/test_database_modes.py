@@ -9,7 +9,11 @@ from project.deployments import DEPLOYMENTS
 from tests.support.clients import get_many, until
 from tests.support.postgres import backends, path_of
 
-MARKS = {"pgbouncer": pytest.mark.needs("pgbouncer"), "persistent": pytest.mark.long}
+MARKS = {
+    "none": pytest.mark.long,
+    "persistent": pytest.mark.long,
+    "pgbouncer": pytest.mark.needs("pgbouncer"),
+}
 
 
 @pytest.mark.parametrize("mode", [pytest.param(mode, marks=MARKS.get(mode, ())) for mode in MODES])

@@ -51,7 +51,7 @@ SIZE = 10
     [
         pytest.param("async_per_request", marks=pytest.mark.long),
         "async_django_pool",
-        "async_native",
+        pytest.param("async_native", marks=pytest.mark.long),
     ],
 )
 def test_thousand_requests_lose_no_connection_though_some_are_cancelled(variant, postgres, sleep):

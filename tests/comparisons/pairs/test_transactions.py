@@ -86,7 +86,9 @@ CENTS = 100_000  # of each account (migration 0003)
 TOTAL = "SELECT sum(balance_cents) FROM comparisons_account"
 
 
-@pytest.mark.parametrize("variant", ["async_atomic", "async_native"])
+@pytest.mark.parametrize(
+    "variant", ["async_atomic", pytest.param("async_native", marks=pytest.mark.long)]
+)
 def test_thousand_transfers_lose_no_cent_though_some_are_cancelled(
     variant, postgres, accounts, sleep
 ):

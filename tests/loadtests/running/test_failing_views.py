@@ -64,7 +64,7 @@ def test_long_bodies_are_cut_to_their_difference():
     )
 
 
-@pytest.mark.parametrize("lie", ["hang", "dribble"])
+@pytest.mark.parametrize("lie", [pytest.param("hang", marks=pytest.mark.long), "dribble"])
 def test_view_that_does_not_end_is_not_waited_for(lie, generator, monkeypatch):
     monkeypatch.setattr(warming, "TIMEOUT_S", 3)
     _, error = measured_with(lie, generator)

@@ -52,7 +52,9 @@ def own_postgres(folder, *options):
         stop()
 
 
-@pytest.mark.parametrize("variant", ["async_django_pool", "async_native"])
+@pytest.mark.parametrize(
+    "variant", [pytest.param("async_django_pool", marks=pytest.mark.long), "async_native"]
+)
 def test_round_with_a_restart_is_invalid_and_the_next_is_right(
     variant, tmp_path, monkeypatch, undisturbed, generator
 ):

@@ -81,8 +81,8 @@ def tables_are_filled(folder):
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 STEPS = [
-    (data_folder_is_in_the_making, signal.SIGKILL),
-    (data_folder_is_made, signal.SIGTERM),
+    pytest.param(data_folder_is_in_the_making, signal.SIGKILL, marks=pytest.mark.long),
+    pytest.param(data_folder_is_made, signal.SIGTERM, marks=pytest.mark.long),
     (postgres_answers, signal.SIGKILL),
     (tables_are_filled, signal.SIGINT),
 ]

@@ -121,7 +121,7 @@ def assert_whole(url):
 # The migration that is there, the table at which the next ones wait, and what ends them there.
 INTERRUPTIONS = [
     ("0001", "comparisons_invoice", signal.SIGINT),
-    ("0001", "comparisons_invoice", signal.SIGTERM),
+    pytest.param("0001", "comparisons_invoice", signal.SIGTERM, marks=pytest.mark.long),
     ("0001", "comparisons_invoice", signal.SIGKILL),
     (None, "pg_authid", signal.SIGKILL),  # at the end of all of them
 ]

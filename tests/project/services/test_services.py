@@ -383,7 +383,7 @@ def test_deleted_folder_is_named_by_the_check(start_user: StartUser, folder: Pat
     assert keepers(folder) == {}
 
 
-@pytest.mark.parametrize("mask", ["0o777", "0o000"])
+@pytest.mark.parametrize("mask", ["0o777", pytest.param("0o000", marks=pytest.mark.long)])
 def test_services_start_whatever_the_umask(
     mask: str, start_user: StartUser, tmp_path: Path
 ) -> None:
