@@ -27,6 +27,7 @@ WARM_UP_TIMEOUT = 20
 MAX_SPREAD = 5
 MAX_OVERTIME = 5  # more than the window that was asked for
 DRAIN_TIMEOUT = 60
+ANSWER_TIMEOUT = 1  # of a bystander
 MARGIN = 0.1  # before the first answer is due
 BEAT = 0.02
 
@@ -98,6 +99,10 @@ def run_round(order: Order) -> LoadResult:
             until(lambda: len(recording.answers_since(opened)) >= order.min_answers, MAX_OVERTIME)
         closed, cpu = time.time(), time.process_time() - cpu
         emit("close", at=closed)
+        if order.waiting:
+            # To end thousands of users takes a moment, in which no answer is read: the bystander's
+            # calls that count must have theirs before.
+            until(lambda: any(start > closed for start, *_ in recording.bystander), ANSWER_TIMEOUT)
         # Drain.
         runner.quit()
     delays = sorted(recording.send_delays)
@@ -149,13 +154,13 @@ def longest_stall(
     closed: float,
     waiting: bool,
 ) -> float:
-    """Return the longest gap, in seconds, while anything that counts was under way."""
+    """Return the longest part of a gap, in seconds, in which anything that counts was under way."""
     counted = [s for s in recording.answers_since(opened) if end_of(s) <= closed]
     called = [s for s in recording.bystander if opened <= s[0] <= closed]
     # To send requests that only wait does not count yet.
     first = opened if waiting else min([opened, *(sample[0] for sample in counted)])
     last = max([closed, *map(end_of, called)])
-    return max([end - start for start, end in gaps if start < last and end > first], default=0)
+    return max([0, *(min(end, last) - max(start, first) for start, end in gaps)])
 
 
 @contextmanager
