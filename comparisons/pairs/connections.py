@@ -20,7 +20,8 @@ from comparisons.resources import async_pool
 WAIT, SQL = 0.1, "SELECT pg_sleep(%s)"
 POOL, CROWD = LIMIT - 2, 2 * LIMIT  # two are left for others who log in as the role
 ENVIRON = {"DATABASE_ROLE": ROLE, "POOL_SIZE": str(POOL)}
-LIMITED: dict[str, Any] = {"wait": WAIT, "environ": ENVIRON, "may_fail": True}
+LIMITED: dict[str, Any] = {"environ": ENVIRON, "may_fail": True}
+POOLED = LIMITED | {"wait": WAIT, "slots": POOL}
 WITHOUT_POOL = ("sync_threads", "sync_persistent", "async_threads")
 WITH_POOL = ("sync_pool", "async_django_pool", "async_native")
 
@@ -59,20 +60,19 @@ comparison = Comparison(
     variants=[
         Variant(sync, "wsgi-threads", name="sync_threads", database="none", **LIMITED),
         Variant(sync, "wsgi-threads", name="sync_persistent", database="persistent", **LIMITED),
-        Variant(sync, "wsgi-threads", name="sync_pool", database="pool", slots=POOL, **LIMITED),
+        Variant(sync, "wsgi-threads", name="sync_pool", database="pool", **POOLED),
         Variant(  # pitfall: a connection for every request
             async_threads, "asgi-uvicorn", database="none", pitfall=True, **LIMITED
         ),
-        Variant(async_threads, "asgi-uvicorn", name="async_django_pool", slots=POOL, **LIMITED),
-        Variant(async_native, "asgi-uvicorn", slots=POOL, **LIMITED),
+        Variant(async_threads, "asgi-uvicorn", name="async_django_pool", **POOLED),
+        Variant(async_native, "asgi-uvicorn", **POOLED),
     ],
     expectations=[
-        # Below the limit all is well: a user has one connection, and one that is being closed.
+        # Below the limit a user has one connection, and one that is being closed. Above it LIMIT
+        # users wait for a query; the others are refused sooner, and ask again.
         Expectation(WITHOUT_POOL, "failures", at_most=0, users=4),
-        # Above it LIMIT users wait for a query; the others are refused sooner, and ask again.
         Expectation(WITHOUT_POOL, "failures", at_least=lambda n: 1 - LIMIT / n, users=CROWD),
-        # With a pool everyone waits for a connection instead, and takes users / POOL queries
-        # (Little's law). A fifth is left for Django, and for handing a connection on.
+        # With a pool they wait instead, users / POOL queries (Little's law); a fifth is left.
         Expectation(WITH_POOL, "failures", at_most=0, users=CROWD),
         Expectation(WITH_POOL, "connections", at_most=POOL, users=CROWD),
         Expectation(WITH_POOL, "latency", of="wait", at_most=lambda n: 1.2 * n / POOL, users=CROWD),
