@@ -53,7 +53,7 @@ class Variant:
     slots: how many requests can wait at once in one process, where that is not what the interface
         says: the threads under WSGI, no limit on an event loop. A view that blocks its loop has 1.
     cpu: whether the comparison's CPU work limits the throughput (one core a process: the GIL).
-    may_fail: whether failing is the lesson; otherwise a failed answer makes a round invalid.
+    may_fail: a failed answer is counted (metric failures); else it makes its round invalid.
     name: where one view is measured in several ways; otherwise the view's own.
     workers, threads, database: another shape than the deployment's own.
     environ: what else the server finds in its environment; `{row}` in a value becomes a number of

@@ -1,7 +1,7 @@
 """What of a command's environment reaches the processes that it starts: services, servers, load.
 
-They are measured, or measured with, so what is set for another program must not change them. What
-one of them needs is added by whoever starts it; a comparison's variants declare theirs.
+They are measured, or measured with, so what is set for another program must not change them. The
+whole environment of a measured server is made by `Deployment.environ` (deployments.py).
 """
 
 import os

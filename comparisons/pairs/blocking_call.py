@@ -24,7 +24,7 @@ def sync(request: HttpRequest) -> JsonResponse:
 
 
 async def async_blocking(request: HttpRequest) -> JsonResponse:
-    answer = upstream().get(f"/wait/{WAIT_MS}")  # pitfall: ASYNC210 sees httpx's own calls only
+    answer = upstream().get(f"/wait/{WAIT_MS}")  # pitfall: waits in the loop's thread
     return JsonResponse(answer.json())
 
 

@@ -58,7 +58,7 @@ async def async_semaphore(request: HttpRequest) -> JsonResponse:
 comparison = Comparison(
     users=5,
     variants=[
-        # Bounded to the capacity, the calls of a request take a share of SUM / CAPACITY of it.
+        # With a shared semaphore CAPACITY calls run at once: a request each SUM / CAPACITY.
         Variant(sync, "wsgi-threads", wait=SUM),
         Variant(async_unbounded, "asgi-uvicorn", pitfall=True, may_fail=True),
         Variant(async_own_semaphore, "asgi-uvicorn", pitfall=True, may_fail=True),
@@ -73,7 +73,7 @@ comparison = Comparison(
         Expectation(async_semaphore, "failures", at_most=0),
         # The capacity is the ceiling; three tenths are left for what 250 calls a second cost.
         Expectation(async_semaphore, "throughput", of="ceiling", at_least=0.7),
-        # It uses CAPACITY slots, and one call after another a slot a user; as much is left.
+        # CAPACITY calls at once against one a user; three tenths are left again.
         Expectation(async_semaphore, "throughput", of=sync, at_least=lambda n: 0.7 * CAPACITY / n),
     ],
 )

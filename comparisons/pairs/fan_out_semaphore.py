@@ -36,7 +36,8 @@ def sync_threads(request: HttpRequest) -> JsonResponse:
 
 
 async def async_gather_all(request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"sent": sum(await asyncio.gather(*map(send, range(ITEMS))))})  # pitfall
+    sent = await asyncio.gather(*map(send, range(ITEMS)))  # pitfall: all of them at once
+    return JsonResponse({"sent": sum(sent)})
 
 
 async def async_semaphore(request: HttpRequest) -> JsonResponse:

@@ -19,7 +19,7 @@ from comparisons.resources import async_pool
 ROWS, BATCH = 400, 100
 SQL = "SELECT amount_cents FROM comparisons_invoice ORDER BY id LIMIT %s"
 CENTS = Invoice.objects.order_by("id").values_list("amount_cents", flat=True)
-NUMBERS = count()  # with one name for all, a request would read another one's rows
+NUMBERS = count()  # a held cursor belongs to the session: each needs a name of its own
 FEW = {"POOL_SIZE": "4"}
 
 
@@ -31,7 +31,10 @@ async def async_held_cursor(request: HttpRequest) -> JsonResponse:
     cents, name = 0, f"invoices_{next(NUMBERS)}"
     pool = await async_pool()
     try:
-        async with pool.connection() as conn, conn.cursor(name, withhold=True) as cursor:  # pitfall
+        async with (
+            pool.connection() as conn,
+            conn.cursor(name, withhold=True) as cursor,
+        ):  # pitfall: held
             await cursor.execute(SQL, [ROWS])
             while batch := await cursor.fetchmany(BATCH):
                 cents += sum(value for (value,) in batch)

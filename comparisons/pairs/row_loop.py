@@ -31,7 +31,7 @@ async def async_fetchall(request: HttpRequest) -> JsonResponse:
     pool = await async_pool()
     async with pool.connection() as conn:
         cursor = await conn.execute(SQL, [ROWS])
-        for row in await cursor.fetchall():  # pitfall
+        for row in await cursor.fetchall():  # pitfall: all of them in one go
             digest = crc32(repr(row).encode(), digest)
     return JsonResponse({"digest": digest})
 

@@ -14,8 +14,8 @@ from comparisons.registry import Comparison, Expectation, Variant
 from comparisons.resources import async_upstream, upstream
 
 WAITS_MS = (50, 25, 75)
-SUM = sum(WAITS_MS) / 1000
-MAX = max(WAITS_MS) / 1000
+SUM = sum(WAITS_MS) / 1000  # seconds
+MAX = max(WAITS_MS) / 1000  # seconds
 
 
 def sync(request: HttpRequest) -> JsonResponse:
@@ -30,7 +30,7 @@ def sync_threads(request: HttpRequest) -> JsonResponse:
 
 
 async def async_sequential(request: HttpRequest) -> JsonResponse:
-    answers = [await async_upstream().get(f"/wait/{ms}") for ms in WAITS_MS]  # pitfall
+    answers = [await async_upstream().get(f"/wait/{ms}") for ms in WAITS_MS]  # pitfall: in turn
     return JsonResponse({"answers": [answer.json() for answer in answers]})
 
 

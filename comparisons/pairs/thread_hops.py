@@ -61,8 +61,8 @@ comparison = Comparison(
         Variant(async_native, "asgi-uvicorn"),
     ],
     expectations=[
-        # A hop wakes two threads and passes the GIL twice: tens of microseconds. Twenty of them are
-        # half of the millisecond that a request costs without, or more.
+        # A hop wakes two threads and passes the GIL twice: tens of microseconds. Twenty add half a
+        # millisecond or more to a request that costs about one.
         Expectation(async_many_hops, "cpu_per_request", of=async_native, at_least=1.5),
         Expectation(async_many_hops, "throughput", of=async_native, at_most=0.67),
         # The same twenty calls for one hop. Django itself hops twice for each request, so that a

@@ -81,7 +81,8 @@ FINDINGS = [
     Finding(
         "thread-hops",
         "async_many_hops cpu_per_request of async_native",
-        "A view that hands each small step to a thread takes {factor} times the CPU.",
+        "A view that hands each small step to a thread takes {factor} times the CPU of one that "
+        "does not.",
     ),
     Finding(
         "start-up",
@@ -97,13 +98,14 @@ FINDINGS = [
     Finding(
         "orm-in-async",
         "async_orm throughput of sync",
-        "The ORM's async methods are the sync ones in a thread: they serve {percent} % as much.",
+        "The ORM's async methods are the sync ones in a thread: they serve {percent} % of "
+        "what the sync view serves.",
     ),
     Finding(
         "gathered-queries",
         "async_native latency of async_orm",
-        "Gathered ORM queries run one after another; with a connection each, five take {percent} % "
-        "of the time.",
+        "Gathered ORM queries run one after another; with a connection each, five queries take "
+        "{percent} % of the time.",
     ),
     Finding(
         "streaming-response",

