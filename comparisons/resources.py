@@ -33,8 +33,9 @@ P = TypeVar("P", bound=ConnectionPool)
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=1000)
 TIMEOUT = httpx2.Timeout(60)
 # Each client says trust_env=False: a proxy of the environment is not for services of this machine.
+
+POOL_COUNTERS = ("requests_num", "requests_wait_ms")
 _sync_pools: list[ConnectionPool] = []
-POOL_COUNTERS = ("requests_num", "requests_queued", "requests_wait_ms")
 
 
 def once(make: Callable[[], T]) -> Callable[[], T]:

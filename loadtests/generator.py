@@ -148,7 +148,7 @@ def wait_together(user_class: Any, order: Order) -> None:
 
 
 def longest_stall(
-    gaps: list[tuple[float, float]],
+    gaps: list[Gap],
     recording: Recording,
     opened: float,
     closed: float,

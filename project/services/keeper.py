@@ -42,9 +42,7 @@ from project.services.service import (
 )
 
 # Seconds
-START_TIMEOUT_S = (
-    60  # a service that has not answered by then (crash recovery takes time) has failed
-)
+START_TIMEOUT_S = 60  # crash recovery takes time
 KEEPER_POLL_S = 0.05  # slower than POLL_S: it polls all through a measurement
 ATTEMPTS = 3  # another process may take the port before the service does
 
