@@ -23,7 +23,7 @@ Metric = Literal[
     "latency",  # ms, the median
     "latency_p99",  # ms
     "bystander",  # ms, the median
-    "bystander_p99",  # ms
+    "bystander_max",  # ms, the longest of a round
     "cpu_per_request",  # CPU ms of the whole server, for an answer or for a request that waits
     "memory",  # MB that the server grew to above its idle size
     "threads",  # of the whole server, at most
@@ -34,15 +34,36 @@ Metric = Literal[
 # What theory alone gives, as the other side of a ratio: the variant's own wait (for metrics in ms),
 # its ceiling (for throughput), or the measured duration of the comparison's CPU work (for ms).
 THEORY = ("wait", "ceiling", "work")
-IN_MS = ("latency", "latency_p99", "bystander", "bystander_p99", "cpu_per_request", "pool_wait")
+IN_MS = ("latency", "latency_p99", "bystander", "bystander_max", "cpu_per_request", "pool_wait")
 MAX_USERS, MAX_ROUND_TRIP_MS = 10_000, 1_000
+# Three kinds of quantity, three kinds of interval. Rates and times are all the others.
+SHARES = ("failures",)
+LIMITS = ("threads", "connections")
+# Bounds that the machine decides, as Cost and `slack` say.
+NEAR: Literal["near"] = "near"  # at_least, of the ceiling: nothing else than the wait limits it
+SAME: Literal["same"] = "same"  # between, of another variant: no difference that a cost can explain
 # A bound may depend on the load: a function of the number of users.
 Bound = float | Callable[[int], float]
+# The busiest core is at most two thirds busy where waiting is the question; what takes c alone
+# takes c / (1 - 2/3) behind others (M/M/1).
+STRETCH = 3
 
 
 def _place() -> Any:
     """A field: `file:line` of the declaration, which a `replace`d one keeps."""
     return field(default_factory=written_at, kw_only=True, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a request takes besides its wait or its work, measured on this machine when idle.
+
+    latency_ms: by which a lone request's latency is above its wait: Django, client, network.
+    cpu_ms: CPU time of the server for a request that does nothing.
+    """
+
+    latency_ms: float
+    cpu_ms: float
 
 
 @dataclass(frozen=True)
@@ -91,18 +112,21 @@ class Expectation:
     variant: a view, or the name of a variant; or several, in a tuple, of each of which the same is
     expected (the comparison makes an expectation of each). of: a view, a name, or a word of THEORY;
     None expects a value and no ratio. Exactly one of at_least, at_most and between is given: a
-    number, or a function users -> number. users, round_trip: the case it speaks of, where a
-    comparison has more than one.
+    number, or a function users -> number; at_least=NEAR and between=SAME leave it to `slack`. Of
+    failures, at_most=0 is "none": what holds then is that none of enough answers failed. users,
+    round_trip: the case it speaks of, where a comparison has more than one. why: where the bound
+    comes from, in a sentence or two.
     """
 
     variant: Any  # a view or a name, kept as the name; or a tuple of them
     metric: Metric
     of: Any = None  # likewise
-    at_least: Bound | None = None
+    at_least: Bound | Literal["near"] | None = None
     at_most: Bound | None = None
-    between: tuple[Bound, Bound] | None = None
+    between: tuple[Bound, Bound] | Literal["same"] | None = None
     users: int | None = None
     round_trip: float | None = None
+    why: str = ""
     place: str = _place()
 
     def __post_init__(self) -> None:
@@ -111,18 +135,35 @@ class Expectation:
         for problem in _problems_of_expectation(self):
             raise DeclarationError(self.place, problem)
 
-    def bounds(self, users: int) -> tuple[float | None, float | None]:
-        """The lowest and the highest value that agree with the claim; None is no limit."""
+    @property
+    def takes_slack(self) -> bool:
+        return self.at_least == NEAR or self.between == SAME
+
+    def bounds(self, users: int, slack: float = 0) -> tuple[float | None, float | None]:
+        """The lowest and the highest value that agree with the claim; None is no limit.
+
+        slack: of the variant, as the function of that name gives it.
+        """
+        if self.at_least == NEAR:
+            return 1 / (1 + slack), None
+        if self.between == SAME:
+            return 1 / (1 + slack), 1 + slack
         low, high = self.between or (self.at_least, self.at_most)
         return _at(low, users), _at(high, users)
 
     def text(self, users: int) -> str:
-        """For instance `async_native throughput of async_blocking at least 5`."""
-        low, high = self.bounds(users)
-        if low is not None and high is not None:
-            bound = f"between {low:.4g} and {high:.4g}"
+        """For instance `async_native throughput of async_blocking at least 5`.
+
+        It names the expectation in the result file, and so is the same on every machine.
+        """
+        if self.takes_slack:
+            bound = "near" if self.at_least else "the same"
         else:
-            bound = f"at least {low:.4g}" if low is not None else f"at most {high:.4g}"
+            low, high = self.bounds(users)
+            if low is not None and high is not None:
+                bound = f"between {low:.4g} and {high:.4g}"
+            else:
+                bound = f"at least {low:.4g}" if low is not None else f"at most {high:.4g}"
         of = f" of {self.of}" if self.of else ""
         case = f" with {self.users} users" if self.users is not None else ""
         case += f" at {self.round_trip:g} ms" if self.round_trip is not None else ""
@@ -135,8 +176,21 @@ def _name(side: Any) -> Any:
     return getattr(side, "__name__", side)
 
 
-def _at(bound: Bound | None, users: int) -> float | None:
+def _at(bound: Any, users: int) -> float | None:
     return bound(users) if callable(bound) else bound
+
+
+def slack(variant: Variant, cost: Cost, work_s: float | None) -> float:
+    """Return the share of a request's wait, or of its work, that it may take besides.
+
+    By so much a throughput may be below its ceiling, and two variants of the same work may differ.
+    A wait leaves the cores free, so the whole cost counts, behind the others' (STRETCH). Work
+    competes for the same core, so CPU time counts: two requests differ by one's at most.
+    """
+    if variant.wait is not None:
+        return STRETCH * cost.latency_ms / (1000 * variant.wait)
+    assert work_s
+    return cost.cpu_ms / (1000 * work_s)
 
 
 @dataclass(frozen=True)
@@ -294,12 +348,20 @@ def _problems_of_expectation(expectation: Expectation) -> Iterator[str]:
     given = [name for name, bound in bounds.items() if bound is not None]
     if len(given) != 1:
         yield f"it has {' and '.join(given) or 'no bound'}: give one of {', '.join(bounds)}"
-    between = expectation.between
+    between: Any = expectation.between
     if between is not None and not (isinstance(between, Sequence) and len(between) == 2):
-        yield f"between is {between!r}; it is a pair, the lowest and the highest"
-    for bound in between or (expectation.at_least, expectation.at_most):
-        if bound is not None and not callable(bound) and not _is_number(bound):
-            yield f"the bound {bound!r} is no number, and no function of the number of users"
+        if between != SAME:
+            yield f"between is {between!r}; it is a pair, the lowest and the highest, or SAME"
+    elif not expectation.takes_slack:
+        for bound in between or (expectation.at_least, expectation.at_most):
+            if bound is not None and not callable(bound) and not _is_number(bound):
+                yield f"the bound {bound!r} is no number, and no function of the number of users"
+    if expectation.at_least == NEAR and of != "ceiling":
+        yield "NEAR is near to a ceiling: it takes of='ceiling'"
+    if expectation.between == SAME and of in (None, *THEORY):
+        yield "SAME compares two variants: it takes of=..."
+    if of is not None and expectation.metric in (*SHARES, *LIMITS):
+        yield f"{expectation.metric} is expected as a value, and not of anything"
     if expectation.users is not None:
         yield from _problems_of_users(expectation.users)
     if expectation.round_trip is not None:
@@ -417,6 +479,8 @@ def _problems_within(expectation: Expectation, comparison: Comparison) -> Iterat
     }
     if not given.get(expectation.of, True):
         yield f"{variant.name} declares no {expectation.of}: it takes {takes[expectation.of]}"
+    if expectation.takes_slack and not waits and not works:
+        yield f"what is near, or the same, takes {variant.name}'s wait=..., or work=..."
     if expectation.metric == "failures" and not variant.may_fail:
         yield f"{variant.name} counts with failures only if it says may_fail=True"
     if expectation.metric == "throughput" and comparison.waiting:

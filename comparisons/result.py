@@ -68,10 +68,13 @@ class Bystander:
     p50: float | None
     p99: float | None
     max: float | None
+    # The longest of a round, typically: what the metric bystander_max is.
+    longest: float | None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | None) -> "Bystander":
-        return cls(*_numbers(row, "p50", "p99", "max"))
+        longest = None if row is None else _number(row.get("longest"))
+        return cls(*_numbers(row, "p50", "p99", "max"), longest)
 
 
 @dataclass(frozen=True)
@@ -182,23 +185,69 @@ class Measurement:
         return None if peak is None or idle is None else 1000 * (peak - idle) / self.users
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What was expected, as plain data: an expectation of one case on one machine.
+
+    low, high: what agrees with it; None is no limit. text: names it. why: where the bound is from.
+    """
+
+    variant: str
+    metric: str
+    of: str | None
+    low: float | None
+    high: float | None
+    users: int
+    round_trip: float
+    text: str
+    why: str = ""
+
+    @property
+    def case(self) -> tuple[int, float]:
+        return self.users, self.round_trip
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Expected":
+        low, high = _numbers(row, "low", "high")
+        return cls(
+            variant=_text(row["variant"]),
+            metric=_text(row["metric"]),
+            of=None if row["of"] is None else _text(row["of"]),
+            low=low,
+            high=high,
+            users=int(row["users"]),
+            round_trip=float(row["round_trip"]),
+            text=_text(row["text"]),
+            why=_text(row.get("why", "")),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What the measurement says of one expectation."""
 
     comparison: str
     expectation: str
     outcome: Outcome
+    # For a share, of all answers together; for a limit, the value that decides, and low and high
+    # are the smallest and the largest of the rounds.
     measured: float | None
     low: float | None
     high: float | None
     because: str
+    # What older files do not say.
+    expected: Expected | None = None
+    deployment: str | None = None  # where the variant was measured on several
+    rounds: int = 0  # that it rests on
+    answers: int | None = None  # for a share
+    open_because: str = ""  # of an inconclusive one: what would decide it
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Verdict":
         if row["verdict"] not in OUTCOMES:
             raise ValueError(f"there is no verdict {row['verdict']!r}")
         measured, low, high = _numbers(row, "measured", "low", "high")
+        expected = row.get("expected")
         return cls(
             comparison=_text(row["comparison"]),
             expectation=_text(row["expectation"]),
@@ -207,6 +256,11 @@ class Verdict:
             low=low,
             high=high,
             because=_text(row["because"] or ""),
+            expected=None if expected is None else Expected.from_row(expected),
+            deployment=row.get("deployment"),
+            rounds=int(row.get("rounds", 0)),
+            answers=None if row.get("answers") is None else int(row["answers"]),
+            open_because=_text(row.get("open_because", "")),
         )
 
     def as_row(self) -> dict[str, Any]:

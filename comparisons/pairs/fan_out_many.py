@@ -71,7 +71,7 @@ comparison = Comparison(
     ],
     expectations=[
         # What the loop does in one go is a twentieth. Half is left for the bystander's own request.
-        Expectation(BOTH, "bystander_p99", of=async_gather_all, at_most=0.5),
+        Expectation(BOTH, "bystander_max", of=async_gather_all, at_most=0.5),
         # A twentieth of the tasks and timers, and what any server grows by at its first use.
         Expectation(BOTH, "memory", of=async_gather_all, at_most=0.5),
         # A twentieth of the tasks to make, and as many waits.

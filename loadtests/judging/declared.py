@@ -7,40 +7,32 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from comparisons.registry import Comparison, Expectation, Metric
+from comparisons.registry import Comparison, Cost, Expectation, slack
+from comparisons.result import Expected
 
 
-@dataclass(frozen=True)
-class Expected:
-    """An expectation of one case. low, high: what agrees with it; None is no limit."""
+def expected(
+    expectation: Expectation, comparison: Comparison, cost: Cost, work_s: float | None
+) -> Expected:
+    """Say what the expectation means in its case, on a machine with this cost.
 
-    variant: str
-    metric: Metric
-    of: str | None
-    low: float | None
-    high: float | None
-    users: int
-    round_trip: float
-    text: str
-
-    @property
-    def case(self) -> tuple[int, float]:
-        return self.users, self.round_trip
-
-    @classmethod
-    def of_comparison(cls, expectation: Expectation, comparison: Comparison) -> "Expected":
-        users, round_trip = comparison.case(expectation)
-        low, high = expectation.bounds(users)
-        return cls(
-            variant=expectation.variant,
-            metric=expectation.metric,
-            of=expectation.of,
-            low=low,
-            high=high,
-            users=users,
-            round_trip=round_trip,
-            text=expectation.text(users),
-        )
+    work_s: CPU seconds of the comparison's work on it.
+    """
+    users, round_trip = comparison.case(expectation)
+    (variant,) = [v for v in comparison.variants if v.name == expectation.variant]
+    spare = slack(variant, cost, work_s) if expectation.takes_slack else 0
+    low, high = expectation.bounds(users, spare)
+    return Expected(
+        variant=expectation.variant,
+        metric=expectation.metric,
+        of=expectation.of,
+        low=low,
+        high=high,
+        users=users,
+        round_trip=round_trip,
+        text=expectation.text(users),
+        why=expectation.why,
+    )
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,8 @@ class Declared:
     expectations: tuple[Expected, ...]
 
     @classmethod
-    def of(cls, comparison: Comparison) -> "Declared":
+    def of(cls, comparison: Comparison, cost: Cost, work_s: float | None) -> "Declared":
+        """As `expected`."""
         return cls(
             comparison=comparison.slug,
             title=comparison.title,
@@ -65,7 +58,7 @@ class Declared:
             variants=tuple(variant.name for variant in comparison.variants),
             pitfalls=tuple(variant.name for variant in comparison.variants if variant.pitfall),
             expectations=tuple(
-                Expected.of_comparison(expectation, comparison)
+                expected(expectation, comparison, cost, work_s)
                 for expectation in comparison.expectations
             ),
         )
@@ -76,5 +69,5 @@ class Declared:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Declared":
-        expectations = tuple(Expected(**expectation) for expectation in row["expectations"])
+        expectations = tuple(map(Expected.from_row, row["expectations"]))
         return cls(**{**row, "expectations": expectations})

@@ -5,8 +5,8 @@ from dataclasses import replace
 from math import nan
 
 from comparisons.registry import THEORY
-from comparisons.result import Outcome, Verdict, rounded
-from loadtests.judging.declared import Declared, Expected
+from comparisons.result import Expected, Outcome, Verdict, rounded
+from loadtests.judging.declared import Declared
 from loadtests.judging.intervals import Interval, geometric, paired_ratio, trimmed_mean
 from loadtests.judging.metrics import METRICS, theory
 from loadtests.judging.rounds import Round
