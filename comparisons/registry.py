@@ -177,7 +177,8 @@ def _name(side: Any) -> Any:
 
 
 def _at(bound: Any, users: int) -> float | None:
-    return bound(users) if callable(bound) else bound
+    value: float | None = bound(users) if callable(bound) else bound
+    return value
 
 
 def slack(variant: Variant, cost: Cost, work_s: float | None) -> float:

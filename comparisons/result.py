@@ -36,7 +36,7 @@ OUTCOMES: dict[Outcome, Words] = {
 
 @dataclass(frozen=True)
 class Throughput:
-    """Requests/s: the mean over the rounds and its interval."""
+    """Requests/s that succeeded: the mean over the rounds and its interval of 95 %."""
 
     mean: float | None
     low: float | None
@@ -49,7 +49,7 @@ class Throughput:
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles of all answers, in ms."""
+    """Percentiles of all successful answers, in ms."""
 
     p50: float | None
     p95: float | None
@@ -74,7 +74,8 @@ class Bystander:
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | None) -> "Bystander":
         longest = None if row is None else _number(row.get("longest"))
-        return cls(*_numbers(row, "p50", "p99", "max"), longest)
+        p50, p99, greatest = _numbers(row, "p50", "p99", "max")
+        return cls(p50, p99, greatest, longest)
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,8 @@ class Measurement:
     users: int
     round_trip: float  # ms
     rounds: int  # that count
-    requests: int
-    failures: int
+    requests: int  # of the whole of these rounds
+    failures: int  # of them
     throughput: Throughput
     latency_ms: Latency
     bystander_ms: Bystander
@@ -137,6 +138,8 @@ class Measurement:
     throttled: float | None  # 0..1 of the window
     valid: bool
     invalid_because: list[str]
+    # Requests/s by which an open loop's backlog grows: there is no latency then. None: it does not.
+    backlog_growth: float | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Measurement":
@@ -167,11 +170,16 @@ class Measurement:
             throttled=_number(row.get("throttled")),
             valid=bool(row["valid"]),
             invalid_because=[_text(reason) for reason in row["invalid_because"]],
+            backlog_growth=_number(row.get("backlog_growth")),
         )
 
     @property
     def shape(self) -> str:
         return f"{self.workers} × {self.worker_threads or '∞'}"
+
+    @property
+    def share_failed(self) -> float | None:
+        return self.failures / self.requests if self.requests else None
 
     @property
     def share_of_ceiling(self) -> float | None:
@@ -282,6 +290,8 @@ class Result:
     seed: int | None = None
     plan: dict[str, Any] = field(default_factory=dict)
     load_generator: dict[str, Any] = field(default_factory=dict)
+    # What a request costs on this machine: registry.Cost.
+    calibration: dict[str, Any] = field(default_factory=dict)
     # What was asked of each comparison, as loadtests.judging.declared writes it.
     declared: list[dict[str, Any]] = field(default_factory=list)
     measurements: list[Measurement] = field(default_factory=list)
@@ -301,6 +311,7 @@ class Result:
             seed=content.get("seed"),
             plan=_object(content.get("plan", {})),
             load_generator=_object(content.get("load_generator", {})),
+            calibration=_object(content.get("calibration", {})),
             declared=[_object(row) for row in content.get("declared", [])],
             measurements=[Measurement.from_row(row) for row in content["measurements"]],
             verdicts=[Verdict.from_row(row) for row in content["verdicts"]],
@@ -316,6 +327,7 @@ class Result:
             "seed": self.seed,
             "plan": self.plan,
             "load_generator": self.load_generator,
+            "calibration": self.calibration,
             "declared": self.declared,
             "measurements": [asdict(measurement) for measurement in self.measurements],
             "verdicts": [verdict.as_row() for verdict in self.verdicts],

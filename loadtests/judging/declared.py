@@ -12,16 +12,18 @@ from comparisons.result import Expected
 
 
 def expected(
-    expectation: Expectation, comparison: Comparison, cost: Cost, work_s: float | None
+    expectation: Expectation, comparison: Comparison, cost: Cost | None, work_s: float | None
 ) -> Expected:
     """Say what the expectation means in its case, on a machine with this cost.
 
-    work_s: CPU seconds of the comparison's work on it.
+    work_s: CPU seconds of the comparison's work on it. Without a cost, NEAR and SAME have no bound.
     """
     users, round_trip = comparison.case(expectation)
     (variant,) = [v for v in comparison.variants if v.name == expectation.variant]
-    spare = slack(variant, cost, work_s) if expectation.takes_slack else 0
-    low, high = expectation.bounds(users, spare)
+    low, high = None, None
+    if cost or not expectation.takes_slack:
+        spare = slack(variant, cost, work_s) if cost and expectation.takes_slack else 0
+        low, high = expectation.bounds(users, spare)
     return Expected(
         variant=expectation.variant,
         metric=expectation.metric,
@@ -48,7 +50,9 @@ class Declared:
     expectations: tuple[Expected, ...]
 
     @classmethod
-    def of(cls, comparison: Comparison, cost: Cost, work_s: float | None) -> "Declared":
+    def of(
+        cls, comparison: Comparison, cost: Cost | None = None, work_s: float | None = None
+    ) -> "Declared":
         """As `expected`."""
         return cls(
             comparison=comparison.slug,

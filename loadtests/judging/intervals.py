@@ -6,14 +6,15 @@ so an interval comes from the spread between rounds, never from the spread withi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, inf, isfinite, log, sqrt
+from math import exp, inf, isfinite, log, nan, sqrt
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import betaincinv, ndtri, stdtrit
 
 # scipy.stats has trim_mean and mstats.trimmed_mean_ci, but they trim five and ten values by a whole
 # fifth (see trimmed_mean), and take half a second to import, which `compare --list` would wait for.
 
+ALPHA = 0.05  # a verdict is wrong so often at most, all its looks together
 TRIM = 0.2  # the share of rounds left out at each end, so that a few bad ones move nothing
 
 
@@ -24,12 +25,14 @@ class Interval:
     high: float
 
 
-def confidence_at_each(looks: int) -> float:
-    """The confidence at each look so that all of them are right together 95 times in 100.
+def confidence_at(look: int, alpha: float = ALPHA) -> float:
+    """The confidence at the first, second, ... look so that all are right together.
 
-    Each has its equal share of the 5 % (Bonferroni).
+    The look i spends alpha / (i (i + 1)) of it: a half, a sixth, a twelfth, ..., which add up to
+    alpha however many looks there are (Bonferroni with unequal shares; Lan and DeMets, 1983, call
+    it spending). So who wants to look on may.
     """
-    return 1 - 0.05 / looks
+    return 1 - alpha / (look * (look + 1))
 
 
 def percentile(values: Sequence[float], q: float) -> float:
@@ -66,6 +69,38 @@ def geometric(values: Sequence[float], confidence: float) -> Interval:
         return Interval(float("nan"), 0, inf)
     logs = trimmed_mean([log(value) for value in values], confidence)
     return Interval(exp(logs.mean), exp(logs.low), exp(logs.high) if logs.high < 700 else inf)
+
+
+def times(values: Sequence[float], confidence: float) -> Interval:
+    """The interval of rates or times: on the log scale, unless one of them is 0."""
+    positive = all(value > 0 for value in values)
+    found = (geometric if positive else trimmed_mean)(values, confidence)
+    return Interval(found.mean, max(0.0, found.low), found.high)
+
+
+def share(counts: Sequence[tuple[int, int]], confidence: float) -> Interval:
+    """The share of so many (of so many) in each round, all rounds together.
+
+    Clopper and Pearson (1934): exact for independent answers; none of n excludes 1 - (a/2)^(1/n)
+    and more. Where the rounds differ by more than such answers would, they are the clusters of Korn
+    and Graubard (1998): as many answers as would give the spread that was seen, and Student's t
+    with a degree of freedom less than there are rounds, in place of the normal.
+    """
+    found, answers = sum(k for k, _ in counts), sum(n for _, n in counts)
+    if not answers:
+        return Interval(nan, 0, 1)
+    mean, rounds, tail = found / answers, len(counts), (1 - confidence) / 2
+    effective = float(answers)
+    if rounds > 1 and 0 < mean < 1:
+        spread = sum((k - mean * n) ** 2 for k, n in counts) * rounds / (rounds - 1) / answers**2
+        design_effect = spread / (mean * (1 - mean) / answers)
+        if design_effect > 1:
+            wider = float(ndtri(tail) / stdtrit(rounds - 1, tail))
+            effective *= wider**2 / design_effect
+    k, rest = mean * effective, (1 - mean) * effective
+    low = float(betaincinv(k, rest + 1, tail)) if k else 0
+    high = float(betaincinv(k + 1, rest, 1 - tail)) if rest else 1
+    return Interval(mean, low, high)
 
 
 def paired_ratio(

@@ -2,32 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from math import nan
+from math import isnan, nan
 from statistics import mean, median
 
 from comparisons.result import Bystander, Latency, Measurement, Server, Throughput, rounded
 from loadtests.judging import metrics
 from loadtests.judging.declared import Declared
-from loadtests.judging.intervals import percentile, trimmed_mean
+from loadtests.judging.intervals import ALPHA, percentile, times, trimmed_mean
 from loadtests.judging.rounds import Round
 from loadtests.judging.validity import agreed_digest, why_insufficient, why_invalid
 
 
-def measurements(
-    declared: Declared, measured: Sequence[Round], confidence: float
-) -> list[Measurement]:
+def measurements(declared: Declared, measured: Sequence[Round]) -> list[Measurement]:
     """Summarize a comparison's rounds, case by case, in the order of its variants."""
     digest = agreed_digest(measured)
     by_row = groupby(sorted(measured, key=lambda r: (r.row, r.block)), key=lambda r: r.row)
     of_row = {row: list(of_row) for row, of_row in by_row}
     order = {name: place for place, name in enumerate(declared.variants)}
     return [
-        measurement(of_row[row], digest, confidence)
+        measurement(of_row[row], digest)
         for row in sorted(of_row, key=lambda row: (*row[2:], order[row[0]], row[1]))
     ]
 
 
-def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) -> Measurement:
+def measurement(of_row: Sequence[Round], digest: int | None) -> Measurement:
     """Summarize the rounds of one variant on one deployment in one case.
 
     Figures are those of the rounds that count; if too few do, of all, and the row is invalid.
@@ -36,6 +34,7 @@ def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) 
     good = [round_ for round_ in of_row if not why_invalid(round_, digest)]
     used = list(of_row) if because else good
     first = of_row[0]
+    growth = _backlog_growth(used)
     ceilings = [round_.ceiling for round_ in used if round_.ceiling]
     return Measurement(
         comparison=first.comparison,
@@ -46,10 +45,10 @@ def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) 
         users=first.users,
         round_trip=first.round_trip,
         rounds=len(good),
-        requests=sum(len(round_.answers()) for round_ in used),
+        requests=sum(len(round_.samples) for round_ in used),
         failures=sum(len(metrics.failures(round_)) for round_ in used),
-        throughput=_throughput(used, confidence),
-        latency_ms=_latency(used),
+        throughput=_throughput(used),
+        latency_ms=_latency([] if growth else used),
         bystander_ms=_bystander(used),
         server=_server(used),
         ceiling=rounded(median(ceilings)) if ceilings else None,
@@ -62,12 +61,26 @@ def measurement(of_row: Sequence[Round], digest: int | None, confidence: float) 
         throttled=rounded(max(round_.throttled for round_ in used)),
         valid=not because,
         invalid_because=because,
+        backlog_growth=growth,
     )
 
 
-def _throughput(used: Sequence[Round], confidence: float) -> Throughput:
-    rate = trimmed_mean([metrics.throughput(round_) for round_ in used], confidence)
-    return Throughput(rounded(rate.mean), rounded(max(rate.low, 0)), rounded(rate.high))
+def _backlog_growth(used: Sequence[Round]) -> float | None:
+    """Requests/s by which an open loop's backlog grows; None if it does not, as far as one can see.
+
+    One round that grows may be a stall; an overloaded server's all do.
+    """
+    rate = used[0].rate
+    if rate is None or len(used) < 2:
+        return None
+    growth = trimmed_mean([metrics.backlog_growth(round_) for round_ in used], 1 - ALPHA)
+    grows = growth.low > 0 and growth.mean > metrics.MIN_GROWTH * rate
+    return rounded(growth.mean) if grows else None
+
+
+def _throughput(used: Sequence[Round]) -> Throughput:
+    rate = times([metrics.throughput(round_) for round_ in used], 1 - ALPHA)
+    return Throughput(rounded(rate.mean), rounded(rate.low), rounded(rate.high))
 
 
 def _latency(used: Sequence[Round]) -> Latency:
@@ -79,7 +92,9 @@ def _latency(used: Sequence[Round]) -> Latency:
 def _bystander(used: Sequence[Round]) -> Bystander:
     values = [latency for round_ in used for latency in metrics.bystander_latencies_ms(round_)]
     p50, p99 = (rounded(percentile(values, q)) for q in (50, 99))
-    return Bystander(p50, p99, rounded(max(values, default=nan)))
+    each = [longest for round_ in used if not isnan(longest := metrics.bystander_max_ms(round_))]
+    longest = times(each, 1 - ALPHA).mean if each else nan
+    return Bystander(p50, p99, rounded(max(values, default=nan)), rounded(longest))
 
 
 def _server(used: Sequence[Round]) -> Server:
@@ -88,7 +103,7 @@ def _server(used: Sequence[Round]) -> Server:
         processes=max(server.processes for server in servers),
         threads=max(server.threads for server in servers),
         cpu_seconds=rounded(sum(server.cpu_seconds for server in servers)),
-        cpu_ms_per_request=rounded(median(metrics.cpu_ms_per_request(round_) for round_ in used)),
+        cpu_ms_per_request=rounded(median(map(metrics.cpu_ms_per_request, used))),
         rss_mb=rounded(max(server.rss_mb for server in servers)),
         idle_mb=rounded(servers[0].idle_mb),
         db_connections=max(server.db_connections for server in servers),

@@ -1,15 +1,26 @@
-"""What a round says: its throughput, latencies and the other quantities that expectations name."""
+"""What a round says: its throughput, latencies and the other quantities that expectations name.
 
-from collections.abc import Callable
+NaN is what was not measured. What is served is what succeeded: a refusal is quick, and no service.
+"""
+
+from collections.abc import Callable, Iterable
 from math import nan
 
 from comparisons.registry import Metric
 from loadtests.judging.intervals import percentile
 from loadtests.judging.rounds import Round, Sample
 
+# An open loop's backlog grows if by more than this share of what is asked for. Below it, a queue
+# that breathes looks the same in a window of a second.
+MIN_GROWTH = 0.05
+
+
+def succeeded(samples: Iterable[Sample]) -> list[Sample]:
+    return [sample for sample in samples if not sample.error]
+
 
 def throughput(round_: Round) -> float:
-    """Answers a second: those in the window, over the time from the last answer before it.
+    """Successful answers a second: those in the window, since the last answer before it.
 
     Both ends are answers, so that a view that gives ten a second is not counted as nine or eleven.
     Where requests only wait, none is answered in the window.
@@ -19,23 +30,53 @@ def throughput(round_: Round) -> float:
         return 0
     before = [sample.end for sample in round_.samples if sample.end < round_.opened]
     span = max(sample.end for sample in answers) - max(before, default=round_.opened)
-    return len(answers) / span if span > 0 else 0
+    return len(succeeded(answers)) / span if span > 0 else 0
+
+
+def answers_per_second(round_: Round) -> float:
+    """What the load generator had to send and check, failed or not."""
+    return 0 if round_.waiting else len(round_.answers()) / max(1e-3, round_.closed - round_.opened)
 
 
 def latencies_ms(round_: Round) -> list[float]:
-    return [sample.latency_ms for sample in round_.answers()]
+    """Of successful answers. An open loop's count from when they were due."""
+    return [sample.latency_ms for sample in succeeded(round_.due())]
 
 
 def bystander_latencies_ms(round_: Round) -> list[float]:
     return [sample.latency_ms for sample in round_.bystander_answers()]
 
 
+def bystander_max_ms(round_: Round) -> float:
+    return max(bystander_latencies_ms(round_), default=nan)
+
+
 def failures(round_: Round) -> list[Sample]:
-    return [sample for sample in round_.answers() if sample.error]
+    """Of the whole round, whose every request is the view's."""
+    return [sample for sample in round_.samples if sample.error]
 
 
 def cpu_ms_per_request(round_: Round) -> float:
-    return 1000 * round_.server.cpu_seconds / max(1, len(round_.answers()))
+    """CPU time of the server, without the bystander's, for each successful answer."""
+    served = len(succeeded(round_.answers()))
+    calls = sum(round_.opened <= sample.end <= round_.closed for sample in round_.bystander)
+    own = 1000 * round_.server.cpu_seconds - calls * round_.server.bystander_cpu_ms
+    return max(own, 0) / served if served else nan
+
+
+def pool_wait_ms(round_: Round) -> float:
+    waited = round_.server.pool_wait_ms
+    return nan if waited is None else waited
+
+
+def backlog_growth(round_: Round) -> float:
+    """Requests a second by which those that wait for an answer become more (open loop)."""
+
+    def backlog(moment: float) -> int:
+        return sum(sample.start <= moment < sample.end for sample in round_.samples)
+
+    grown = backlog(round_.closed) - backlog(round_.opened)
+    return grown / max(1e-3, round_.closed - round_.opened)
 
 
 METRICS: dict[Metric, Callable[[Round], float]] = {
@@ -43,13 +84,13 @@ METRICS: dict[Metric, Callable[[Round], float]] = {
     "latency": lambda round_: percentile(latencies_ms(round_), 50),
     "latency_p99": lambda round_: percentile(latencies_ms(round_), 99),
     "bystander": lambda round_: percentile(bystander_latencies_ms(round_), 50),
-    "bystander_max": lambda round_: max(bystander_latencies_ms(round_), default=nan),
+    "bystander_max": bystander_max_ms,
     "cpu_per_request": cpu_ms_per_request,
     "memory": lambda round_: max(round_.server.rss_mb - round_.server.idle_mb, 0.1),
     "threads": lambda round_: round_.server.threads,
     "connections": lambda round_: round_.server.db_connections,
-    "pool_wait": lambda round_: round_.server.pool_wait_ms or 0,
-    "failures": lambda round_: len(failures(round_)) / max(1, len(round_.answers())),
+    "pool_wait": pool_wait_ms,
+    "failures": lambda round_: len(failures(round_)) / max(1, len(round_.samples)),
 }
 
 

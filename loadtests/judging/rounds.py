@@ -34,6 +34,7 @@ class Server:
     db_connections: int  # at most
     # Of a connection from its pools, on average; None without a pool, or with several processes.
     pool_wait_ms: float | None = None
+    bystander_cpu_ms: float = 0  # CPU time of one of the bystander's calls, calibrated
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,12 @@ class Round:
                 if sample.end - self.wait <= self.opened and sample.end >= self.closed
             ]
         return [sample for sample in self.samples if self.opened <= sample.end <= self.closed]
+
+    def due(self) -> list[Sample]:
+        """Those whose latency counts: of an open loop, all that fell due in the window."""
+        if self.rate is None:
+            return self.answers()
+        return [sample for sample in self.samples if self.opened <= sample.start <= self.closed]
 
     def bystander_answers(self) -> list[Sample]:
         """Those whose call fell due in the window: the ones that waited longest end after it."""

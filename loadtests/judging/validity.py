@@ -14,8 +14,8 @@ MAX_STEAL = 0.1
 MAX_STALL_S = 0.25
 MAX_CLOCK_JUMP_S = 0.01  # samples are placed in the window by the wall clock
 MIN_ANSWERS = 3
-# Above its ceiling a throughput is impossible; a tenth is left for what the window's edges cost.
-MAX_OF_CEILING = 1.1
+# More than users / wait is impossible; a tenth is left for what the window's edges cost.
+MAX_OF_WAITS = 1.1
 
 
 def is_stalled(generator_stall_s: float, clock_jump_s: float) -> bool:
@@ -50,10 +50,9 @@ def why_invalid(round_: Round, digest: int | None) -> list[str]:
     reasons = list(round_.broken)
     if not round_.samples and reasons:  # it was not measured at all
         return reasons
-    answers = round_.answers()
-    asked = round_.samples if round_.waiting else answers
+    answers = round_.due()
     for whose, calls in (
-        ("answers", [] if round_.may_fail else asked),
+        ("answers", [] if round_.may_fail else round_.samples),
         ("bystander's answers", round_.bystander_answers()),
     ):
         errors = Counter(sample.error for sample in calls if sample.error)
@@ -68,22 +67,31 @@ def why_invalid(round_: Round, digest: int | None) -> list[str]:
         reasons.append("another body than the other variants'")
     if round_.generator_cpu > MAX_GENERATOR_CPU:
         reasons.append(f"the load generator used {round_.generator_cpu:.0%} of its core")
-    rate, capacity = metrics.throughput(round_), round_.generator_capacity
-    if capacity and rate > MAX_CAPACITY_SHARE * capacity:
+    capacity = round_.generator_capacity
+    if capacity and metrics.answers_per_second(round_) > MAX_CAPACITY_SHARE * capacity:
         reasons.append(f"the load generator is near its limit of {capacity:.0f} requests/s")
     reasons += why_disturbed(round_)
-    if round_.ceiling and rate > MAX_OF_CEILING * round_.ceiling:
-        reasons.append(f"{rate:.0f} answers/s is above the ceiling")
+    # What slots or cores allow is a claim, which a measurement may refute; that a wait takes its
+    # time is none.
+    rate = metrics.throughput(round_)
+    if round_.wait and not round_.waiting and rate > MAX_OF_WAITS * round_.users / round_.wait:
+        reasons.append(f"{rate:.0f} answers/s are more than {round_.users} users who wait can have")
     return reasons
 
 
 def why_insufficient(of_row: Sequence[Round], digest: int | None) -> list[str]:
-    """Why a variant's rounds do not suffice: less than half of them, or fewer than two, count."""
-    reasons = {round_.block: why_invalid(round_, digest) for round_ in of_row}
-    good = sum(not because for because in reasons.values())
-    if of_row and good >= 2 and 2 * good >= len(of_row):
+    """Why a variant's rounds do not suffice: less than half of its blocks, or only one, count.
+
+    A block counts if a round of it does: what was repeated for a disturbance is not held against
+    the repeat.
+    """
+    reasons: dict[int, list[list[str]]] = {}
+    for round_ in of_row:
+        reasons.setdefault(round_.block, []).append(why_invalid(round_, digest))
+    good = sum(not all(tries) for tries in reasons.values())
+    if good >= 2 and 2 * good >= len(reasons):
         return []
-    found = list(dict.fromkeys(reason for because in reasons.values() for reason in because))
+    found = list(dict.fromkeys(r for tries in reasons.values() for one in tries for r in one))
     return found or [f"{good} rounds only"]
 
 

@@ -1,16 +1,37 @@
-"""From rounds to verdicts: does the measurement agree with an expectation, and how surely?"""
+"""From rounds to verdicts: does the measurement agree with an expectation, and how surely?
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from math import nan
+Three kinds of quantity: rates and times, from the spread between rounds; shares, from the answers;
+limits, "never more than", from the extreme of all rounds.
+"""
 
-from comparisons.registry import THEORY
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import ceil, inf, isfinite, isnan, log, nan
+
+from comparisons.registry import LIMITS, SHARES, THEORY
 from comparisons.result import Expected, Outcome, Verdict, rounded
+from loadtests.judging import metrics
 from loadtests.judging.declared import Declared
-from loadtests.judging.intervals import Interval, geometric, paired_ratio, trimmed_mean
+from loadtests.judging.intervals import (
+    ALPHA,
+    Interval,
+    confidence_at,
+    geometric,
+    paired_ratio,
+    share,
+    times,
+)
 from loadtests.judging.metrics import METRICS, theory
 from loadtests.judging.rounds import Round
 from loadtests.judging.validity import agreed_digest, why_insufficient, why_invalid
+
+# "None fails" holds when none of so many failed that a share of a tenth is excluded: no number of
+# answers excludes every share, and the sentence says which one these do.
+RARE = 0.1
+# psycopg_pool adds up whole milliseconds of each wait, rounded down.
+POOL_WAIT_RESOLUTION_MS = 1
+MANY_ROUNDS = 1_000  # more than anybody waits for
 
 
 def outcome_of(interval: Interval, low: float | None, high: float | None) -> Outcome:
@@ -23,31 +44,37 @@ def outcome_of(interval: Interval, low: float | None, high: float | None) -> Out
 
 
 def judge_comparison(
-    declared: Declared, measured: Sequence[Round], confidence: float
+    declared: Declared, measured: Sequence[Round], looks: Sequence[int], alpha: float = ALPHA
 ) -> list[Verdict]:
-    """Judge each expectation on each deployment that its view was measured on."""
-    return [verdict for _, verdict in _judge_each(declared, measured, confidence)]
+    """Judge each expectation on each deployment that its view was measured on.
+
+    looks: after which blocks the rounds so far were looked at. What a look has decided stays so.
+    """
+    return list(_judge_each(declared, measured, looks, alpha))
+
+
+def decided(verdicts: Iterable[Verdict]) -> int:
+    """How many hold or are refuted."""
+    return sum(verdict.outcome in ("holds", "refuted") for verdict in verdicts)
 
 
 def in_doubt(
-    declared: Declared, measured: Sequence[Round], confidence: float
+    declared: Declared, measured: Sequence[Round], looks: Sequence[int]
 ) -> set[tuple[str, int, float]]:
     """The rows (variant, users, round trip) that an expectation without a verdict yet speaks of."""
     return {
-        (variant, *expectation.case)
-        for expectation, verdict in _judge_each(declared, measured, confidence)
-        if verdict.outcome not in ("holds", "refuted")
-        for variant in (expectation.variant, expectation.of)
+        (variant, *verdict.expected.case)
+        for verdict in _judge_each(declared, measured, looks, ALPHA)
+        if verdict.expected and verdict.outcome not in ("holds", "refuted")
+        for variant in (verdict.expected.variant, verdict.expected.of)
         if variant is not None
     }
 
 
 def _judge_each(
-    declared: Declared, measured: Sequence[Round], confidence: float
-) -> Iterator[tuple[Expected, Verdict]]:
+    declared: Declared, measured: Sequence[Round], looks: Sequence[int], alpha: float
+) -> Iterator[Verdict]:
     for expectation in declared.expectations:
-        if expectation.metric == "throughput" and any(round_.rate for round_ in measured):
-            continue  # an open loop's throughput is what was asked for
         variant, of = expectation.variant, expectation.of
         places = _deployments_of(measured, variant)
         other_places = _deployments_of(measured, of)
@@ -59,10 +86,11 @@ def _judge_each(
                 if (round_.variant != variant or round_.deployment == place)
                 and (round_.variant != of or round_.deployment == other)
             ]
-            verdict = judge_expectation(expectation, pair, confidence)
-            if verdict:
-                name = verdict.expectation + (f" on {place}" if len(places) > 1 else "")
-                yield expectation, replace(verdict, expectation=name)
+            if verdict := judge_expectation(expectation, pair, looks, alpha):
+                if len(places) > 1:
+                    name = f"{verdict.expectation} on {place}"
+                    verdict = replace(verdict, expectation=name, deployment=place)
+                yield verdict
 
 
 def _deployments_of(measured: Sequence[Round], variant: str | None) -> list[str]:
@@ -70,59 +98,185 @@ def _deployments_of(measured: Sequence[Round], variant: str | None) -> list[str]
 
 
 def judge_expectation(
-    expectation: Expected, measured: Sequence[Round], confidence: float
+    expectation: Expected, measured: Sequence[Round], looks: Sequence[int], alpha: float = ALPHA
 ) -> Verdict | None:
-    """Judge one expectation; None if one of its sides was not to be measured.
+    """Judge one expectation, look by look; None if one of its sides was not to be measured.
 
     measured: the comparison's rounds, with one deployment for each variant.
     """
-    view, of = expectation.variant, expectation.of
-    of_case = [
-        round_ for round_ in measured if (round_.users, round_.round_trip) == expectation.case
-    ]
-    mine = [round_ for round_ in of_case if round_.variant == view]
-    theirs = [round_ for round_ in of_case if round_.variant == of]
-    ratio_of_variants = of is not None and of not in THEORY
-    if not mine or (not theirs and ratio_of_variants):
+    sides = Sides.of(expectation, measured)
+    if not sides:
         return None
-    slug, name = mine[0].comparison, expectation.text
     digest = agreed_digest(measured)
-    reasons = [
+    last = max(round_.block for round_ in (*sides.mine, *sides.theirs))
+    for number, (before, look) in enumerate(pairwise((-1, *looks)), 1):
+        if last <= before:
+            break  # nothing more was measured of it
+        verdict = _judge_once(sides.until(look), digest, confidence_at(number, alpha))
+        if verdict.outcome in ("holds", "refuted"):
+            break
+    return verdict
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The rounds that an expectation speaks of. theirs: of the other variant, if there is one."""
+
+    expectation: Expected
+    mine: list[Round]
+    theirs: list[Round]
+
+    @classmethod
+    def of(cls, expectation: Expected, measured: Sequence[Round]) -> "Sides | None":
+        mine, theirs = (
+            [
+                round_
+                for round_ in measured
+                if round_.variant == name and (round_.users, round_.round_trip) == expectation.case
+            ]
+            for name in (expectation.variant, expectation.of)
+        )
+        if not mine or (expectation.of not in (None, *THEORY) and not theirs):
+            return None
+        return cls(expectation, mine, theirs)
+
+    def until(self, block: int) -> "Sides":
+        mine, theirs = (
+            [round_ for round_ in rounds if round_.block <= block]
+            for rounds in (self.mine, self.theirs)
+        )
+        return Sides(self.expectation, mine, theirs)
+
+
+def _judge_once(sides: Sides, digest: int | None, confidence: float) -> Verdict:
+    expectation = sides.expectation
+    verdict = Verdict(
+        comparison=sides.mine[0].comparison,
+        expectation=expectation.text,
+        outcome="invalid",
+        measured=None,
+        low=None,
+        high=None,
+        because="",
+        expected=expectation,
+    )
+    if reasons := [
         f"{side[0].variant}: {reason}"
-        for side in (mine, theirs)
+        for side in (sides.mine, sides.theirs)
         if side
         for reason in why_insufficient(side, digest)
-    ]
-    if reasons:
-        return Verdict(slug, name, "invalid", None, None, None, "; ".join(reasons))
-
-    metric = METRICS[expectation.metric]
-    good = {(r.variant, r.block): r for r in of_case if not why_invalid(r, digest)}
-    my_rounds = {block: r for (variant, block), r in good.items() if variant == view}
-    if of is None:
-        interval = trimmed_mean([metric(r) for r in my_rounds.values()], confidence)
-        because = f"{len(my_rounds)} rounds"
-    elif not ratio_of_variants:
-        interval = geometric([metric(r) / theory(r, of) for r in my_rounds.values()], confidence)
-        because = f"{len(my_rounds)} rounds"
-    else:
-        blocks = [block for block in my_rounds if (of, block) in good]
-        interval = (
-            paired_ratio(
-                [metric(good[view, block]) for block in blocks],
-                [metric(good[of, block]) for block in blocks],
-                confidence,
-            )
-            if blocks
-            else Interval(nan, 0, nan)
-        )
-        because = f"{len(blocks)} paired rounds"
-    return Verdict(
-        slug,
-        name,
-        outcome_of(interval, expectation.low, expectation.high),
-        rounded(interval.mean),
-        rounded(interval.low),
-        rounded(interval.high),
-        because,
+    ]:
+        return replace(verdict, because="; ".join(reasons))
+    mine, theirs = (
+        # Of a round and its repeat at most one counts.
+        {round_.block: round_ for round_ in rounds if not why_invalid(round_, digest)}
+        for rounds in (sides.mine, sides.theirs)
     )
+    if expectation.metric in LIMITS:
+        return _judge_limit(verdict, expectation, [*mine.values()])
+    if expectation.metric in SHARES:
+        return _judge_share(verdict, expectation, [*mine.values()], confidence)
+    return _judge_times(verdict, expectation, mine, theirs, confidence)
+
+
+def _judge_limit(verdict: Verdict, expectation: Expected, rounds: list[Round]) -> Verdict:
+    """Judge "never more than", or "always at least": one round that is beyond refutes it."""
+    values = [METRICS[expectation.metric](round_) for round_ in rounds]  # type: ignore[index]
+    low, high = min(values), max(values)
+    within = (expectation.low is None or low >= expectation.low) and (
+        expectation.high is None or high <= expectation.high
+    )
+    return replace(
+        verdict,
+        outcome="holds" if within else "refuted",
+        measured=rounded(low if expectation.high is None else high),
+        low=rounded(low),
+        high=rounded(high),
+        because=f"{len(values)} rounds",
+        rounds=len(values),
+    )
+
+
+def _judge_share(
+    verdict: Verdict, expectation: Expected, rounds: list[Round], confidence: float
+) -> Verdict:
+    counts = [(len(metrics.failures(round_)), len(round_.samples)) for round_ in rounds]
+    answers = sum(n for _, n in counts)
+    found = share(counts, confidence)
+    outcome = outcome_of(found, expectation.low, expectation.high)
+    open_because = "more answers"
+    if expectation.high == 0 and not found.mean:
+        outcome = "holds" if found.high <= RARE else "inconclusive"
+        enough = ceil(log((1 - confidence) / 2) / log(1 - RARE))
+        open_because = f"{enough} answers of which none fails"
+    return replace(
+        verdict,
+        outcome=outcome,
+        measured=rounded(found.mean),
+        low=rounded(found.low),
+        high=rounded(found.high),
+        because=f"{answers} answers in {len(counts)} rounds",
+        rounds=len(counts),
+        answers=answers,
+        open_because=open_because if outcome == "inconclusive" else "",
+    )
+
+
+def _judge_times(
+    verdict: Verdict,
+    expectation: Expected,
+    mine: dict[int, Round],
+    theirs: dict[int, Round],
+    confidence: float,
+) -> Verdict:
+    """Rates and times; their ratio block by block."""
+    metric, of = METRICS[expectation.metric], expectation.of  # type: ignore[index]
+    measured = {block: metric(round_) for block, round_ in mine.items()}
+    known = [block for block, value in measured.items() if not isnan(value)]
+    if of is not None and of not in THEORY:
+        others = {block: metric(round_) for block, round_ in theirs.items()}
+        known = [block for block in known if not isnan(others.get(block, nan))]
+    if len(known) < 2:
+        return replace(verdict, because=f"{expectation.metric} was measured in no two rounds")
+    values = [measured[block] for block in known]
+    kind = "rounds"
+    if of is None:
+        found = times(values, confidence)
+        if expectation.metric == "pool_wait":
+            found = replace(found, high=found.high + POOL_WAIT_RESOLUTION_MS)
+    elif of in THEORY:
+        against = [theory(mine[block], of) for block in known]
+        found = geometric([a / b for a, b in zip(values, against, strict=True)], confidence)
+    else:
+        found = paired_ratio(values, [others[block] for block in known], confidence)
+        kind = "paired rounds"
+    outcome = outcome_of(found, expectation.low, expectation.high)
+    return replace(
+        verdict,
+        outcome=outcome,
+        measured=rounded(found.mean),
+        low=rounded(found.low),
+        high=rounded(found.high),
+        because=f"{len(known)} {kind}",
+        rounds=len(known),
+        open_because=_what_decides(found, expectation, len(known))
+        if outcome == "inconclusive"
+        else "",
+    )
+
+
+def _what_decides(found: Interval, expectation: Expected, rounds: int) -> str:
+    """Say how many rounds would decide it, if they spread as those so far.
+
+    An interval is as wide as one over the root of their number; it has to end before the nearest
+    bound.
+    """
+    bounds = [bound for bound in (expectation.low, expectation.high) if bound]
+    if not (found.low > 0 and isfinite(found.high) and bounds):
+        return "rounds that spread less"
+    away = min(abs(log(found.mean / bound)) for bound in bounds)
+    width = log(found.high / found.low) / 2
+    needed = rounds * (width / away) ** 2 if away else inf
+    if needed > MANY_ROUNDS:
+        return "no number of rounds: it lies on the bound"
+    return f"about {max(1, ceil(needed) - rounds)} more rounds like these"

@@ -6,7 +6,6 @@ from pathlib import Path
 from comparisons import result_store
 from comparisons.result import Measurement, Result, Verdict
 from loadtests.judging.declared import Declared
-from loadtests.judging.intervals import confidence_at_each
 from loadtests.judging.measurements import measurements
 from loadtests.judging.rounds import Round
 from loadtests.judging.verdicts import judge_comparison
@@ -20,11 +19,14 @@ class Saved:
     rounds: list[Round]
     # Why there are no rounds, or not all; "" if there are.
     why_missing: str
-    confidence: float
+    looks: tuple[int, ...]
 
     @property
     def slugs(self) -> list[str]:
         return list(dict.fromkeys(row.comparison for row in self.result.measurements))
+
+    def rounds_of(self, slug: str) -> list[Round]:
+        return [round_ for round_ in self.rounds if round_.comparison == slug]
 
     def can_be_computed(self, slug: str) -> bool:
         return slug in self.declared and any(round_.comparison == slug for round_ in self.rounds)
@@ -36,11 +38,10 @@ class Saved:
                 [row for row in self.result.measurements if row.comparison == slug],
                 [verdict for verdict in self.result.verdicts if verdict.comparison == slug],
             )
-        declared = self.declared[slug]
-        measured = [round_ for round_ in self.rounds if round_.comparison == slug]
+        declared, measured = self.declared[slug], self.rounds_of(slug)
         return (
-            measurements(declared, measured, self.confidence),
-            judge_comparison(declared, measured, self.confidence),
+            measurements(declared, measured),
+            judge_comparison(declared, measured, self.looks),
         )
 
 
@@ -48,11 +49,13 @@ def read(path: Path) -> Saved:
     """Read a result and its samples. ResultError if it is no result."""
     result = result_store.read(path)
     rounds, why_missing = result_store.read_samples(path, Round.from_row)
+    if rounds and "alpha" not in result.plan:
+        rounds, why_missing = [], f"{path} was judged in another way, by an older version"
     with result_store.reading(path):
         return Saved(
             result=result,
             declared={row["comparison"]: Declared.from_row(row) for row in result.declared},
             rounds=rounds,
             why_missing=why_missing,
-            confidence=confidence_at_each(len(result.plan["looks"]) if rounds else 1),
+            looks=tuple(map(int, result.plan["looks"])) if rounds else (),
         )

@@ -9,8 +9,10 @@ from rich.text import Text
 
 from comparisons.result import OUTCOMES, Measurement, Outcome, Verdict, counts, figure, interval
 from loadtests.judging.declared import Declared
+from loadtests.judging.intervals import ALPHA
 from loadtests.reporting.saved import Saved
 
+MANY_VERDICTS = 20
 COLOURS: dict[Outcome, str] = {
     "holds": "green",
     "refuted": "red",
@@ -119,6 +121,22 @@ def count_line(verdicts: Iterable[Verdict]) -> str:
     """The last line of a run: `8 held, 1 refuted, 0 inconclusive, 0 invalid`."""
     return ", ".join(
         f"{count} {OUTCOMES[outcome].counted}" for outcome, count in counts(verdicts).items()
+    )
+
+
+def sureness(verdicts: Sequence[Verdict], stricter: Sequence[Verdict]) -> str:
+    """Say how many of a run's verdicts may be false; "" of a few, which nobody adds up.
+
+    stricter: the same, as they were if all of them were to be right together 95 times in 100.
+    """
+    decided = [verdict for verdict in verdicts if verdict.outcome in ("holds", "refuted")]
+    if len(decided) < MANY_VERDICTS:
+        return ""
+    stand = sum(verdict.outcome in ("holds", "refuted") for verdict in stricter)
+    return (
+        f"Each verdict is wrong at most 2.5 times in 100: of {len(decided)}, "
+        f"{len(decided) * ALPHA / 2:.0f} if every truth lay on its bound.\n"
+        f"{stand} of them stand even if all together are to be right 95 times in 100.\n"
     )
 
 

@@ -48,7 +48,7 @@ def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> lis
         for name in (expectation.variant, expectation.of)
         for case in [comparison.case(expectation)]
     }
-    everywhere = len(comparison.cases) == 1
+    everywhere = len(comparison.cases) == 1 or not comparison.expectations
     return [
         Row(
             variant,

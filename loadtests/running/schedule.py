@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from loadtests.judging.intervals import confidence_at_each
-
 T = TypeVar("T")
 
 
@@ -15,24 +13,26 @@ class Plan:
     """window: seconds that a round measures, and longer until it has `min_answers`.
     looks: after how many blocks to look at the verdicts.
 
-    After a look, only those rows go on of which something is expected that is not decided. The
-    number of looks is fixed beforehand, and each uses its equal share of the 5 % (Bonferroni):
-    looking again does not make a false verdict more likely than 5 % in all.
+    After a look, only those rows go on of which something is expected that is not decided; what
+    each look spends of the 5 % says `intervals.confidence_at`, and so there may be as many as
+    one likes.
     """
 
     window: float
     looks: tuple[int, ...]
     min_answers: int = 5
 
-    @property
-    def confidence(self) -> float:
-        """Of the interval at each look, so that all of them are right together 95 times in 100."""
-        return confidence_at_each(len(self.looks))
+    def longer(self) -> "Plan":
+        """Look on, in the same steps, for as long as anybody could wait."""
+        step = self.looks[-1] - self.looks[-2]
+        more = range(self.looks[-1] + step, MAX_BLOCKS, step)
+        return Plan(self.window, (*self.looks, *more), self.min_answers)
 
 
-REPEATS = 2  # of a round that was disturbed, on average over the rows of a comparison
-FULL = Plan(window=0.5, looks=(4, 8))
-QUICK = Plan(window=0.25, looks=(3,), min_answers=3)
+REPEATS = 2  # of a row's rounds that were disturbed
+MAX_BLOCKS = 1_000
+FULL = Plan(window=0.5, looks=(4, 8, 12))
+QUICK = Plan(window=0.25, looks=(4, 8, 12), min_answers=3)
 
 
 def block(rows: Sequence[T], seed: int, number: int) -> list[T]:

@@ -38,6 +38,8 @@ def choose(options: dict[str, Any]) -> Choice:
                 left_out.append(f"{slug} is left out: {why}")
                 continue
             comparison = without_crowds(comparison)
+        if not options["null"] and (why := why_not_judged(comparison, options)):
+            left_out.append(why)
         if options["null"]:
             comparison = against_itself(comparison)
         rows = rows_of(comparison, names, options["rate"])
@@ -71,24 +73,40 @@ def _known_slug(slug: str) -> str:
 
 
 def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
-    """Return the comparison with the requested load, in its expectations too."""
+    """Return the comparison with the requested load, and with the expectations that speak of it.
+
+    An expectation speaks of its distance, which its bound and its variant's wait are derived from;
+    of a number of users if it names one, or is a function of it otherwise; and of a closed loop.
+    """
     users, trip = options["users"], options["round_trip"]
-    if users is None and trip is None:
-        return comparison
-    expectations = [
-        replace(
-            expectation,
-            users=expectation.users if users is None else None,
-            round_trip=expectation.round_trip if trip is None else None,
+
+    def speaks_of_it(expectation: Expectation) -> bool:
+        return (
+            not options["rate"]
+            and expectation.users in (None, users or expectation.users)
+            and (trip is None or comparison.case(expectation)[1] == trip)
         )
-        for expectation in comparison.expectations
-    ]
+
     return replace(
         comparison,
         users=comparison.users if users is None else users,
         round_trip=comparison.round_trip if trip is None else trip,
-        expectations=list(dict.fromkeys(expectations)),
+        expectations=[e for e in comparison.expectations if speaks_of_it(e)],
     )
+
+
+def why_not_judged(chosen: Comparison, options: dict[str, Any]) -> str:
+    """Say how many expectations were dropped, and what they speak of; "" if none was."""
+    dropped = len(COMPARISONS[chosen.slug].expectations) - len(chosen.expectations)
+    other = (
+        "a closed loop of users"
+        if options["rate"]
+        else "another number of users or another distance"
+        if options["users"] is not None or options["round_trip"] is not None
+        else f"more than {MAX_QUICK_USERS} users"
+    )
+    speak = "expectation speaks" if dropped == 1 else "expectations speak"
+    return f"{chosen.slug}: {dropped} {speak} of {other}: not judged" if dropped else ""
 
 
 def without_crowds(comparison: Comparison) -> Comparison:

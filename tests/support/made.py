@@ -48,8 +48,8 @@ def made_result(declared, measured, plan):
     )
     of_slug = {slug: list(of) for slug, of in groupby(measured, key=lambda r: r.comparison)}
     for one in declared:
-        result.measurements += measurements(one, of_slug[one.comparison], plan.confidence)
-        result.verdicts += judge_comparison(one, of_slug[one.comparison], plan.confidence)
+        result.measurements += measurements(one, of_slug[one.comparison])
+        result.verdicts += judge_comparison(one, of_slug[one.comparison], plan.looks)
     return result
 
 

@@ -3,10 +3,10 @@
 import argparse
 import random
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,21 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from comparisons import result_store
 from comparisons.declarations import nearest
-from comparisons.registry import MAX_ROUND_TRIP_MS, MAX_USERS, Comparison
+from comparisons.registry import MAX_ROUND_TRIP_MS, MAX_USERS, Comparison, Cost
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
 from loadtests.arguments import SHAPE, add_shape, bad, within
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
+from loadtests.judging.intervals import ALPHA
 from loadtests.judging.measurements import measurements
 from loadtests.judging.rounds import Round
 from loadtests.reporting import saved, terminal
 from loadtests.reporting.environment import environment
 from loadtests.running import schedule
+from loadtests.running.calibration import calibrate
 from loadtests.running.generators import Generator, load_generator
-from loadtests.running.measuring import measure
+from loadtests.running.measuring import measure, min_cpu_seconds
 from loadtests.running.pinning import leave_last_core
 from loadtests.running.rows import Row
 from loadtests.running.selection import choose
@@ -39,8 +41,9 @@ from project.errors import FatalError
 from project.output import OutputError
 from project.services import schema
 
-RECORDED = (*SHAPE, "quick", "null", "pin", "deployment", "users", "round_trip", "rate")
+RECORDED = (*SHAPE, "quick", "minutes", "null", "pin", "deployment", "users", "round_trip", "rate")
 MAX_RATE = 10_000
+MAX_MINUTES = 24 * 60
 
 
 @dataclass
@@ -49,7 +52,12 @@ class Run:
 
     path: Path
     result: Result
+    seed: int
+    plan: schedule.Plan
+    own_blocks: int  # of the plan, without --for
     complete: bool = True  # whether every comparison could be measured
+    # What the verdicts rest on, comparison by comparison.
+    judged: list[tuple[Declared, list[Round]]] = field(default_factory=list)
 
 
 class Command(BaseCommand):
@@ -79,6 +87,13 @@ class Command(BaseCommand):
             help="an open loop of R requests/s; latency counts from when they were due",
         )
         parser.add_argument("--null", action="store_true", help="each variant against itself")
+        parser.add_argument(
+            "--for",
+            dest="minutes",
+            type=within(float, 0.1, MAX_MINUTES),
+            metavar="MINUTES",
+            help="measure on until all is decided, or for so long",
+        )
         parser.add_argument(
             "--from", dest="source", type=Path, metavar="FILE", help="print a result again"
         )
@@ -140,16 +155,17 @@ def _run(options: dict[str, Any], console: Console) -> int:
             leave_last_core()
         except ValueError as error:
             raise bad(f"--pin: {error}") from None
-    plan = schedule.QUICK if options["quick"] else schedule.FULL
+    own_plan = schedule.QUICK if options["quick"] else schedule.FULL
+    plan = own_plan.longer() if options["minutes"] else own_plan
     seed = random.randrange(2**32) if options["seed"] is None else options["seed"]
     path = options["output"] or settings.RESULTS_DIR / f"{timestamp(now()).replace(':', '-')}.json"
     result = Result(
         started=now(),
         options={name: options[name] for name in RECORDED},
         seed=seed,
-        plan={"window": plan.window, "looks": plan.looks},
+        plan={"window": plan.window, "looks": plan.looks, "alpha": ALPHA},
     )
-    run = Run(path, result)
+    run = Run(path, result, seed, plan, own_plan.looks[-1])
     status = exit_status.OK
     stopped: signals.Stopped | None = None
     lost: OutputError | None = None
@@ -162,7 +178,10 @@ def _run(options: dict[str, Any], console: Console) -> int:
                 console.print(f"--pin: {names}: started by another command, on its cores")
             result.environment = environment(schema.server_version())
             result.load_generator = {"capacity": generator.capacity}
-            measure_all(chosen, plan, seed, run, generator, console)
+            cost = calibrate(generator)
+            result.calibration = asdict(cost)
+            budget = Budget(60 * (options["minutes"] or 0))
+            measure_all(chosen, run, cost, generator, budget, console)
             status = exit_status.OK if run.complete else exit_status.CANNOT_RUN
     except signals.Stopped as signal:
         stopped, status = signal, signal.status
@@ -179,6 +198,7 @@ def _run(options: dict[str, Any], console: Console) -> int:
                 print(stopped)
             if is_saved:
                 print(f"\nresult: {path}")
+            print(_sureness(run), end="")
             print(terminal.count_line(result.verdicts), flush=True)
         except OutputError as error:
             lost, status = error, status or error.status
@@ -210,15 +230,46 @@ def _status_of(verdicts: Iterable[Verdict]) -> int:
     return exit_status.REFUTED if "refuted" in outcomes else exit_status.UNDECIDED
 
 
+def _sureness(run: Run) -> str:
+    """Say how sure the verdicts are together."""
+    return terminal.sureness(
+        run.result.verdicts,
+        [
+            verdict
+            for declared, measured in run.judged
+            for verdict in verdicts.judge_comparison(
+                declared, measured, run.plan.looks, ALPHA / max(1, len(run.result.verdicts))
+            )
+        ],
+    )
+
+
+@dataclass
+class Budget:
+    """The time after which nothing is measured on that is not decided, in seconds from now on.
+
+    Each comparison has an equal share of what is left of it.
+    """
+
+    seconds: float
+    began: float = field(default_factory=time.monotonic)
+
+    def share_ends(self, comparisons_left: int) -> float:
+        """When the next comparison's share ends, by time.monotonic()."""
+        now = time.monotonic()
+        return now + max(0.0, self.began + self.seconds - now) / comparisons_left
+
+
 def measure_all(
     chosen: list[tuple[Comparison, list[Row]]],
-    plan: schedule.Plan,
-    seed: int,
     run: Run,
+    cost: Cost,
     generator: Generator,
+    budget: Budget,
     console: Console,
 ) -> None:
     """Comparison after comparison; each is saved and printed, also one that is cut short."""
+    plan = run.plan
     with Progress(
         *(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} rounds")),
         TimeElapsedColumn(),
@@ -227,12 +278,15 @@ def measure_all(
         disable=not console.is_terminal,
     ) as progress:
         bar = progress.add_task("", total=sum(plan.looks[0] * len(rows) for _, rows in chosen))
-        for comparison, rows in chosen:
+        for place, (comparison, rows) in enumerate(chosen):
             measured: list[Round] = []
-            declared = Declared.of(comparison)
-            in_doubt = partial(verdicts.in_doubt, declared, confidence=plan.confidence)
+            work_s = min_cpu_seconds(comparison.work, None) if comparison.work else None
+            declared = Declared.of(comparison, cost, work_s)
+            in_doubt = _in_doubt_until(
+                budget.share_ends(len(chosen) - place), declared, run.own_blocks, plan
+            )
             logs = result_store.logs_path(run.path)
-            measuring = measure(comparison, rows, plan, seed, generator, in_doubt, logs)
+            measuring = measure(comparison, rows, plan, run.seed, generator, in_doubt, logs)
             progress.update(bar, description=comparison.slug)
             try:
                 with closing(measuring):
@@ -244,15 +298,27 @@ def measure_all(
                 print(f"{sys.argv[0]} compare: {comparison.slug}: {error}", file=sys.stderr)
             finally:
                 if measured:
-                    _save_and_print(run, declared, measured, plan.confidence, progress.console)
+                    _save_and_print(run, declared, measured, progress.console)
 
 
-def _save_and_print(
-    run: Run, declared: Declared, measured: list[Round], confidence: float, console: Console
-) -> None:
+def _in_doubt_until(
+    end: float, declared: Declared, own_blocks: int, plan: schedule.Plan
+) -> Callable[[Sequence[Round]], Collection[tuple[str, int, float]]]:
+    """Make the function that says what to measure on: after so many blocks only until `end`."""
+
+    def in_doubt(measured: Sequence[Round]) -> Collection[tuple[str, int, float]]:
+        if max(round_.block for round_ in measured) >= own_blocks and time.monotonic() > end:
+            return ()
+        return verdicts.in_doubt(declared, measured, plan.looks)
+
+    return in_doubt
+
+
+def _save_and_print(run: Run, declared: Declared, measured: list[Round], console: Console) -> None:
     """Add a comparison to the result; it is printed also if it cannot be saved."""
-    rows = measurements(declared, measured, confidence)
-    judged = verdicts.judge_comparison(declared, measured, confidence)
+    rows = measurements(declared, measured)
+    judged = verdicts.judge_comparison(declared, measured, run.plan.looks)
+    run.judged.append((declared, measured))
     remark = ""
     try:
         with signals.held():
