@@ -82,9 +82,9 @@ def share(counts: Sequence[tuple[int, int]], confidence: float) -> Interval:
     """The share of so many (of so many) in each round, all rounds together.
 
     Clopper and Pearson (1934): exact for independent answers; none of n excludes 1 - (a/2)^(1/n)
-    and more. Where the rounds differ by more than such answers would, they are the clusters of Korn
-    and Graubard (1998): as many answers as would give the spread that was seen, and Student's t
-    with a degree of freedom less than there are rounds, in place of the normal.
+    and more. Rounds are clusters, as in Korn and Graubard (1998): as many answers count as would
+    spread as the rounds did (no more than there were), fewer still for what Student's t with a
+    degree of freedom less than there are rounds is wider than the normal.
     """
     found, answers = sum(k for k, _ in counts), sum(n for _, n in counts)
     if not answers:
@@ -93,10 +93,8 @@ def share(counts: Sequence[tuple[int, int]], confidence: float) -> Interval:
     effective = float(answers)
     if rounds > 1 and 0 < mean < 1:
         spread = sum((k - mean * n) ** 2 for k, n in counts) * rounds / (rounds - 1) / answers**2
-        design_effect = spread / (mean * (1 - mean) / answers)
-        if design_effect > 1:
-            wider = float(ndtri(tail) / stdtrit(rounds - 1, tail))
-            effective *= wider**2 / design_effect
+        design_effect = max(1, spread / (mean * (1 - mean) / answers))
+        effective *= float(ndtri(tail) / stdtrit(rounds - 1, tail)) ** 2 / design_effect
     k, rest = mean * effective, (1 - mean) * effective
     low = float(betaincinv(k, rest + 1, tail)) if k else 0
     high = float(betaincinv(k + 1, rest, 1 - tail)) if rest else 1

@@ -7,9 +7,9 @@ The truth lies exactly on the threshold, so that both `holds` and `refuted` are 
 import numpy as np
 import pytest
 
-from loadtests.judging.intervals import paired_ratio
+from loadtests.judging.intervals import confidence_at, geometric, paired_ratio, share
 from loadtests.judging.verdicts import outcome_of
-from loadtests.running.schedule import FULL, QUICK
+from loadtests.running.schedule import FULL, QUICK, Plan
 
 RUNS = 1000
 VARIANTS = 4  # of which two are compared
@@ -32,12 +32,20 @@ def correlated(rng, rounds):
     return noise
 
 
+def unequal(rng, rounds):
+    """Every second turn is ten times as noisy as the others."""
+    return rng.normal(0, 0.02, rounds) * np.where(np.arange(rounds) % 2, 10, 1)
+
+
 def spiked(rng, rounds):
     """One round in ten is three times as slow."""
     return rng.normal(0, 0.05, rounds) - np.log(3) * (rng.random(rounds) < 0.1)
 
 
-def false_verdicts(noise, plan, runs=RUNS):
+NOISES = [independent, drifting, correlated, unequal, spiked]
+
+
+def false_verdicts(noise, plan, runs=RUNS, confidence_of=confidence_at):
     """Of so many comparisons of two equal variants against "at least 1", how many decide."""
     rng = np.random.default_rng(5)
     wrong = 0
@@ -46,8 +54,8 @@ def false_verdicts(noise, plan, runs=RUNS):
         # In a block, each variant takes its turn at random.
         places = np.array([rng.permutation(VARIANTS)[:2] for _ in speed])
         ours, theirs = (speed[np.arange(len(speed)), places[:, side]] for side in (0, 1))
-        for look in plan.looks:
-            interval = paired_ratio(ours[:look], theirs[:look], plan.confidence)
+        for number, look in enumerate(plan.looks, 1):
+            interval = paired_ratio(ours[:look], theirs[:look], confidence_of(number))
             if outcome_of(interval, 1, None) != "inconclusive":
                 wrong += 1
                 break
@@ -55,14 +63,14 @@ def false_verdicts(noise, plan, runs=RUNS):
 
 
 @pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
-@pytest.mark.parametrize("noise", [independent, drifting, correlated, spiked])
+@pytest.mark.parametrize("noise", NOISES)
 def test_ratio_on_the_threshold_is_decided_in_five_percent_at_most(noise, plan):
     assert false_verdicts(noise, plan) <= 0.05 * RUNS
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
-@pytest.mark.parametrize("noise", [independent, drifting, correlated, spiked])
+@pytest.mark.parametrize("noise", NOISES)
 def test_false_verdicts_stay_within_chance_of_five_percent(noise, plan):
     """So many runs that no seed decides: three standard deviations of the count are allowed."""
     runs = 20 * RUNS
@@ -72,8 +80,8 @@ def test_false_verdicts_stay_within_chance_of_five_percent(noise, plan):
 
 def test_looking_after_every_block_would_decide_falsely_more_often():
     """What the fixed looks are for: the same intervals, looked at again and again."""
-    peeking = type("Peeking", (), {"looks": tuple(range(3, 13)), "confidence": 0.95})
-    assert false_verdicts(independent, peeking) > 0.1 * RUNS
+    peeking = Plan(window=0.25, looks=tuple(range(3, 13)))
+    assert false_verdicts(independent, peeking, confidence_of=lambda look: 0.95) > 0.1 * RUNS
 
 
 def test_real_difference_of_a_fifth_is_found_on_a_noisy_machine():
@@ -84,3 +92,39 @@ def test_real_difference_of_a_fifth_is_found_on_a_noisy_machine():
         interval = paired_ratio(np.exp(noise[:, 0] + np.log(1.2)), np.exp(noise[:, 1]), 0.975)
         found += outcome_of(interval, 1.1, None) == "holds"
     assert found > 150
+
+
+# --- The other kinds of quantity
+
+
+@pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
+def test_value_on_the_threshold_is_decided_in_five_percent_at_most(plan):
+    """A latency against its wait: unpaired, and so without drift, which no interval can know of."""
+    rng = np.random.default_rng(6)
+    wrong = 0
+    for _ in range(RUNS):
+        values = np.exp(rng.normal(0, 0.05, plan.looks[-1]))
+        intervals = (
+            geometric(values[:look], confidence_at(number))
+            for number, look in enumerate(plan.looks, 1)
+        )
+        wrong += any(outcome_of(interval, 1, None) != "inconclusive" for interval in intervals)
+    assert wrong <= 0.05 * RUNS
+
+
+@pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
+@pytest.mark.parametrize("correlation", [0, 0.1])
+def test_share_on_the_threshold_is_decided_in_five_percent_at_most(plan, correlation):
+    """Half of 30 answers a round fail, or of answers that are alike within a round."""
+    rng = np.random.default_rng(7)
+    wrong = 0
+    for _ in range(RUNS):
+        spread = (1 / correlation - 1) / 2 if correlation else 0
+        rounds = plan.looks[-1]
+        truth = rng.beta(spread, spread, rounds) if correlation else np.full(rounds, 0.5)
+        counts = [(int(k), 30) for k in rng.binomial(30, truth)]
+        intervals = (
+            share(counts[:look], confidence_at(number)) for number, look in enumerate(plan.looks, 1)
+        )
+        wrong += any(outcome_of(interval, 0.5, None) != "inconclusive" for interval in intervals)
+    assert wrong <= 0.05 * RUNS

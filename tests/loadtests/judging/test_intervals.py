@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import mstats
 
-from loadtests.judging.intervals import geometric, paired_ratio, percentile, trimmed_mean
+from loadtests.judging.intervals import (
+    confidence_at,
+    geometric,
+    paired_ratio,
+    percentile,
+    share,
+    times,
+    trimmed_mean,
+)
 
 
 def test_percentile_is_linear_between_neighbours():
@@ -67,3 +75,67 @@ def test_95_percent_interval_misses_at_most_one_time_in_twenty(rounds, tail):
     misses = sum(not i.low <= 0 <= i.high for i in (trimmed_mean(row, 0.95) for row in noise))
     # 50 expected; binomial, sigma 6.9: 67 is two and a half of them above.
     assert misses <= 67
+
+
+def test_looks_spend_the_five_percent_and_no_more():
+    assert confidence_at(1) == pytest.approx(0.975)
+    assert confidence_at(2) == pytest.approx(1 - 0.05 / 6)
+    assert sum(1 - confidence_at(look) for look in range(1, 10_000)) == pytest.approx(
+        0.05, rel=1e-3
+    )
+
+
+def test_rate_of_zero_has_an_interval_without_a_logarithm():
+    interval = times([0, 0, 3], 0.95)
+    assert (interval.mean, interval.low) == (1, 0)
+
+
+# --- Shares
+
+
+def test_share_of_three_in_ten_is_clopper_and_pearsons():
+    # The textbook's 0.0667 to 0.6525
+    interval = share([(3, 10)], 0.95)
+    assert (interval.low, interval.high) == (
+        pytest.approx(0.0667, abs=1e-4),
+        pytest.approx(0.6525, abs=1e-4),
+    )
+
+
+def test_none_of_thirty_excludes_a_share_of_twelve_percent():
+    # 1 - 0.025 ** (1 / 30)
+    interval = share([(0, 10), (0, 10), (0, 10)], 0.95)
+    assert (interval.mean, interval.low) == (0, 0)
+    assert interval.high == pytest.approx(0.1157, abs=1e-4)
+
+
+def test_all_of_thirty_is_the_mirror_image():
+    interval = share([(10, 10)] * 3, 0.95)
+    assert (interval.low, interval.high) == (pytest.approx(1 - 0.1157, abs=1e-4), 1)
+
+
+def test_rounds_that_differ_are_clusters():
+    """5 and 0 and 0 of 10 each are 5 of 30, but of fewer answers than 30."""
+    together, apart = share([(5, 30)], 0.95), share([(5, 10), (0, 10), (0, 10)], 0.95)
+    assert together.mean == apart.mean
+    assert apart.low < together.low < together.high < apart.high
+
+
+@pytest.mark.parametrize("rounds", [3, 4, 8, 12])
+@pytest.mark.parametrize(
+    ("truth", "correlation"), [(0.02, 0), (0.3, 0), (0.3, 0.2), (0.9, 0), (0.9, 0.1)]
+)
+def test_share_misses_at_most_one_time_in_twenty(rounds, truth, correlation):
+    """Answers of a round are alike: beta-binomial, with this correlation within a round."""
+    rng = np.random.default_rng(rounds)
+    trials, answers = 1000, 40
+    spread = 1 / correlation - 1 if correlation else 0
+    shares = (
+        rng.beta(truth * spread, (1 - truth) * spread, (trials, rounds))
+        if correlation
+        else np.full((trials, rounds), truth)
+    )
+    counts = rng.binomial(answers, shares)
+    found = [share([(int(k), answers) for k in row], 0.95) for row in counts]
+    misses = sum(not interval.low <= truth <= interval.high for interval in found)
+    assert misses <= 67  # as above

@@ -1,9 +1,14 @@
 """What made-up rounds say."""
 
+from dataclasses import replace
+from math import isnan
+
 import pytest
 
-from loadtests.judging.metrics import METRICS, throughput
-from tests.support.made import made_round
+from loadtests.judging.measurements import measurement
+from loadtests.judging.metrics import METRICS, backlog_growth, throughput
+from loadtests.judging.rounds import Sample
+from tests.support.made import BODY, made_round
 
 
 def test_throughput_is_exact_for_evenly_spaced_answers():
@@ -12,3 +17,62 @@ def test_throughput_is_exact_for_evenly_spaced_answers():
 
 def test_memory_is_what_the_server_grew_by():
     assert METRICS["memory"](made_round()) == 10
+
+
+def test_latency_of_a_view_that_only_fails_is_not_measured():
+    samples = [sample._replace(error="status 500") for sample in made_round().samples]
+    assert isnan(METRICS["latency"](made_round(samples=samples)))
+
+
+def test_bystander_pays_for_its_own_calls():
+    """0.5 s of CPU, 41 calls of 2 ms each in the window: 418 ms are left for 101 answers."""
+    calls = [Sample(100 + place * 0.025, 0.1, 200, BODY, None) for place in range(-3, 40)]
+    round_ = made_round(bystander=calls)
+    round_ = replace(round_, server=replace(round_.server, bystander_cpu_ms=2.0))
+    assert METRICS["cpu_per_request"](round_) == pytest.approx((500 - 40 * 2) / 101)
+
+
+# --- An open loop
+
+
+def open_loop(rate, latencies_ms, block=1, window=1.0):
+    """A round in which requests fall due at this rate, from t=100 on."""
+    samples = [
+        Sample(100 + place / rate, latency, 200, BODY, None)
+        for place, latency in enumerate(latencies_ms)
+    ]
+    return replace(made_round(block=block, samples=samples, closed=100 + window), rate=float(rate))
+
+
+def test_call_that_fell_due_in_a_freeze_longer_than_the_window_counts():
+    frozen = open_loop(10, [5000 - 100 * place for place in range(10)])
+    assert METRICS["latency"](frozen) == pytest.approx(4550)
+
+
+def test_server_that_keeps_up_has_no_growing_backlog():
+    round_ = open_loop(20, [30] * 40, window=1.0)
+    assert backlog_growth(round_) == pytest.approx(0, abs=1)
+
+
+def overloaded(block):
+    """60 fall due in a second, 40 are answered: each waits 1/120 s longer than the one before."""
+    return open_loop(60, [50 + 1000 * place / 120 for place in range(60)], block)
+
+
+def test_backlog_grows_by_what_is_asked_for_and_not_answered():
+    # Of 60 due in the second, 38 are answered by its end, and the first 50 ms answered none.
+    assert backlog_growth(overloaded(1)) == pytest.approx(21, abs=2)
+
+
+def test_overloaded_row_has_a_backlog_and_no_latency():
+    found = measurement([overloaded(block) for block in (1, 2, 3)], BODY)
+    assert found.latency_ms.p50 is None
+    assert found.backlog_growth == pytest.approx(21, abs=2)
+
+
+def test_one_frozen_round_leaves_the_row_its_latency():
+    rounds = [open_loop(10, [30] * 12, block) for block in (1, 2, 3, 4, 5, 6)]
+    rounds.append(open_loop(10, [3000 - 100 * place for place in range(10)], 7))
+    found = measurement(rounds, BODY)
+    assert found.backlog_growth is None
+    assert found.latency_ms.max == 3000

@@ -33,7 +33,7 @@ def failed(samples, error):
     [
         (
             {"samples": failed(made_round().samples, "status 500")},
-            "101 of 101 answers failed: status 500",
+            "106 of 106 answers failed: status 500",
         ),
         (
             {"bystander": failed(made_round().bystander, "status 503")},
@@ -41,7 +41,7 @@ def failed(samples, error):
         ),
         ({"samples": made_round().samples[:7]}, "only 2 answers"),
         ({"generator_cpu": 0.95}, "load generator used 95%"),
-        ({"ceiling": 50.0}, "above the ceiling"),
+        ({"wait": 0.1}, "more than 6 users who wait can have"),
         ({"broken": ["asgi-uvicorn died (signal 9)"]}, "died"),
         (
             {"samples": [s._replace(digest=99) for s in made_round().samples]},

@@ -72,7 +72,7 @@ def verdicts_with(lie, liar, comparison, expectations, plan, generator):
     measured = []
     with suppress(ViewError):  # its rounds say why they were not measured
         measured_rounds(small, generator, plan, found=measured)
-    judged = verdicts.judge_comparison(Declared.of(small), measured, plan.confidence)
+    judged = verdicts.judge_comparison(Declared.of(small), measured, plan.looks)
     return [verdict.outcome for verdict in judged]
 
 
