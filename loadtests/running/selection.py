@@ -11,6 +11,7 @@ from loadtests.judging.rounds import AGAIN
 from loadtests.running.rows import Row, is_for, rows_of, why_unfit
 from project.deployments import DEPLOYMENTS
 
+SAME_VIEW = "It is the same view on the same deployment: what is refuted is a false alarm."
 MAX_QUICK_USERS = 100  # users of a quick run: a thousand take seconds to come
 
 
@@ -38,10 +39,8 @@ def choose(options: dict[str, Any]) -> Choice:
                 left_out.append(f"{slug} is left out: {why}")
                 continue
             comparison = without_crowds(comparison)
-        if not options["null"] and (why := why_not_judged(comparison, options)):
-            left_out.append(why)
         if options["null"]:
-            comparison = against_itself(comparison)
+            comparison = against_itself(comparison, options["rate"])
         rows = rows_of(comparison, names, options["rate"])
         reasons = [
             f"{slug}/{variant.name} is left out: {why}"
@@ -56,6 +55,7 @@ def choose(options: dict[str, Any]) -> Choice:
         left_out += reasons
     if not found:
         raise bad(f"nothing to measure: {'; '.join(left_out)}")
+    left_out += not_judged(found, options)
     shaped = reshape({row.deployment for _, rows in found for row in rows}, options)
     return Choice(
         [
@@ -95,18 +95,24 @@ def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
     )
 
 
-def why_not_judged(chosen: Comparison, options: dict[str, Any]) -> str:
-    """Say how many expectations were dropped, and what they speak of; "" if none was."""
-    dropped = len(COMPARISONS[chosen.slug].expectations) - len(chosen.expectations)
-    other = (
-        "a closed loop of users"
-        if options["rate"]
-        else "another number of users or another distance"
-        if options["users"] is not None or options["round_trip"] is not None
-        else f"more than {MAX_QUICK_USERS} users"
-    )
-    speak = "expectation speaks" if dropped == 1 else "expectations speak"
-    return f"{chosen.slug}: {dropped} {speak} of {other}: not judged" if dropped else ""
+def not_judged(rows: list[tuple[Comparison, list[Row]]], options: dict[str, Any]) -> list[str]:
+    """Say, in one line or none, how many expectations speak of another load than is measured."""
+    dropped = {
+        comparison.slug: len(COMPARISONS[comparison.slug].expectations)
+        - len(comparison.expectations)
+        for comparison, _ in rows
+    }
+    slugs = [f"{slug} {count}" for slug, count in dropped.items() if count]
+    if not slugs or options["null"]:
+        return []
+    count, speak = sum(dropped.values()), "speak of"
+    if options["rate"]:
+        what = f"{speak} a closed loop of users"
+    elif options["users"] is not None or options["round_trip"] is not None:
+        what = f"{speak} another number of users, or another distance"
+    else:
+        what = f"{speak} more than {MAX_QUICK_USERS} users"
+    return [f"not judged: {count} expectations that {what} ({', '.join(slugs)})"]
 
 
 def without_crowds(comparison: Comparison) -> Comparison:
@@ -123,17 +129,20 @@ def without_crowds(comparison: Comparison) -> Comparison:
     )
 
 
-def against_itself(comparison: Comparison) -> Comparison:
+def against_itself(comparison: Comparison, rate: float | None) -> Comparison:
     """Return the A/A comparison: every variant under two names, equal within 5 %.
 
-    In throughput; where requests only wait, in memory.
+    In throughput; in latency where an open loop asks for a throughput; in memory where requests
+    only wait.
 
     What comes out refuted is a false alarm: both names are the same view on the same deployment.
     """
-    metric: Metric = "memory" if comparison.waiting else "throughput"
+    metric: Metric = "memory" if comparison.waiting else "latency" if rate else "throughput"
     again = [replace(variant, name=variant.name + AGAIN) for variant in comparison.variants]
     expectations = [
-        Expectation(variant.name + AGAIN, metric, of=variant.name, between=(0.95, 1.05))
+        Expectation(
+            variant.name + AGAIN, metric, of=variant.name, between=(0.95, 1.05), why=SAME_VIEW
+        )
         for variant in comparison.variants
     ]
     return replace(

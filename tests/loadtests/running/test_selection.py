@@ -137,3 +137,49 @@ def test_comparison_without_a_variant_for_the_deployment_is_refused(monkeypatch)
     monkeypatch.setitem(selection.COMPARISONS, "blocking-call", small)
     said = refusal(slugs=["blocking-call"], deployment=["wsgi-threads"])
     assert "it has no variant for wsgi-threads" in said
+
+
+# --- What is not judged
+
+
+def judged(slug, **options):
+    """The expectations that are, as text, and the line about those that are not."""
+    choice = chosen(slugs=[slug], **options)
+    ((comparison, rows),) = choice.rows
+    users = comparison.cases[0][0]
+    assert {row.variant.name for row in rows} == {v.name for v in COMPARISONS[slug].variants}
+    return [e.text(users) for e in comparison.expectations], choice.left_out
+
+
+def test_expectation_of_another_distance_is_not_judged():
+    found, (line,) = judged("cache", round_trip=10.0)
+    assert found
+    assert all(text.endswith("at 10 ms") for text in found)
+    count = len(COMPARISONS["cache"].expectations) - len(found)
+    assert line == (
+        f"not judged: {count} expectations that speak of another number of users, or another"
+        f" distance (cache {count})"
+    )
+
+
+def test_expectation_of_another_number_of_users_is_not_judged():
+    found, (line,) = judged("connections", users=4)
+    assert found
+    assert all("with 4 users" in text for text in found)
+    assert "speak of another number of users" in line
+
+
+def test_expectation_that_names_no_number_of_users_is_judged_with_any():
+    found, left_out = judged("blocking-call", users=9)
+    assert len(found) == len(COMPARISONS["blocking-call"].expectations)
+    assert left_out == []
+
+
+def test_no_expectation_of_a_closed_loop_is_judged_in_an_open_one():
+    found, (line,) = judged("pool-size", rate=20.0)
+    assert found == []
+    assert line.endswith(
+        "that speak of a closed loop of users (pool-size 15)".replace(
+            "15", str(len(COMPARISONS["pool-size"].expectations))
+        )
+    )
