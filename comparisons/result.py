@@ -121,7 +121,7 @@ class Measurement:
     users: int
     round_trip: float  # ms
     rounds: int  # that count
-    requests: int  # of the whole of these rounds
+    requests: int  # in the windows of these rounds
     failures: int  # of them
     throughput: Throughput
     latency_ms: Latency

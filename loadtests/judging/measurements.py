@@ -45,7 +45,7 @@ def measurement(of_row: Sequence[Round], digest: int | None) -> Measurement:
         users=first.users,
         round_trip=first.round_trip,
         rounds=len(good),
-        requests=sum(len(round_.samples) for round_ in used),
+        requests=sum(len(round_.due()) for round_ in used),
         failures=sum(len(metrics.failures(round_)) for round_ in used),
         throughput=_throughput(used),
         latency_ms=_latency([] if growth else used),

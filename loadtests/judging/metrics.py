@@ -52,8 +52,8 @@ def bystander_max_ms(round_: Round) -> float:
 
 
 def failures(round_: Round) -> list[Sample]:
-    """Of the whole round, whose every request is the view's."""
-    return [sample for sample in round_.samples if sample.error]
+    """Of the window, in which the load is steady."""
+    return [sample for sample in round_.due() if sample.error]
 
 
 def cpu_ms_per_request(round_: Round) -> float:
@@ -90,7 +90,7 @@ METRICS: dict[Metric, Callable[[Round], float]] = {
     "threads": lambda round_: round_.server.threads,
     "connections": lambda round_: round_.server.db_connections,
     "pool_wait": pool_wait_ms,
-    "failures": lambda round_: len(failures(round_)) / max(1, len(round_.samples)),
+    "failures": lambda round_: len(failures(round_)) / max(1, len(round_.due())),
 }
 
 

@@ -11,7 +11,6 @@ from math import ceil, inf, isfinite, isnan, log, nan
 
 from comparisons.registry import LIMITS, SHARES, THEORY
 from comparisons.result import Expected, Outcome, Verdict, rounded
-from loadtests.judging import metrics
 from loadtests.judging.declared import Declared
 from loadtests.judging.intervals import (
     ALPHA,
@@ -200,12 +199,17 @@ def _judge_limit(verdict: Verdict, expectation: Expected, rounds: list[Round]) -
 def _judge_share(
     verdict: Verdict, expectation: Expected, rounds: list[Round], confidence: float
 ) -> Verdict:
-    counts = [(len(metrics.failures(round_)), len(round_.samples)) for round_ in rounds]
+    """A share is one of the window's answers; "none" speaks of all that were asked for."""
+    none = expectation.high == 0
+    counts = [
+        (sum(bool(sample.error) for sample in samples), len(samples))
+        for samples in (round_.samples if none else round_.due() for round_ in rounds)
+    ]
     answers = sum(n for _, n in counts)
     found = share(counts, confidence)
     outcome = outcome_of(found, expectation.low, expectation.high)
     open_because = "more answers"
-    if expectation.high == 0 and not found.mean:
+    if none and not found.mean:
         outcome = "holds" if found.high <= RARE else "inconclusive"
         enough = ceil(log((1 - confidence) / 2) / log(1 - RARE))
         open_because = f"{enough} answers of which none fails"
