@@ -34,9 +34,9 @@ except DeclarationError as error:
     print(f"locust: {error}", file=sys.stderr)
     sys.exit(exit_status.CANNOT_RUN)
 from comparisons.registry import Variant  # noqa: E402
+from loadtests.orders import BYSTANDER_PACE_S  # noqa: E402
 from project.middleware import HEADER  # noqa: E402
 
-BYSTANDER_PACE = 0.025  # seconds between two calls of the bystander
 # Seconds over which users come where nothing is known: all at once, they may all be accepted by one
 # of two processes, and stay there.
 SPREAD = 0.1
@@ -140,7 +140,7 @@ class Bystander(OpenLoopUser):
     """A trivial request every 25 ms."""
 
     fixed_count = 1
-    pace = BYSTANDER_PACE
+    pace = BYSTANDER_PACE_S
     path, request_name = "/bystander/", "bystander"
 
     @tag(*COMPARISONS)

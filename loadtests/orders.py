@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+BYSTANDER_PACE_S = 0.025  # between two calls of the bystander
 CORE = "GENERATOR_CORE"  # the environment variable with the number of its own core, if it has one
 
 

@@ -21,6 +21,7 @@ from loadtests.judging.rounds import Round, Sample
 from loadtests.orders import Order
 from loadtests.running import sampling, schedule, servers
 from loadtests.running.backends import Backends
+from loadtests.running.calibration import bystander_cpu_ms
 from loadtests.running.generators import Generator as LoadGenerator
 from loadtests.running.rows import Row, addresses, why_unmeasurable
 from loadtests.running.warming import ViewError, warm_up, why_failed
@@ -52,6 +53,7 @@ class Served:
     running: list[servers.Running]
     index: int
     idle_mb: float
+    bystander_cpu_ms: float = 0
 
     @property
     def server(self) -> servers.Running:
@@ -88,6 +90,7 @@ def measure(
         served = _serve(measurable, stack)
         try:
             warm_up(comparison.slug, measurable, [one.server for one in served], logs)
+            _calibrate(served)
         except ViewError as error:
             for row in measurable:
                 own = row.variant.name == error.variant
@@ -138,6 +141,13 @@ def _restart(measurement: Measurement, one: Served) -> None:
     server = servers.restart(one.running, one.index)
     one.idle_mb = sampling.usage(server).memory_mb
     warm_up(measurement.comparison.slug, [one.row], [server], measurement.logs)
+    _calibrate([one])
+
+
+def _calibrate(served: Sequence[Served]) -> None:
+    costs = bystander_cpu_ms([one.server for one in served])
+    for one, cost in zip(served, costs, strict=True):
+        one.bystander_cpu_ms = cost
 
 
 def measure_round(measurement: Measurement, one: Served, block: int, work_s: float | None) -> Round:
@@ -187,6 +197,7 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
             cpu_seconds=max(0.0, looks.used[-1].cpu_seconds - looks.used[0].cpu_seconds),
             rss_mb=max(use.memory_mb for use in looks.used),
             idle_mb=one.idle_mb,
+            bystander_cpu_ms=one.bystander_cpu_ms,
             db_connections=looks.connections,
             pool_wait_ms=sampling.pool_wait_ms(pools, sampling.pool_counters(server)),
         ),

@@ -29,7 +29,7 @@ from loadtests.judging.rounds import Round
 from loadtests.reporting import saved, terminal
 from loadtests.reporting.environment import environment
 from loadtests.running import schedule
-from loadtests.running.calibration import calibrate  # type: ignore
+from loadtests.running.calibration import calibrate
 from loadtests.running.generators import Generator, load_generator
 from loadtests.running.measuring import measure, min_cpu_seconds
 from loadtests.running.pinning import leave_last_core

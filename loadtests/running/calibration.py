@@ -1,0 +1,77 @@
+"""What a request costs on this machine besides its wait, measured while nothing else runs."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
+from statistics import median
+
+from comparisons.pairs import blocking_call
+from comparisons.registry import Cost
+from loadtests.orders import BYSTANDER_PACE_S, Order
+from loadtests.running import sampling, servers
+from loadtests.running.generators import Generator
+from project.deployments import DEPLOYMENTS
+
+WINDOW_S = 1.0
+CALLS = 12  # of the bystander, of each server
+TIMEOUT_S = 5
+
+
+def calibrate(generator: Generator) -> Cost:
+    """Measure what a lone request takes besides its wait, and the CPU time of a trivial one.
+
+    The larger of a sync and of an async view's; by the load generator, which is to load the others.
+    ServerError if a server does not start, or gives no answer.
+    """
+    measured = [blocking_call.sync, blocking_call.async_native]
+    variants = [v for v in blocking_call.comparison.variants if v.view in measured]
+    deployments = [DEPLOYMENTS[variant.deployment] for variant in variants]
+    with servers.serving(deployments) as running:
+        excess_ms = []
+        for variant, server in zip(variants, running, strict=True):
+            generator.send(
+                Order(
+                    comparison=blocking_call.comparison.slug,
+                    variant=variant.name,
+                    host=server.url,
+                    server=server.name,
+                    users=1,
+                    window=WINDOW_S,
+                    min_answers=3,
+                )
+            )
+            result = generator.result()
+            latencies = [
+                latency
+                for start, latency, _, _, error in result.samples
+                if not error and start >= result.opened
+            ]
+            if not latencies:
+                raise servers.ServerError(
+                    f"{server.deployment.name} gave no right answer: {servers.said(server.log)}"
+                )
+            excess_ms.append(median(latencies) - blocking_call.WAIT_MS)
+        cpu_ms = bystander_cpu_ms(running)
+    return Cost(latency_ms=round(max(excess_ms), 3), cpu_ms=round(max(cpu_ms), 3))
+
+
+def bystander_cpu_ms(running: Sequence[servers.Running]) -> list[float]:
+    """Measure the CPU time of one of the bystander's calls on each server, all at once.
+
+    At the bystander's pace and on one connection, as in a round. 0 for a server that is dead.
+    """
+
+    def cost(server: servers.Running) -> float:
+        before = sampling.usage(server).cpu_seconds
+        with closing(HTTPConnection("127.0.0.1", server.port, TIMEOUT_S)) as connection:
+            for _ in range(CALLS):
+                time.sleep(BYSTANDER_PACE_S)
+                with suppress(OSError, HTTPException):
+                    connection.request("GET", "/bystander/")
+                    connection.getresponse().read()
+        return max(0.0, 1000 * (sampling.usage(server).cpu_seconds - before) / CALLS)
+
+    with ThreadPoolExecutor(max(1, len(running))) as threads:
+        return list(threads.map(cost, running))
