@@ -1,5 +1,7 @@
 """What the measuring asks of a server beside its variants: the bystander's view, its pools."""
 
+import gc
+
 from django.http import HttpRequest, JsonResponse
 
 from comparisons import resources
@@ -10,6 +12,12 @@ def bystander(request: HttpRequest) -> JsonResponse:
 
 
 def pools(request: HttpRequest) -> JsonResponse:
+    """Answer before and after each round.
+
+    And collect the garbage of the one before: what a server holds depends on this round then, and
+    not on how many were before it.
+    """
+    gc.collect()
     return JsonResponse(resources.pool_counters())
 
 

@@ -19,7 +19,15 @@ from locust import constant
 from locust.env import Environment
 from locust.log import setup_logging
 
-from loadtests.locustfile import SPREAD, USERS, Bystander, CheckingUser, digest, open_loop
+from loadtests.locustfile import (
+    SPREAD,
+    UNDER_WAY,
+    USERS,
+    Bystander,
+    CheckingUser,
+    digest,
+    open_loop,
+)
 from loadtests.orders import CORE, LoadResult, Order
 
 # Seconds
@@ -65,6 +73,15 @@ class Recording:
             self.bystander.append(sample)
         self.answered.add(context["user"])
 
+    def add_unanswered(self, now: float) -> None:
+        """Record what was asked for and not answered until now: a server that stands still hides
+        nothing.
+        """
+        for user, due in UNDER_WAY:
+            sample = [due, 1000 * (now - due), 0, 0, f"not answered in {now - due:.0f} s"]
+            (self.samples if type(user) is self._user_class else self.bystander).append(sample)
+        UNDER_WAY.clear()
+
     def answers_since(self, moment: float) -> list[list[Any]]:
         return [sample for sample in self.samples if end_of(sample) >= moment]
 
@@ -105,6 +122,7 @@ def run_round(order: Order) -> LoadResult:
             until(lambda: any(start > closed for start, *_ in recording.bystander), ANSWER_TIMEOUT)
         # Drain.
         runner.quit()
+    recording.add_unanswered(time.time())
     delays = sorted(recording.send_delays)
     return LoadResult(
         opened=opened,

@@ -42,6 +42,10 @@ from project.middleware import HEADER  # noqa: E402
 SPREAD = 0.1
 
 
+# Calls that have no answer yet: who makes them, and since when (time.time()).
+UNDER_WAY: set[tuple["CheckingUser", float]] = set()
+
+
 class CheckingUser(FastHttpUser):
     """A user who checks every answer: its status, and the server's name where one is expected."""
 
@@ -56,12 +60,15 @@ class CheckingUser(FastHttpUser):
     def call(self, path: str, name: str, due: float | None = None) -> None:
         """Send one checked GET. due: when it should have started (time.time()); None is now."""
         context = {"due": due, "user": self}
+        call = (self, due or time.time())
+        UNDER_WAY.add(call)
         with self.client.get(path, name=name, context=context, catch_response=True) as response:
             served_by = response.headers.get(HEADER) if response.headers else None
             if response.status_code != 200:
                 response.failure(f"status {response.status_code}")
             elif self.server is not None and served_by != self.server:
                 response.failure(f"answered by {served_by!r} instead of {self.server!r}")
+        UNDER_WAY.discard(call)
         if response.status_code == 0:
             gevent.sleep(0.1)  # nobody listens: do not spin
 

@@ -72,6 +72,7 @@ class Round:
     compare_stall: float = 0
     postgres_stall: float = 0
     clock_jump: float = 0  # seconds by which the wall clock was set meanwhile
+    server_start: int = 1  # which start of the row's server
     broken: list[str] = field(default_factory=list)  # what went wrong around it
 
     @property

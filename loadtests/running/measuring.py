@@ -6,9 +6,10 @@ in another's round; all of them up for the whole comparison, each idle but in it
 
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from loadtests.running.warming import ViewError, warm_up, why_failed
 from project import services
 from project.services import distance
 
+OPEN_LOOP_WINDOW_S = 1.0  # at least: a backlog takes time to be seen to grow
 WAITING_WINDOW_S = 0.2  # while all requests wait, nothing changes
 
 # Of the rounds so far, the rows (by their key) that an expectation without a verdict speaks of.
@@ -47,12 +49,13 @@ class Measurement:
 
 @dataclass
 class Served:
-    """A row and the server that is its own, one of those that run; `restart` replaces it."""
+    """A row and the server that is its own, one of those that run; `_restart` replaces it."""
 
     row: Row
     running: list[servers.Running]
     index: int
     idle_mb: float
+    start: int  # which start of the row's server it is: the first, the second, ...
     bystander_cpu_ms: float = 0
 
     @property
@@ -72,68 +75,86 @@ def measure(
     """Yield each round as it ends, until at one of the plan's looks nothing is in doubt any more.
 
     A row that cannot be measured gets one round, which says why. After a look only the rows in
-    doubt are measured on. A round from which somebody else took too much is measured again, in the
-    same block, as long as REPEATS lasts. Close the iterator to end the servers before its end.
+    doubt are measured on, by servers started anew: what is hard to decide rests on several starts.
+    A round from which somebody else took too much is measured again, in the same block, REPEATS
+    times a row at most. Close the iterator to end the servers before its end.
 
     Raises ServerError if a server does not start, ServiceError if a service goes away, ViewError if
     a variant does not answer as it should before it is measured.
     """
-    measurable = []
-    for row in rows:
+    wanted = []
+    for number, row in enumerate(rows):
         if why := why_unmeasurable(row):
             yield _not_measured(comparison, row, why)
         else:
-            measurable.append(row)
+            wanted.append((number, row))
     with ExitStack() as stack:
         backends = stack.enter_context(closing(Backends(os.environ["DATABASE_URL"])))
         measurement = Measurement(comparison, plan, generator, backends, logs)
-        served = _serve(measurable, stack)
-        try:
-            warm_up(comparison.slug, measurable, [one.server for one in served], logs)
-            _calibrate(served)
-        except ViewError as error:
-            for row in measurable:
-                own = row.variant.name == error.variant
-                reason = error.problem if own else f"not measured, for {error.variant} fails"
-                yield _not_measured(comparison, row, reason)
-            raise
+        away = {
+            ms: stack.enter_context(distance.at_distance(ms, addresses()))
+            for ms in sorted({row.round_trip for _, row in wanted})
+        }
         measured: list[Round] = []
-        wanted = served
-        repeats = schedule.REPEATS * len(served)
-        work_s: float | None = None
-        for number in range(1, plan.looks[-1] + 1):
-            queue = schedule.block(wanted, seed, number)
-            while queue:
-                one = queue.pop(0)
-                if comparison.work:
-                    work_s = min_cpu_seconds(comparison.work, work_s)
-                round_ = measure_round(measurement, one, number, work_s)
-                measured.append(round_)
-                yield round_
-                backends.wait_for_it()
-                services.ensure_alive()
-                if one.server.death():
-                    _restart(measurement, one)
-                if validity.why_disturbed(round_) and repeats:
-                    repeats -= 1
-                    queue.append(one)
-            if number in plan.looks:
-                doubts = in_doubt(measured)
-                wanted = [one for one in served if one.row.key in doubts]
+        costs: dict[tuple[str, ...], float] = {}
+        for start, (before, look) in enumerate(pairwise((0, *plan.looks)), 1):
+            environs = [away[row.round_trip] | row.environ(server=n) for n, row in wanted]
+            deployments = [row.deployment for _, row in wanted]
+            with servers.serving(deployments, environs) as running:
+                served = [
+                    Served(row, running, index, sampling.usage(server).memory_mb, start)
+                    for index, ((_, row), server) in enumerate(zip(wanted, running, strict=True))
+                ]
+                try:
+                    warm_up(comparison.slug, [one.row for one in served], running, logs)
+                except ViewError as error:
+                    for one in served:
+                        own = one.row.variant.name == error.variant
+                        reason = (
+                            error.problem if own else f"not measured, for {error.variant} fails"
+                        )
+                        yield _not_measured(comparison, one.row, reason)
+                    raise
+                if start == 1:
+                    costs = dict(zip(map(_kind, served), bystander_cpu_ms(running), strict=True))
+                for one in served:
+                    one.bystander_cpu_ms = costs[_kind(one)]
+                for round_ in _blocks(measurement, served, seed, range(before + 1, look + 1)):
+                    measured.append(round_)
+                    yield round_
+            doubts = in_doubt(measured)
+            wanted = [(n, row) for n, row in wanted if row.key in doubts]
+            if not wanted:
+                break
 
 
-def _serve(rows: Sequence[Row], stack: ExitStack) -> list[Served]:
-    """Start a server for each row, with the services as far away as the row wants them."""
-    seen = {
-        ms: stack.enter_context(distance.at_distance(ms, addresses()))
-        for ms in sorted({row.round_trip for row in rows})
-    }
-    environs = [seen[row.round_trip] | row.environ(server=n) for n, row in enumerate(rows)]
-    running = stack.enter_context(servers.serving([row.deployment for row in rows], environs))
-    return [
-        Served(row, running, index, sampling.usage(server).memory_mb)
-        for index, (row, server) in enumerate(zip(rows, running, strict=True))
-    ]
+def _blocks(
+    measurement: Measurement, served: Sequence[Served], seed: int, numbers: range
+) -> Iterator[Round]:
+    """Yield the rounds of these blocks, each of one round of every row, and of repeats."""
+    work = measurement.comparison.work
+    work_s: float | None = None
+    repeats = {_kind(one): schedule.REPEATS for one in served}
+    for number in numbers:
+        queue = schedule.block(served, seed, number)
+        while queue:
+            one = queue.pop(0)
+            if work:
+                work_s = min_cpu_seconds(work, work_s)
+            round_ = measure_round(measurement, one, number, work_s)
+            yield round_
+            measurement.backends.wait_for_it()
+            services.ensure_alive()
+            if one.server.death():
+                _restart(measurement, one)
+            if validity.why_disturbed(round_) and repeats[_kind(one)]:
+                repeats[_kind(one)] -= 1
+                queue.append(one)
+
+
+def _kind(one: Served) -> tuple[str, ...]:
+    """What tells its row from the others, through all starts."""
+    return tuple(map(str, (*one.row.key, one.row.deployment)))
 
 
 def _restart(measurement: Measurement, one: Served) -> None:
@@ -141,13 +162,6 @@ def _restart(measurement: Measurement, one: Served) -> None:
     server = servers.restart(one.running, one.index)
     one.idle_mb = sampling.usage(server).memory_mb
     warm_up(measurement.comparison.slug, [one.row], [server], measurement.logs)
-    _calibrate([one])
-
-
-def _calibrate(served: Sequence[Served]) -> None:
-    costs = bystander_cpu_ms([one.server for one in served])
-    for one, cost in zip(served, costs, strict=True):
-        one.bystander_cpu_ms = cost
 
 
 def measure_round(measurement: Measurement, one: Served, block: int, work_s: float | None) -> Round:
@@ -185,6 +199,7 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
         workers=row.deployment.workers,
         worker_threads=row.deployment.threads,
         block=block,
+        server_start=one.start,
         users=row.users,
         round_trip=row.round_trip,
         opened=result.opened,
@@ -237,12 +252,18 @@ def order_of(
         host=server.url,
         server=server.name,
         users=row.users,
-        window=min(plan.window, WAITING_WINDOW_S) if row.waiting else plan.window,
+        window=_window(row, plan),
         min_answers=plan.min_answers,
         spread=row.users / ceiling_rate if ceiling_rate else None,
         rate=row.rate,
         waiting=row.waiting,
     )
+
+
+def _window(row: Row, plan: schedule.Plan) -> float:
+    if row.waiting:
+        return min(plan.window, WAITING_WINDOW_S)
+    return max(plan.window, OPEN_LOOP_WINDOW_S) if row.rate else plan.window
 
 
 def min_cpu_seconds(work: Callable[[], Any], so_far: float | None) -> float:
