@@ -283,4 +283,5 @@ def _what_decides(found: Interval, expectation: Expected, rounds: int) -> str:
     needed = rounds * (width / away) ** 2 if away else inf
     if needed > MANY_ROUNDS:
         return "no number of rounds: it lies on the bound"
-    return f"about {max(1, ceil(needed) - rounds)} more rounds like these"
+    more = max(1, ceil(needed) - rounds)
+    return f"about {more} more round{'s' if more > 1 else ''} like these"

@@ -1,6 +1,7 @@
 """What `compare` prints: comparisons before they are measured, their tables and verdicts after."""
 
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from comparisons.result import OUTCOMES, Measurement, Outcome, Verdict, counts, figure, interval
+from comparisons.sentences import expectation_sentence, sentence, terms
 from loadtests.judging.declared import Declared
 from loadtests.judging.intervals import ALPHA
 from loadtests.reporting.saved import Saved
@@ -21,17 +23,48 @@ COLOURS: dict[Outcome, str] = {
 }
 
 
-def listing(declared: Declared, served: Iterable[tuple[str, str]]) -> Table:
-    """A comparison's slug, variants and expectations. served: variants, and deployments of each."""
-    table = Table(
-        title=heading(declared), title_justify="left", title_style="bold", show_header=False
+def index(groups: Mapping[str, Sequence[Declared]], width: int) -> Iterator[str]:
+    """Yield a line a group, and a line a comparison: its slug and its title."""
+    widest = max(len(one.comparison) for group in groups.values() for one in group)
+    for name, group in groups.items():
+        if group:
+            yield f"\n{name}"
+        for one in group:
+            line = f"  {one.comparison:<{widest}}  {one.title}"
+            yield textwrap.shorten(line, width, placeholder=" …") if len(line) > width else line
+
+
+def detail(declared: Declared, served: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+    """Yield lines: the variants, and the expectations with their reasons.
+
+    served: variants, and deployments of each.
+    """
+    yield heading(declared)
+    places = list(served)
+    widest = max((len(variant) for variant, _ in places), default=0)
+    for variant, deployment in places:
+        mark = ", pitfall" if variant in declared.pitfalls else ""
+        yield f"  {variant:<{widest}}  {deployment}{mark}"
+    yield "expected:"
+    for expected in declared.expectations:
+        yield wrapped(expectation_sentence(expected), width, first="- ")
+        yield wrapped(expected.why, width, first="  ")
+
+
+def wrapped(text: str, width: int, first: str = "") -> str:
+    """Break the text between words, with a hanging indent; never inside a number or a name."""
+    kept = text
+    for unit in (" %", " times", " ms"):
+        kept = kept.replace(unit, "\N{NO-BREAK SPACE}" + unit[1:])
+    lines = textwrap.fill(
+        kept,
+        width,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
-    for variant, deployment in served:
-        table.add_row(variant, deployment, "pitfall" if variant in declared.pitfalls else "")
-    table.add_section()
-    for expectation in declared.expectations:
-        table.add_row("expected", expectation.text, "")
-    return table
+    return lines.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def heading(declared: Declared) -> str:
@@ -56,65 +89,83 @@ def _load(users: Iterable[int], round_trip: Iterable[float]) -> str:
 
 
 def print_summary(
-    title: str, rows: Sequence[Measurement], verdicts: Sequence[Verdict], console: Console
+    title: str,
+    rows: Sequence[Measurement],
+    verdicts: Sequence[Verdict],
+    console: Console,
+    every_reason: bool = False,
 ) -> None:
-    console.print(measurement_table(title, rows))
+    """Print the table and the verdicts; the reasons of those that do not hold, or of all."""
+    console.print(title, style="bold", soft_wrap=True, highlight=False)
+    console.print(measurement_table(rows))
     if any(row.rate for row in rows):
         late = max(row.send_delay_ms or 0 for row in rows)
         console.print(f"open loop; the generator itself was up to {figure(late)} ms late (p99)")
+    for term, meaning in terms(verdicts):
+        print_dim(wrapped(f"{term}: {meaning}", console.width, first="  "), console)
     for verdict in verdicts:
-        console.print(verdict_line(verdict), soft_wrap=True, highlight=False)
+        line = wrapped(sentence(verdict), console.width, first=f"{verdict.words.sign} ")
+        colour = COLOURS[verdict.outcome]
+        console.print(Text(line, colour), soft_wrap=True, highlight=False)
+        why = verdict.expected.why if verdict.expected else ""
+        if why and (every_reason or verdict.outcome != "holds"):
+            print_dim(wrapped(f"Why: {why}", console.width, first="  "), console)
 
 
-def measurement_table(title: str, rows: Sequence[Measurement]) -> Table:
-    """Latencies in ms."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for name in ("variant", "deployment"):
-        table.add_column(name, no_wrap=True)
+def print_dim(line: str, console: Console) -> None:
+    console.print(Text(line, "dim"), soft_wrap=True, highlight=False)
+
+
+def measurement_table(rows: Sequence[Measurement]) -> Table:
+    """Two lines a row, so that 80 columns are enough. Latencies in ms."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     # What tells the rows of a variant apart, where there are several.
     several_users = len({row.users for row in rows}) > 1
     several_distances = len({row.round_trip for row in rows}) > 1
     waiting = any(row.waiting for row in rows)
     columns = ["users"] if several_users else []
     columns += ["ms\naway"] if several_distances else []
-    columns += ["processes\n× threads"]
-    columns += ["threads", "kB a\nrequest"] if waiting else ["req/s (interval)", "% of\nceiling"]
-    columns += ["p50", "p99", "bystander\np99"]
+    columns += ["threads\nkB a request"] if waiting else ["req/s\n(interval)", "of ceiling\nfailed"]
+    columns += ["p50\np99 ms", "bystander ms\nmedian, longest"]
     columns += [] if waiting else ["db\nconns"]
+    table.add_column("variant\n  deployment, processes × threads", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        cells = [row.variant if row.valid else f"{row.variant} (invalid)", row.deployment]
-        cells += [str(row.users)] if several_users else []
+        name = row.variant if row.valid else f"{row.variant} (invalid)"
+        cells = [f"{name}\n  {row.deployment}, {row.shape}"]
+        cells += [f"{row.users:,}"] if several_users else []
         cells += [f"{row.round_trip:g}"] if several_distances else []
-        cells += [row.shape, *(_waiting(row) if waiting else _throughput(row))]
-        latencies = (row.latency_ms.p50, row.latency_ms.p99, row.bystander_ms.p99)
-        cells += [figure(latency) for latency in latencies]
+        cells += [_waiting(row)] if waiting else _throughput(row)
+        cells += [_latency(row), f"{figure(row.bystander_ms.p50)}\n{figure(_longest(row))}"]
         cells += [] if waiting else [str(row.server.db_connections)]
         table.add_row(*cells, style=None if row.valid else COLOURS["invalid"])
     return table
 
 
-def _throughput(row: Measurement) -> tuple[str, str]:
-    rate, share = row.throughput, row.share_of_ceiling
-    return (
-        f"{figure(rate.mean)} ({interval(rate.low, rate.high)})",
-        "" if share is None else f"{share:.0%}",
-    )
+def _throughput(row: Measurement) -> list[str]:
+    rate, share, failed = row.throughput, row.share_of_ceiling, row.share_failed
+    return [
+        f"{figure(rate.mean)}\n{interval(rate.low, rate.high)}",
+        ("" if share is None else f"{100 * share:.0f} %")
+        + ("\n" if not failed else f"\n{figure(100 * failed)} %"),
+    ]
 
 
-def _waiting(row: Measurement) -> tuple[str, str]:
-    return str(row.server.threads), figure(row.kb_per_request)
+def _latency(row: Measurement) -> str:
+    if row.backlog_growth is not None:
+        return f"backlog\n+{figure(row.backlog_growth)}/s"
+    return f"{figure(row.latency_ms.p50)}\n{figure(row.latency_ms.p99)}"
 
 
-def verdict_line(verdict: Verdict) -> Text:
-    """For instance `✓ async_native throughput of async_blocking at least 5: 9.48 (9.3–9.6)`."""
-    colour = COLOURS[verdict.outcome]
-    line = Text(f"{verdict.words.sign} {verdict.expectation}: ", colour)
-    if verdict.outcome == "invalid":
-        return line.append(verdict.because)
-    bounds = interval(verdict.low, verdict.high)
-    return line.append(f"{figure(verdict.measured)} ({bounds}; {verdict.because})")
+def _longest(row: Measurement) -> float | None:
+    """The longest wait of a round, typically; older files have the p99 of all."""
+    bystander = row.bystander_ms
+    return bystander.p99 if bystander.longest is None else bystander.longest
+
+
+def _waiting(row: Measurement) -> str:
+    return f"{row.server.threads:,}\n{figure(row.kb_per_request)}"
 
 
 def count_line(verdicts: Iterable[Verdict]) -> str:
@@ -140,7 +191,9 @@ def sureness(verdicts: Sequence[Verdict], stricter: Sequence[Verdict]) -> str:
     )
 
 
-def print_again(saved: Saved, slugs: Sequence[str], console: Console) -> list[Verdict]:
+def print_again(
+    saved: Saved, slugs: Sequence[str], console: Console, every_reason: bool = False
+) -> list[Verdict]:
     """Print a result's tables and verdicts, of these comparisons or of all. Return the verdicts."""
     verdicts: list[Verdict] = []
     chosen = [slug for slug in saved.slugs if slug in slugs or not slugs]
@@ -148,7 +201,7 @@ def print_again(saved: Saved, slugs: Sequence[str], console: Console) -> list[Ve
         rows, found = saved.summary(slug)
         declared = saved.declared.get(slug)
         title = heading(declared) if declared else _heading_of_rows(slug, rows)
-        print_summary(title, rows, found, console)
+        print_summary(title, rows, found, console, every_reason)
         verdicts += found
     if own := [slug for slug in chosen if not saved.can_be_computed(slug)]:
         why = saved.why_missing or f"of {', '.join(own)} it has no samples or no expectations"

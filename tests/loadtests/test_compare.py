@@ -17,6 +17,7 @@ import pytest
 from comparisons import result_store
 from comparisons.cores import CORES
 from loadtests.judging.validity import MAX_STALL_S, MAX_STEAL
+from loadtests.running.schedule import QUICK
 from project.processes import BASE_DIR
 from tests.support.clients import until
 from tests.support.commands import await_, python
@@ -60,7 +61,7 @@ def test_result_file_keeps_its_promised_keys(quick_run):
     ]
     for row in result["measurements"]:
         assert row["valid"] == (row["invalid_because"] == [])
-        assert row["rounds"] <= 3
+        assert row["rounds"] <= 12
         assert row["failures"] == 0
         assert row["requests"] > 0
         assert row["throughput"]["low"] <= row["throughput"]["mean"] <= row["throughput"]["high"]
@@ -83,15 +84,27 @@ def rounds_of(path):
 
 def test_every_round_is_kept_with_its_raw_samples(quick_run):
     rounds = rounds_of(quick_run[1])
-    assert len(rounds) >= 3 * 3  # and those that were disturbed and measured again
+    assert len(rounds) >= 3 * 4  # and those that were disturbed and measured again
     assert all(len(round_["samples"][0]) == 5 for round_ in rounds)
 
 
 def test_every_block_has_every_variant_once(quick_run):
-    calm = [r for r in rounds_of(quick_run[1]) if max(r["steal"], r["throttled"]) <= MAX_STEAL]
-    turns = sorted((round_["block"], round_["variant"]) for round_ in calm)
-    every = [(b, v) for b in (1, 2, 3) for v in ("async_blocking", "async_threaded", "sync")]
+    """Of the first look; after it only those in doubt go on."""
+    first = [
+        round_
+        for round_ in rounds_of(quick_run[1])
+        if round_["block"] <= QUICK.looks[0]
+        and max(round_["steal"], round_["throttled"]) <= MAX_STEAL
+    ]
+    turns = sorted((round_["block"], round_["variant"]) for round_ in first)
+    every = [(b, v) for b in (1, 2, 3, 4) for v in ("async_blocking", "async_threaded", "sync")]
     assert turns == every
+
+
+def test_rounds_after_a_look_are_those_of_servers_started_anew(quick_run):
+    blocks_of_a_look = QUICK.looks[0]
+    for round_ in rounds_of(quick_run[1]):
+        assert round_["server_start"] == (round_["block"] - 1) // blocks_of_a_look + 1
 
 
 def test_result_file_is_never_overwritten(quick_run):
@@ -158,7 +171,7 @@ def generator_rounds(process):
 def under_load(process):
     """The load generator, and the server (gunicorn's master, or uvicorn) that it is connected to.
 
-    None while there is none, or one that only calibrates.
+    None while there is none, or one that only calibrates: that takes one server, then two.
     """
     children = psutil.Process(process.pid).children()
     try:
@@ -167,10 +180,13 @@ def under_load(process):
         ports = ports_asked_by(generator)
     except (psutil.NoSuchProcess, ValueError):
         return None
-    for child, words in command.items():
-        if "loadtests.running.trivial:app" not in words and any(
-            word.removeprefix("127.0.0.1:") in ports for word in words
-        ):
+    servers = {
+        child: words
+        for child, words in command.items()
+        if any(word.endswith(":application") for word in words)
+    }
+    for child, words in servers.items() if len(servers) > 2 else ():
+        if any(word.removeprefix("127.0.0.1:") in ports for word in words):
             return generator, child
     return None
 
@@ -291,10 +307,9 @@ def test_rate_sends_requests_when_they_are_due(open_loop_run):
     assert "open loop; the generator itself was up to" in done.stdout
 
 
-def test_rate_leaves_throughput_without_a_verdict(open_loop_run):
-    verdicts = json.loads(open_loop_run[1].read_text())["verdicts"]
-    assert verdicts
-    assert not any("throughput" in verdict["expectation"] for verdict in verdicts)
+def test_open_loop_judges_no_expectation_of_a_closed_one(open_loop_run):
+    assert json.loads(open_loop_run[1].read_text())["verdicts"] == []
+    assert "that speak of a closed loop of users" in open_loop_run[0].stdout
 
 
 @pytest.mark.skipif(CORES < 2, reason="pinning needs two cores")

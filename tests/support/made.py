@@ -4,6 +4,7 @@ from itertools import groupby
 
 from comparisons.pairs import blocking_call
 from comparisons.result import Result, now
+from loadtests.judging.intervals import ALPHA
 from loadtests.judging.measurements import measurements
 from loadtests.judging.rounds import Round, Sample, Server
 from loadtests.judging.verdicts import judge_comparison
@@ -43,7 +44,7 @@ def made_result(declared, measured, plan):
     result = Result(
         started=now(),
         finished=now(),
-        plan={"window": plan.window, "looks": plan.looks},
+        plan={"window": plan.window, "looks": plan.looks, "alpha": ALPHA},
         declared=[one.as_row() for one in declared],
     )
     of_slug = {slug: list(of) for slug, of in groupby(measured, key=lambda r: r.comparison)}

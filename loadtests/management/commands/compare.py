@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from comparisons import result_store
 from comparisons.declarations import nearest
+from comparisons.pairs import GROUPS
 from comparisons.registry import MAX_ROUND_TRIP_MS, MAX_USERS, Comparison, Cost
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
@@ -55,6 +56,7 @@ class Run:
     seed: int
     plan: schedule.Plan
     own_blocks: int  # of the plan, without --for
+    every_reason: bool = False  # print it of verdicts that hold, too
     complete: bool = True  # whether every comparison could be measured
     # What the verdicts rest on, comparison by comparison.
     judged: list[tuple[Declared, list[Round]]] = field(default_factory=list)
@@ -109,7 +111,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(markup=False)
         if not console.is_terminal:
-            console.width = 120  # a file or a pipe has none
+            console.width = 100  # a file or a pipe has none
         if options["source"]:
             status = _print_again(options, console)
         elif options["list"]:
@@ -128,15 +130,28 @@ def _print_again(options: Mapping[str, Any], console: Console) -> int:
     for slug in options["slugs"]:
         if slug not in again.slugs:
             raise bad(f"{path} has no comparison {slug!r}{nearest(slug, again.slugs)}")
-    verdicts = terminal.print_again(again, options["slugs"], console)
+    verdicts = terminal.print_again(again, options["slugs"], console, options["verbosity"] > 1)
     print(terminal.count_line(verdicts))
     return _status_of(verdicts) if options["check"] else exit_status.OK
 
 
 def _list(options: dict[str, Any], console: Console) -> int:
-    for comparison, rows in _chosen(options, console):
+    """Print a line for each comparison; of those that are asked for by name, all that there is."""
+    chosen = {comparison.slug: (comparison, rows) for comparison, rows in _chosen(options, console)}
+    lines: list[str] = []
+    if not options["slugs"]:
+        groups = {
+            name: [Declared.of(one.comparison) for one in group if one.comparison.slug in chosen]
+            for name, group in GROUPS.items()
+        }
+        lines += terminal.index(groups, console.width)
+        lines.append("\n--list SLUG shows its variants, deployments and expectations.")
+    for slug in options["slugs"]:
+        comparison, rows = chosen[slug]
         served = dict.fromkeys((row.variant.name, row.deployment.name) for row in rows)
-        console.print(terminal.listing(Declared.of(comparison), served))
+        lines += terminal.detail(Declared.of(comparison), served, console.width)
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
     return exit_status.OK
 
 
@@ -165,7 +180,7 @@ def _run(options: dict[str, Any], console: Console) -> int:
         seed=seed,
         plan={"window": plan.window, "looks": plan.looks, "alpha": ALPHA},
     )
-    run = Run(path, result, seed, plan, own_plan.looks[-1])
+    run = Run(path, result, seed, plan, own_plan.looks[-1], options["verbosity"] > 1)
     status = exit_status.OK
     stopped: signals.Stopped | None = None
     lost: OutputError | None = None
@@ -329,6 +344,7 @@ def _save_and_print(run: Run, declared: Declared, measured: list[Round], console
             samples = [round_.as_row() for round_ in measured]
             remark = result_store.save(run.path, run.result, samples)
     finally:
-        terminal.print_summary(terminal.heading(declared), rows, judged, console)
+        title = terminal.heading(declared)
+        terminal.print_summary(title, rows, judged, console, run.every_reason)
     if remark:
         console.print(remark, soft_wrap=True, highlight=False)
