@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 
-from comparisons.registry import Comparison, Expectation, Variant
+from comparisons.registry import SAME, Comparison, Expectation, Variant
 from comparisons.resources import async_pool, pool
 
 COUNT, WAIT, FAR = 5, 0.05, 10  # queries, seconds of each, ms away
@@ -59,22 +59,21 @@ async def async_native(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"answers": await asyncio.gather(*queries)})
 
 
+ONE = "Gathered or not, a request's queries share its thread and connection: the sum of them."
+ALL = "COUNT times WAIT and FAR against both once; as much again is for so many queries at once."
+THREADS = "A thread for each query waits as a task for each does, all at once."
 comparison = Comparison(
     users=4,
     round_trip=FAR,
     variants=[
         Variant(sync, "wsgi-threads", wait=SUM),
         Variant(sync_threads, "wsgi-threads", wait=WAIT),
-        Variant(async_orm, "asgi-uvicorn", wait=SUM, pitfall=True),
+        Variant(async_orm, "asgi-uvicorn", pitfall=True),
         Variant(async_native, "asgi-uvicorn", wait=WAIT),
     ],
     expectations=[
-        # One after another, gathered or not: the sum of the queries is the least.
-        Expectation(async_orm, "latency", of="wait", at_least=1),
-        Expectation(async_orm, "latency", of=sync, between=(0.9, 1.1)),
-        # COUNT times WAIT and FAR against both once; half is left for so many queries at once.
-        Expectation(async_native, "latency", of=async_orm, at_most=2 / COUNT),
-        # Threads of one's own do the same; a fifth is left for starting them.
-        Expectation(sync_threads, "latency", of=async_native, between=(0.8, 1.25)),
+        Expectation(sync, "latency", of=async_orm, between=SAME, why=ONE),
+        Expectation(async_native, "latency", of=async_orm, at_most=2 / COUNT, users=4, why=ALL),
+        Expectation(sync_threads, "latency", of=async_native, between=SAME, users=4, why=THREADS),
     ],
 )

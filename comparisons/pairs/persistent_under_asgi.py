@@ -23,6 +23,7 @@ WAIT, SQL = 0.03, "SELECT pg_sleep(%s)"
 THREADS = LIMIT - 2
 ENVIRON = {"DATABASE_ROLE": ROLE, "POOL_SIZE": str(LIMIT)}
 LIMITED: dict[str, Any] = {"wait": WAIT, "environ": ENVIRON, "may_fail": True}
+LEAKING = LIMITED | {"database": "persistent", "wait": None}
 REMEDIES = ("async_per_request", "async_django_pool", "async_native")
 
 
@@ -49,32 +50,27 @@ async def async_native(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"slept": WAIT})
 
 
+LEAK = "Nobody closes the connections of threads that have ended, so only the limit stops them."
+REFUSED = "At the limit requests fail until the garbage collector comes: more than a tenth of all."
+TWO = "A user has the connection of this request, and that of the last while it is being closed."
+OWN = "Under WSGI a thread keeps its own connection, and there are no more than its threads."
+NONE = "Connections stay below the role's limit, and so Postgres refuses none."
 comparison = Comparison(
     users=4,
     variants=[
         Variant(sync, "wsgi-threads", threads=THREADS, **LIMITED),
         Variant(  # pitfall: its thread ends with the request
-            async_orm,
-            "asgi-uvicorn",
-            database="persistent",
-            name="async_persistent",
-            pitfall=True,
-            environ=ENVIRON,
-            may_fail=True,
+            async_orm, "asgi-uvicorn", name="async_persistent", pitfall=True, **LEAKING
         ),
         Variant(async_orm, "asgi-uvicorn", name="async_per_request", database="none", **LIMITED),
         Variant(async_orm, "asgi-uvicorn", name="async_django_pool", database="pool", **LIMITED),
         Variant(async_native, "asgi-uvicorn", **LIMITED),
     ],
     expectations=[
-        # A leak knows no bound but the limit; then nothing works until the garbage collector comes.
-        Expectation("async_persistent", "connections", at_least=LIMIT),
-        Expectation("async_persistent", "failures", at_least=0.1),
-        # A user has the connection of this request, and that of the last while it is being closed.
-        Expectation(REMEDIES, "connections", at_most=lambda users: 2 * users),
-        # Under WSGI a thread keeps its own, and there are no more than the server's threads.
-        Expectation(sync, "connections", at_most=THREADS),
-        Expectation(sync, "failures", at_most=0),
-        Expectation(REMEDIES, "failures", at_most=0),
+        Expectation("async_persistent", "connections", at_least=LIMIT, why=LEAK),
+        Expectation("async_persistent", "failures", at_least=0.1, why=REFUSED),
+        Expectation(REMEDIES, "connections", at_most=lambda users: 2 * users, why=TWO),
+        Expectation(sync, "connections", at_most=THREADS, why=OWN),
+        Expectation((sync, *REMEDIES), "failures", at_most=0, users=4, why=NONE),
     ],
 )
