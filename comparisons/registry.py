@@ -361,6 +361,8 @@ def _problems_of_expectation(expectation: Expectation) -> Iterator[str]:
         yield "NEAR is near to a ceiling: it takes of='ceiling'"
     if expectation.between == SAME and of in (None, *THEORY):
         yield "SAME compares two variants: it takes of=..."
+    if not isinstance(expectation.why, str) or not expectation.why.strip():
+        yield "it says no reason for its bound: why='...'"
     if of is not None and expectation.metric in (*SHARES, *LIMITS):
         yield f"{expectation.metric} is expected as a value, and not of anything"
     if expectation.users is not None:

@@ -13,7 +13,7 @@ import httpx2
 from django.http import HttpRequest, JsonResponse
 
 from comparisons.limited import limited_path, response_for
-from comparisons.registry import Comparison, Expectation, Variant
+from comparisons.registry import NEAR, Comparison, Expectation, Variant
 from comparisons.resources import async_upstream, upstream
 
 CAPACITY = 10  # calls at once
@@ -55,6 +55,10 @@ async def async_semaphore(request: HttpRequest) -> JsonResponse:
     return response_for(await asyncio.gather(*(call_within(semaphore) for _ in range(CALLS))))
 
 
+ALL = "One request alone asks for more calls at once than the capacity: every one of them fails."
+TWO = "Two at once ask for twice the capacity; half is left for one that happens to be alone."
+BOUND = "Never more calls at once than the capacity, and no slot of it idle while a call waits."
+SLOTS = "CAPACITY calls at once against one a user; three tenths are for what the calls cost."
 comparison = Comparison(
     users=5,
     variants=[
@@ -65,15 +69,12 @@ comparison = Comparison(
         Variant(async_semaphore, "asgi-uvicorn", wait=SUM / CAPACITY, slots=1, may_fail=True),
     ],
     expectations=[
-        # One request alone asks for more than the capacity: each of them fails.
-        Expectation(async_unbounded, "failures", at_least=0.9),
-        # Two at once ask for twice the capacity. Half is left for one that happens to be alone.
-        Expectation(async_own_semaphore, "failures", at_least=0.5),
-        # Never more than the capacity: none fails.
-        Expectation(async_semaphore, "failures", at_most=0),
-        # The capacity is the ceiling; three tenths are left for what 250 calls a second cost.
-        Expectation(async_semaphore, "throughput", of="ceiling", at_least=0.7),
-        # CAPACITY calls at once against one a user; three tenths are left again.
-        Expectation(async_semaphore, "throughput", of=sync, at_least=lambda n: 0.7 * CAPACITY / n),
+        Expectation(async_unbounded, "failures", at_least=0.9, why=ALL),
+        Expectation(async_own_semaphore, "failures", at_least=0.5, why=TWO),
+        Expectation(async_semaphore, "failures", at_most=0, why=BOUND),
+        Expectation(async_semaphore, "throughput", of="ceiling", at_least=NEAR, why=BOUND),
+        Expectation(
+            async_semaphore, "throughput", of=sync, at_least=lambda n: 0.7 * CAPACITY / n, why=SLOTS
+        ),
     ],
 )

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.http import HttpRequest, JsonResponse
 
-from comparisons.registry import Comparison, Expectation, Variant
+from comparisons.registry import NEAR, SAME, Comparison, Expectation, Variant
 from comparisons.resources import async_upstream, upstream
 
 # Orders and terms need the customer, here to know how long to wait; the rates need nothing.
@@ -58,6 +58,10 @@ async def async_by_dependency(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"answers": [orders, terms.result().json(), rates.result().json()]})
 
 
+CHAINED = "Chained, a request waits for the sum of its calls, as sync code does."
+CRITICAL = "Nothing is quicker than its critical path; all else is awaited meanwhile."
+A_HALF = "CRITICAL_PATH / SUM is a half; a fifth of it is left for what four calls cost."
+THREADS = "Threads can be chosen for by thinking, too."
 comparison = Comparison(
     users=3,
     variants=[
@@ -67,14 +71,10 @@ comparison = Comparison(
         Variant(async_by_dependency, "asgi-uvicorn", wait=CRITICAL_PATH),
     ],
     expectations=[
-        # Chained, it waits for the sum, as sync code does; a tenth is left for the stacks.
-        Expectation(async_sequential, "latency", of="wait", at_most=1.1),
-        Expectation(async_sequential, "latency", of=sync, between=(0.9, 1.1)),
-        # Nothing is quicker than its critical path; a fifth of it is left for what four calls cost.
-        Expectation(async_by_dependency, "latency", of="wait", between=(1, 1.2)),
-        # CRITICAL_PATH / SUM is a half; a fifth more for the costs.
-        Expectation(async_by_dependency, "latency", of=async_sequential, at_most=0.6),
-        # Threads can be chosen for by thinking, too.
-        Expectation(sync_threads, "latency", of=async_by_dependency, between=(0.8, 1.25)),
+        Expectation(async_sequential, "throughput", of="ceiling", at_least=NEAR, why=CHAINED),
+        Expectation(async_sequential, "latency", of=sync, between=SAME, why=CHAINED),
+        Expectation(async_by_dependency, "throughput", of="ceiling", at_least=NEAR, why=CRITICAL),
+        Expectation(async_by_dependency, "latency", of=async_sequential, at_most=0.6, why=A_HALF),
+        Expectation(sync_threads, "latency", of=async_by_dependency, between=SAME, why=THREADS),
     ],
 )

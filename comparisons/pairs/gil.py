@@ -14,7 +14,7 @@ from django.http import HttpRequest, JsonResponse
 
 from comparisons.cores import CORES
 from comparisons.offload import N, fib, process_pool
-from comparisons.registry import Comparison, Expectation, Variant
+from comparisons.registry import SAME, Comparison, Expectation, Variant
 
 
 def sync(request: HttpRequest) -> JsonResponse:
@@ -30,6 +30,14 @@ async def async_process(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"fib": await loop.run_in_executor(process_pool(), fib, N)})
 
 
+ONE_GIL = "However many threads compute, with one GIL all of them together use one core at most."
+A_CORE_EACH = (
+    "A GIL and a core each, of two at most: one loop hands out the work. A quarter is for it."
+)
+NO_GIL = (
+    "A loop waits for the GIL for 5 ms (sys.getswitchinterval) and more; a process has its own."
+)
+COLOUR = "Threads of the server or of an executor: it has nothing to do with the colour."
 comparison = Comparison(
     users=4,
     work=lambda: fib(N),
@@ -39,16 +47,15 @@ comparison = Comparison(
         Variant(async_process, "asgi-uvicorn"),
     ],
     expectations=[
-        # One GIL: however many threads compute, all of them together use no more than one core.
-        Expectation(async_threaded, "throughput", of="ceiling", at_most=1),
-        # A GIL and a core each; a quarter is left for the event loop and the load generator, which
-        # need cores too. More than two cores need not bring more: one loop hands out the work.
-        Expectation(async_process, "throughput", of=async_threaded, at_least=0.75 * min(2, CORES)),
-        # Whenever the loop, or a thread that it waits for, wants to run, it waits 5 ms for the GIL
-        # (sys.getswitchinterval), or for each of the threads that compute. Processes share no GIL;
-        # half is left for their sharing the cores with the loop.
-        Expectation(async_process, "bystander", of=async_threaded, at_most=0.5),
-        # It has nothing to do with the colour.
-        Expectation(sync, "throughput", of=async_threaded, between=(0.8, 1.25)),
+        Expectation(async_threaded, "throughput", of="ceiling", at_most=1, why=ONE_GIL),
+        Expectation(
+            async_process,
+            "throughput",
+            of=async_threaded,
+            at_least=0.75 * min(2, CORES),
+            why=A_CORE_EACH,
+        ),
+        Expectation(async_process, "bystander", of=async_threaded, at_most=0.5, why=NO_GIL),
+        Expectation(sync, "cpu_per_request", of=async_threaded, between=SAME, why=COLOUR),
     ],
 )

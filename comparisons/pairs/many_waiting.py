@@ -48,7 +48,12 @@ def as_many(users: int) -> int:
 # More connections than there are threads, or gunicorn keeps none alive.
 MANY_CONNECTIONS = {"GUNICORN_CMD_ARGS": "--worker-connections 10000"}
 SHARED_THREAD = {"SHARED_THREAD": "1"}
-BOTH_LOOPS = (async_native, "async_shared_thread")
+SHARED = "async_shared_thread"
+BOTH_LOOPS = (async_native, SHARED)
+EACH_ONE = "Under WSGI a request that waits has a thread of its own."
+HELPERS = "An event loop has its thread and a few helpers, however many wait: twenty is generous."
+NO_STACK = "A request that waits on a loop needs no stack; half of a thread's is far from none."
+IN_NO_WAY = "Nobody looks at who waits: a trivial request takes some ms, not 10 more for looking."
 comparison = Comparison(
     users=(10, 100, 1_000, 5_000),
     # Seconds until the last has come, at about a ms of CPU time each, and for the window then.
@@ -59,20 +64,15 @@ comparison = Comparison(
         Variant(async_native, "asgi-uvicorn", name="async_shared_thread", environ=SHARED_THREAD),
     ],
     expectations=[
-        # A thread for each request that waits.
-        Expectation(sync, "threads", at_least=as_many, users=10),
-        Expectation(sync, "threads", at_least=as_many, users=100),
-        Expectation(sync, "threads", at_least=as_many, users=1_000),
-        # An event loop has its thread and a few helpers, however many wait: twenty is generous.
-        Expectation(BOTH_LOOPS, "threads", at_most=20, users=10),
-        Expectation(BOTH_LOOPS, "threads", at_most=20, users=100),
-        Expectation(BOTH_LOOPS, "threads", at_most=20, users=1_000),
-        Expectation("async_shared_thread", "threads", at_most=20, users=5_000),
-        # Almost nothing, against a thread with its stack: half of that is far from nothing.
-        Expectation("async_shared_thread", "memory", of=sync, at_most=0.5, users=1_000),
-        # Those who wait are in nobody's way. A trivial request costs a millisecond or two; if the
-        # loop had to look at everyone who waits, at a few microseconds each, that would add ten.
-        Expectation("async_shared_thread", "bystander", at_most=10, users=1_000),
-        Expectation("async_shared_thread", "bystander", at_most=10, users=5_000),
+        Expectation(sync, "threads", at_least=as_many, users=10, why=EACH_ONE),
+        Expectation(sync, "threads", at_least=as_many, users=100, why=EACH_ONE),
+        Expectation(sync, "threads", at_least=as_many, users=1_000, why=EACH_ONE),
+        Expectation(BOTH_LOOPS, "threads", at_most=20, users=10, why=HELPERS),
+        Expectation(BOTH_LOOPS, "threads", at_most=20, users=100, why=HELPERS),
+        Expectation(BOTH_LOOPS, "threads", at_most=20, users=1_000, why=HELPERS),
+        Expectation(SHARED, "threads", at_most=20, users=5_000, why=HELPERS),
+        Expectation(SHARED, "memory", of=sync, at_most=0.5, users=1_000, why=NO_STACK),
+        Expectation(SHARED, "bystander", at_most=10, users=1_000, why=IN_NO_WAY),
+        Expectation(SHARED, "bystander", at_most=10, users=5_000, why=IN_NO_WAY),
     ],
 )

@@ -15,7 +15,7 @@ import httpx2
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 
-from comparisons.registry import Comparison, Expectation, Variant
+from comparisons.registry import NEAR, SAME, Comparison, Expectation, Variant
 from comparisons.resources import LIMITS, async_upstream, upstream
 
 WAIT_MS = 100
@@ -48,6 +48,13 @@ async def async_per_loop(request: HttpRequest) -> JsonResponse:
 
 
 WAITS: dict[str, Any] = {"wait": WAIT, "may_fail": True}
+HALF = "A connection serves one request, fails the next and is dropped: of half, half is asked."
+OWN = "What each loop has opened itself works, and so does what is made for threads."
+RIGHT = ("async_loop_per_request", "async_one_loop", sync)
+FOR_EACH = (
+    "A client, a connection, a thread and a loop for each request; half as much again is asked."
+)
+LITTLE = "By Little's law: who shares rightly waits for nothing but the upstream."
 comparison = Comparison(
     users=6,
     variants=[
@@ -57,17 +64,16 @@ comparison = Comparison(
         Variant(async_per_loop, "asgi-uvicorn", name="async_one_loop", **WAITS),
     ],
     expectations=[
-        # A connection serves the request that opens it; the next one takes it, fails and throws it
-        # away; the one after that opens another: half of them fail. Half of that is left for those
-        # that come together and find none.
-        Expectation(async_shared_client, "failures", at_least=0.25),
-        # What each loop has opened itself works, and so does what is made for threads.
-        Expectation(("async_loop_per_request", "async_one_loop", sync), "failures", at_most=0),
-        # A client, a connection, a thread and a loop for each request, instead of one of each for
-        # all: at least the half as much again that makes it worth knowing.
-        Expectation("async_loop_per_request", "cpu_per_request", of="async_one_loop", at_least=1.5),
-        # Little's law, for all who share rightly; 15 % is left for the stacks.
-        Expectation("async_one_loop", "throughput", of="ceiling", at_least=0.85),
-        Expectation(sync, "throughput", of="async_one_loop", between=(0.9, 1.1)),
+        Expectation(async_shared_client, "failures", at_least=0.25, why=HALF),
+        Expectation(RIGHT, "failures", at_most=0, why=OWN),
+        Expectation(
+            "async_loop_per_request",
+            "cpu_per_request",
+            of="async_one_loop",
+            at_least=1.5,
+            why=FOR_EACH,
+        ),
+        Expectation("async_one_loop", "throughput", of="ceiling", at_least=NEAR, why=LITTLE),
+        Expectation(sync, "throughput", of="async_one_loop", between=SAME, why=LITTLE),
     ],
 )

@@ -52,6 +52,9 @@ async def async_native(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"number": number})
 
 
+HOPS = "A hop wakes two threads and passes the GIL twice; twenty add half a ms to a request of one."
+ONE_HOP = "Django hops twice itself for each request: a third hop adds less than half."
+NOTHING = "A request of this kind waits for nothing: there was nothing to win, only to lose."
 comparison = Comparison(
     users=4,
     variants=[
@@ -61,15 +64,10 @@ comparison = Comparison(
         Variant(async_native, "asgi-uvicorn"),
     ],
     expectations=[
-        # A hop wakes two threads and passes the GIL twice: tens of microseconds. Twenty add half a
-        # millisecond or more to a request that costs about one.
-        Expectation(async_many_hops, "cpu_per_request", of=async_native, at_least=1.5),
-        Expectation(async_many_hops, "throughput", of=async_native, at_most=0.67),
-        # The same twenty calls for one hop. Django itself hops twice for each request, so that a
-        # third adds less than half.
-        Expectation(async_one_hop, "cpu_per_request", of=async_native, at_most=1.5),
-        Expectation(async_one_hop, "throughput", of=async_many_hops, at_least=1.5),
-        # A request of this kind waits for nothing: there was nothing to win, only to lose.
-        Expectation(async_many_hops, "throughput", of=sync, at_most=0.67),
+        Expectation(async_many_hops, "cpu_per_request", of=async_native, at_least=1.5, why=HOPS),
+        Expectation(async_many_hops, "throughput", of=async_native, at_most=0.67, why=HOPS),
+        Expectation(async_one_hop, "cpu_per_request", of=async_native, at_most=1.5, why=ONE_HOP),
+        Expectation(async_one_hop, "throughput", of=async_many_hops, at_least=1.5, why=HOPS),
+        Expectation(async_many_hops, "throughput", of=sync, at_most=0.67, why=NOTHING),
     ],
 )

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, JsonResponse
 
-from comparisons.registry import Comparison, Expectation, Variant
+from comparisons.registry import NEAR, Comparison, Expectation, Variant
 
 WAIT = 0.1  # seconds
 OWN_THREADS = 100
@@ -49,6 +49,12 @@ async def async_native(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"waited": WAIT})
 
 
+SLOTS = "By Little's law the threads, an executor's or the server's, are slots that are all used."
+QUEUE = "Who finds no thread free queues for it: users / threads waits; half the queue is asked."
+ENOUGH = "Threads enough for everyone, or none needed: users / wait."
+FEW = async_default_executor
+FREE = (async_own_executor, async_thread_sensitive, async_native)
+MORE = "Users / threads times as many can wait; a fifth is left for what that costs."
 comparison = Comparison(
     users=20,
     variants=[
@@ -59,22 +65,11 @@ comparison = Comparison(
         Variant(async_native, "asgi-uvicorn", wait=WAIT),
     ],
     expectations=[
-        # Little's law: the threads, the executor's or the server's, are the slots and are all used;
-        # a sixth is left for what the stack costs.
-        Expectation((async_default_executor, sync), "throughput", of="ceiling", at_least=0.83),
-        # Who finds no thread free waits for users / threads waits in all.
+        Expectation((FEW, sync), "throughput", of="ceiling", at_least=NEAR, why=SLOTS),
+        Expectation(FEW, "latency", of="wait", at_least=lambda n: (1 + n / THREADS) / 2, why=QUEUE),
+        Expectation(FREE, "throughput", of="ceiling", at_least=NEAR, why=ENOUGH),
         Expectation(
-            async_default_executor, "latency", of="wait", at_least=lambda n: 0.83 * n / THREADS
-        ),
-        # Threads enough for everyone, or none needed: users / wait. A fifth is left for the stacks.
-        Expectation(async_own_executor, "throughput", of="ceiling", at_least=0.8),
-        Expectation(async_thread_sensitive, "throughput", of="ceiling", at_least=0.8),
-        Expectation(async_native, "throughput", of="ceiling", at_least=0.8),
-        Expectation(
-            async_own_executor,
-            "throughput",
-            of=async_default_executor,
-            at_least=lambda users: 0.8 * users / THREADS,
+            async_own_executor, "throughput", of=FEW, at_least=lambda n: 0.8 * n / THREADS, why=MORE
         ),
     ],
 )
