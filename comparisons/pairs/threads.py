@@ -52,7 +52,7 @@ async def async_native(request: HttpRequest) -> JsonResponse:
 SLOTS = "By Little's law the threads, an executor's or the server's, are slots that are all used."
 QUEUE = "Who finds no thread free queues for it: users / threads waits; half the queue is asked."
 ENOUGH = "Threads enough for everyone, or none needed: users / wait."
-FEW = async_default_executor
+FEW = "async_default_executor"
 FREE = (async_own_executor, async_thread_sensitive, async_native)
 MORE = "Users / threads times as many can wait; a fifth is left for what that costs."
 comparison = Comparison(

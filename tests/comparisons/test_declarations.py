@@ -29,7 +29,7 @@ def declared(variant=None, expectation=None, **comparison):
         Variant(sync, "wsgi-threads", wait=0.1),
         Variant(**{"view": async_native, "deployment": "asgi-uvicorn"} | (variant or {})),
     ]
-    sides = {"variant": "sync", "metric": "throughput", "of": "async_native"}
+    sides = {"variant": "sync", "metric": "throughput", "of": "async_native", "why": "theory"}
     expectations = [Expectation(**sides | (expectation or LIMITS))]
     fields = {"users": 4, "variants": variants, "expectations": expectations}
     return Comparison(**fields | comparison)
@@ -46,6 +46,23 @@ def test_what_is_declared_rightly_is_not_refused():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        # Reasons, and bounds that the machine decides
+        (expecting(why=" "), "it says no reason for its bound"),
+        (expecting(at_least="near"), "NEAR is near to a ceiling: it takes of='ceiling'"),
+        (
+            {"expectation": {"between": "same", "of": "ceiling"}},
+            "SAME compares two variants: it takes of=",
+        ),
+        (
+            {
+                "expectation": {"between": "same", "variant": "async_native", "of": "sync"},
+            },
+            "what is near, or the same, takes async_native's wait=..., or work=...",
+        ),
+        (
+            expecting(metric="connections"),
+            "connections is expected as a value, and not of anything",
+        ),
         # Variants
         ({"variant": {"view": "sync"}}, "a variant's view is a function, not 'sync'"),
         ({"variant": {"view": partial(sync)}}, "a variant's view is a function"),
@@ -131,7 +148,7 @@ def test_wrong_declaration_is_refused_in_one_line(changes, said):
 
 def test_refusal_names_the_line_of_the_part_that_is_wrong():
     line = inspect.currentframe().f_lineno
-    wrong = Expectation("sink", "throughput", at_least=1)
+    wrong = Expectation("sink", "throughput", at_least=1, why="theory")
     with pytest.raises(DeclarationError, match=f"test_declarations.py:{line + 1}: .* 'sink'"):
         Comparison(4, [Variant(sync, "wsgi-threads")], [wrong])
 
@@ -172,7 +189,7 @@ comparison = Comparison(
         Variant(sync, "wsgi-threads"),
         Variant(async_native, "asgi-uvicorn"),
     ],
-    expectations=[Expectation(async_native, "throughput", of=sync, at_least=0.9)],
+    expectations=[Expectation(async_native, "throughput", of=sync, at_least=0.9, why="theory")],
 )
 '''
 NO_DOCSTRING = RIGHT[RIGHT.index("from django") :]

@@ -8,7 +8,17 @@ import pytest
 
 from comparisons import pairs
 from comparisons.pairs import COMPARISONS
-from comparisons.registry import THEORY, Comparison, Expectation, Variant, ceiling
+from comparisons.registry import (
+    NEAR,
+    SAME,
+    THEORY,
+    Comparison,
+    Cost,
+    Expectation,
+    Variant,
+    ceiling,
+    slack,
+)
 from loadtests.running import selection
 from project.deployments import DEPLOYMENTS
 
@@ -157,7 +167,7 @@ def test_ceiling_is_littles_law_or_the_cores(variant, interface, load, requests_
 @pytest.mark.parametrize("bounds", [{}, {"at_least": 1, "at_most": 2}])
 def test_expectation_has_exactly_one_kind_of_bound(bounds):
     with pytest.raises(ValueError, match="one of"):
-        Expectation(view, "latency", of="wait", **bounds)
+        Expectation(view, "latency", of="wait", why="theory", **bounds)
 
 
 def selected(**options):
@@ -187,7 +197,9 @@ def test_users_that_were_asked_for_are_no_crowd():
 
 
 def test_bound_may_depend_on_the_load():
-    expectation = Expectation(view, "latency", of="wait", at_least=lambda users: users / 2)
+    expectation = Expectation(
+        view, "latency", of="wait", at_least=lambda users: users / 2, why="theory"
+    )
     assert expectation.bounds(10) == (5, None)
     assert expectation.text(10) == "view latency of wait at least 5"
 
@@ -199,8 +211,33 @@ def test_expectation_of_several_variants_becomes_one_of_each():
     def sync_other(request):
         raise NotImplementedError
 
-    of_both = Expectation((sync, "sync_other"), "latency", at_most=1)
+    of_both = Expectation((sync, "sync_other"), "latency", at_most=1, why="theory")
     variants = [Variant(sync, "wsgi-sync"), Variant(sync_other, "wsgi-sync")]
     found = Comparison(users=1, variants=variants, expectations=[of_both]).expectations
     assert [expectation.variant for expectation in found] == ["sync", "sync_other"]
     assert {expectation.place for expectation in found} == {of_both.place}
+
+
+# --- Bounds that the machine decides
+
+
+def test_near_a_ceiling_leaves_what_a_request_takes_besides_its_wait():
+    """5 ms beside a wait of 100 ms, three times behind others: 1 / 1.15 of the ceiling."""
+    spare = slack(Variant(view, "", wait=0.1), Cost(latency_ms=5, cpu_ms=1), None)
+    near = Expectation(view, "throughput", of="ceiling", at_least=NEAR, why="theory")
+    assert spare == pytest.approx(0.15)
+    assert near.bounds(10, spare) == (pytest.approx(1 / 1.15), None)
+
+
+def test_the_same_work_differs_by_the_cpu_time_of_a_request_at_most():
+    """1 ms beside work of 10 ms."""
+    spare = slack(Variant(view, "", cpu=True), Cost(latency_ms=5, cpu_ms=1), 0.01)
+    same = Expectation(view, "throughput", of="other", between=SAME, why="theory")
+    assert same.bounds(10, spare) == (pytest.approx(1 / 1.1), pytest.approx(1.1))
+
+
+def test_what_the_machine_decides_has_the_same_name_on_every_machine():
+    near = Expectation(view, "throughput", of="ceiling", at_least=NEAR, why="theory")
+    same = Expectation(view, "throughput", of="other", between=SAME, why="theory")
+    assert near.text(10) == "view throughput of ceiling near"
+    assert same.text(10) == "view throughput of other the same"
