@@ -71,6 +71,11 @@ class Bystander:
     # The longest of a round, typically: what the metric bystander_max is.
     longest: float | None
 
+    @property
+    def typical_longest(self) -> float | None:
+        """Of older files the p99 of all calls, which is about the same."""
+        return self.p99 if self.longest is None else self.longest
+
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | None) -> "Bystander":
         longest = None if row is None else _number(row.get("longest"))

@@ -20,6 +20,7 @@ from comparisons.result import (
     interval,
 )
 from comparisons.result_store import ResultError
+from comparisons.sentences import sentence, terms
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,13 @@ class ShownRow:
     shape: str
     throughput: str
     interval: str
+    failed: str
     of_ceiling: str
     p50: str
     p99: str
-    bystander_p99: str
+    # A bystander's median wait, and the longest of a round: what verdicts speak of.
+    bystander: str
+    bystander_max: str
     connections: str
     # Where requests only wait: the server's threads, and kB that it grew by for each of them.
     waiting: tuple[str, str] | None
@@ -57,11 +61,10 @@ class ShownRow:
 
 @dataclass(frozen=True)
 class ShownVerdict:
-    expectation: str
     outcome: Outcome
     sign: str
-    measured: str | None
-    interval: str
+    sentence: str
+    why: str
     because: str
 
 
@@ -72,6 +75,7 @@ class ShownResult:
     run: ShownRun
     rows: list[ShownRow]
     verdicts: list[ShownVerdict]
+    terms: list[tuple[str, str]]
     counts: list[tuple[Outcome, Words, int]]
 
     @property
@@ -121,6 +125,7 @@ def _result(file: str, result: Result, slug: str) -> ShownResult:
         run=_run(file, result),
         rows=[_row(row) for row in result.measurements if row.comparison == slug],
         verdicts=[_verdict(verdict) for verdict in verdicts],
+        terms=terms(verdicts),
         counts=[
             (outcome, OUTCOMES[outcome], count)
             for outcome, count in counts(verdicts).items()
@@ -153,14 +158,22 @@ def _row(row: Measurement) -> ShownRow:
         shape=row.shape,
         throughput=figure(row.throughput.mean),
         interval=interval(row.throughput.low, row.throughput.high),
+        failed=f"{figure(100 * row.share_failed)} %" if row.share_failed else MISSING,
         of_ceiling=MISSING if share is None else f"{100 * share:.0f} %",
-        p50=figure(row.latency_ms.p50),
+        p50=_latency(row),
         p99=figure(row.latency_ms.p99),
-        bystander_p99=figure(row.bystander_ms.p99),
+        bystander=figure(row.bystander_ms.p50),
+        bystander_max=figure(row.bystander_ms.typical_longest),
         connections=str(row.server.db_connections),
         waiting=(str(row.server.threads), figure(row.kb_per_request)) if row.waiting else None,
         invalid_because=None if row.valid else row.invalid_because,
     )
+
+
+def _latency(row: Measurement) -> str:
+    if row.backlog_growth is not None:
+        return f"backlog grows by {figure(row.backlog_growth)}/s"
+    return figure(row.latency_ms.p50)
 
 
 def _load(row: Measurement) -> str:
@@ -174,12 +187,10 @@ def _load(row: Measurement) -> str:
 
 
 def _verdict(verdict: Verdict) -> ShownVerdict:
-    factor = "×" if " of " in verdict.expectation else ""  # else a value, no ratio
     return ShownVerdict(
-        expectation=verdict.expectation,
         outcome=verdict.outcome,
         sign=verdict.words.sign,
-        measured=None if verdict.measured is None else figure(verdict.measured) + factor,
-        interval=interval(verdict.low, verdict.high),
-        because=verdict.because,
+        sentence=sentence(verdict),
+        why=verdict.expected.why if verdict.expected else "",
+        because="" if verdict.outcome == "invalid" else verdict.because,
     )

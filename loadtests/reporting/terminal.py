@@ -137,7 +137,10 @@ def measurement_table(rows: Sequence[Measurement]) -> Table:
         cells += [f"{row.users:,}"] if several_users else []
         cells += [f"{row.round_trip:g}"] if several_distances else []
         cells += [_waiting(row)] if waiting else _throughput(row)
-        cells += [_latency(row), f"{figure(row.bystander_ms.p50)}\n{figure(_longest(row))}"]
+        cells += [
+            _latency(row),
+            f"{figure(row.bystander_ms.p50)}\n{figure(row.bystander_ms.typical_longest)}",
+        ]
         cells += [] if waiting else [str(row.server.db_connections)]
         table.add_row(*cells, style=None if row.valid else COLOURS["invalid"])
     return table
@@ -156,12 +159,6 @@ def _latency(row: Measurement) -> str:
     if row.backlog_growth is not None:
         return f"backlog\n+{figure(row.backlog_growth)}/s"
     return f"{figure(row.latency_ms.p50)}\n{figure(row.latency_ms.p99)}"
-
-
-def _longest(row: Measurement) -> float | None:
-    """The longest wait of a round, typically; older files have the p99 of all."""
-    bystander = row.bystander_ms
-    return bystander.p99 if bystander.longest is None else bystander.longest
 
 
 def _waiting(row: Measurement) -> str:
