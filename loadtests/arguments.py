@@ -19,9 +19,23 @@ T = TypeVar("T", int, float)
 
 def add_shape(parser: argparse.ArgumentParser) -> None:
     """Add the options that give a deployment another shape."""
-    parser.add_argument("--workers", type=within(int, 1, MAX_WORKERS), metavar="N")
-    parser.add_argument("--threads", type=within(int, 1, MAX_THREADS), metavar="N")
-    parser.add_argument("--database", choices=DATABASE_MODES)
+    parser.add_argument(
+        "--workers",
+        type=within(int, 1, MAX_WORKERS),
+        metavar="N",
+        help="processes of each server, where it may have several",
+    )
+    parser.add_argument(
+        "--threads",
+        type=within(int, 1, MAX_THREADS),
+        metavar="N",
+        help="threads of each process, where it may have several",
+    )
+    parser.add_argument(
+        "--database",
+        choices=DATABASE_MODES,
+        help="connections to PostgreSQL: one a request, one a thread, a pool, or a PgBouncer",
+    )
 
 
 def reshape(

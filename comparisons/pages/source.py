@@ -86,22 +86,25 @@ def _serving(variant: Variant) -> dict[str, str]:
 
 
 def shared_source(comparison: Comparison) -> str:
-    """Return what the views share: all but docstring, imports, views and declaration."""
+    """Return what the views share: all but docstring, imports and views, down to the last view.
+
+    What follows it is the declaration's.
+    """
     source = inspect.getsource(comparison.module)
     lines = source.splitlines()
-    shown_elsewhere = {"comparison", *(v.view.__name__ for v in comparison.variants)}
+    views = {variant.view.__name__ for variant in comparison.variants}
     shared: list[str] = []
     end = 0
     for node in ast.parse(source).body:
+        if not views:
+            break
         begin, end = end, node.end_lineno or end
         match node:
             case ast.Expr() | ast.Import() | ast.ImportFrom():
                 continue
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                if name in shown_elsewhere:
-                    continue
-            case ast.Assign(targets=[ast.Name(id=name)]):
-                if name in shown_elsewhere:
+                if name in views:
+                    views.remove(name)
                     continue
         shared += lines[begin:end]  # from the end of what is before: with the comments above it
     return "\n".join(shared).strip("\n")

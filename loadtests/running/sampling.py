@@ -42,14 +42,14 @@ def usage(server: servers.Running) -> Usage:
         root = psutil.Process(server.process.pid)
         for process in (root, *root.children(recursive=True)):
             with suppress(psutil.NoSuchProcess), process.oneshot():
-                cpu += _cpu_seconds(process)
+                cpu += cpu_seconds(process)
                 threads += process.num_threads()
                 memory += _memory(process)
                 processes += 1
     return Usage(processes, threads, cpu, memory / 1e6)
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
     """Return the CPU time of all its threads, and of children that it has waited for.
 
     By the process's CPU clock, to the nanosecond: psutil's times come in ticks of 10 ms, of which a

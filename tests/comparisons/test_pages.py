@@ -64,6 +64,13 @@ VERDICT = {
     "high": 2.6,
     "because": "5 rounds",
 }
+EXPECTED = {
+    "expected": {
+        **{"variant": "async_blocking", "metric": "bystander", "of": "work"},
+        **{"low": 1, "high": None, "users": 4, "round_trip": 0},
+        **{"text": "async_blocking bystander of work at least 1", "why": "Because it waits."},
+    }
+}
 RESULT = {
     "schema": 1,
     "started": "2026-11-22T21:30:05Z",
@@ -327,8 +334,19 @@ def test_page_shows_a_measurement_as_a_row(client: Client, save: Save) -> None:
     save()
     text = text_of(client, "/cpu-bound/")
     assert "4 users, 5 rounds" in text
-    figures = "1 × 20 47 46.5–47.5 94 % 85.1 1234 98.8 7"
+    figures = "1 × 20 47 46.5–47.5 – 94 % 85.1 1234 40 98.8 7"
     assert f"async_blocking ⚠\ufe0e pitfall asgi-uvicorn {figures}" in text
+
+
+def test_failed_answers_stand_beside_what_was_served(client: Client, save: Save) -> None:
+    save(measurement={"requests": 50, "failures": 36})
+    assert "47 46.5–47.5 72 % 94 %" in text_of(client, "/cpu-bound/")
+
+
+def test_growing_backlog_stands_in_place_of_a_latency(client: Client, save: Save) -> None:
+    nothing = {"p50": None, "p95": None, "p99": None, "max": None}
+    save(measurement={"backlog_growth": 20.4, "latency_ms": nothing})
+    assert "94 % backlog grows by 20.4/s – 40" in text_of(client, "/cpu-bound/")
 
 
 def test_shape_is_the_one_asked_for_where_the_file_has_it(client: Client, save: Save) -> None:
@@ -364,33 +382,38 @@ def test_invalid_measurement_says_why(client: Client, save: Save) -> None:
         }
     )
     text = text_of(client, "/cpu-bound/")
-    assert "1 × 20 – no interval – – – 98.8 7" in text
+    assert "1 × 20 – no interval – – – – 40 98.8 7" in text
     assert "– invalid the server died; 3 answers had another body" in text
 
 
 @pytest.mark.parametrize(
     ("verdict", "line"),
     [
-        ({}, "✓ holds {} measured 2.35× (2.1–2.6) 5 rounds"),
-        ({"verdict": "refuted"}, "✗ refuted {} measured 2.35× (2.1–2.6) 5 rounds"),
         (
-            {"verdict": "inconclusive", "high": None},
-            "? inconclusive {} measured 2.35× (no interval) 5 rounds",
+            {},
+            "✓ holds a bystander of async_blocking waits 2.35 times a request's CPU work"
+            " (at least 1 expected; 95 % sure of 2.1 to 2.6) Because it waits. (5 rounds)"
+            " bystander:",
+        ),
+        ({"verdict": "refuted"}, "✗ refuted a bystander of async_blocking waits 2.35 times"),
+        (
+            {"verdict": "inconclusive", "open_because": "about 3 more rounds like these"},
+            "to decide it takes about 3 more rounds like these)",
         ),
         (
             {"verdict": "invalid", "measured": None, "low": None, "high": None, "because": "died"},
-            "– invalid {} died",
+            "– invalid not measured: a bystander of async_blocking waits at least 100 % of a"
+            " request's CPU work: died",
         ),
         (
-            {"expectation": "sync threads at most 30", "measured": 22, "low": 21, "high": 23},
-            "✓ holds {} measured 22 (21–23) 5 rounds",  # a value, and no ratio
+            {"expected": None},
+            "async_blocking bystander of work at least 1: 2.35 (2.1–2.6; 5 rounds)",
         ),
     ],
 )
 def test_verdict_is_a_line(client: Client, save: Save, verdict: dict[str, Any], line: str) -> None:
-    save(verdict=verdict)
-    expectation = (VERDICT | verdict)["expectation"]
-    assert line.format(expectation) in text_of(client, "/cpu-bound/")
+    save(verdict=EXPECTED | verdict)
+    assert line in text_of(client, "/cpu-bound/")
 
 
 def test_what_a_result_file_says_is_text_and_no_markup(client: Client, save: Save) -> None:

@@ -22,19 +22,19 @@ def another_body(response):
     return response
 
 
-def slower_by_half(view):
-    """Sleeps for half of the time that the view took."""
+def slower(view, share):
+    """Sleeps for this share of the time that the view took."""
 
     async def async_slow(request):
         start = time.perf_counter()
         response = await view(request)
-        await asyncio.sleep((time.perf_counter() - start) / 2)
+        await asyncio.sleep((time.perf_counter() - start) * share)
         return response
 
     def slow(request):
         start = time.perf_counter()
         response = view(request)
-        time.sleep((time.perf_counter() - start) / 2)
+        time.sleep((time.perf_counter() - start) * share)
         return response
 
     return async_slow if variant.is_async else slow
@@ -93,8 +93,8 @@ elif kind == "pitfall":
     lie = next(v.view for v in comparison.variants if v.pitfall)
 elif kind == "body":
     lie = async_other_body if variant.is_async else other_body
-elif kind == "slow":
-    lie = slower_by_half(variant.view)
+elif kind in ("slow", "fifth"):
+    lie = slower(variant.view, 0.5 if kind == "slow" else 0.2)
 else:
     lie = VIEWS[kind]
 

@@ -68,8 +68,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("slugs", nargs="*", metavar="SLUG", help="only these comparisons")
-        parser.add_argument("--list", action="store_true", help="what there is; measures nothing")
-        parser.add_argument("--quick", action="store_true", help="fewer, shorter rounds")
+        parser.add_argument(
+            "--list",
+            action="store_true",
+            help="what there is, or all about these SLUGs; measures nothing",
+        )
+        parser.add_argument(
+            "--quick", action="store_true", help="shorter rounds; everything in some minutes"
+        )
         parser.add_argument(
             "--deployment",
             action="append",
@@ -80,8 +86,18 @@ class Command(BaseCommand):
         parser.add_argument(
             "--check", action="store_true", help="exit with 1 if refuted, 3 if undecided"
         )
-        parser.add_argument("--users", type=within(int, 1, MAX_USERS), metavar="N")
-        parser.add_argument("--round-trip", type=within(float, 0, MAX_ROUND_TRIP_MS), metavar="MS")
+        parser.add_argument(
+            "--users",
+            type=within(int, 1, MAX_USERS),
+            metavar="N",
+            help="another number of users; what speaks of their own is not judged",
+        )
+        parser.add_argument(
+            "--round-trip",
+            type=within(float, 0, MAX_ROUND_TRIP_MS),
+            metavar="MS",
+            help="the services so far away; what speaks of another distance is not judged",
+        )
         parser.add_argument(
             "--rate",
             type=within(float, 0.1, MAX_RATE),

@@ -19,7 +19,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("deployment", metavar="DEPLOYMENT", help=", ".join(DEPLOYMENTS))
-        parser.add_argument("--port", type=within(int, 1, 65_535), default=8000, metavar="N")
+        parser.add_argument(
+            "--port",
+            type=within(int, 1, 65_535),
+            default=8000,
+            metavar="N",
+            help="where it listens; 8000 if you don't say",
+        )
         add_shape(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the terminal shows of measurements and verdicts."""
+"""What the terminal shows of comparisons, measurements and verdicts, in 80 columns."""
 
 import io
 import re
@@ -9,15 +9,40 @@ from django.conf import settings
 from rich.console import Console
 
 from comparisons import result_store
-from comparisons.result import Verdict
-from loadtests.reporting import terminal
+from comparisons.pairs import COMPARISONS, GROUPS
+from comparisons.result import Expected, Verdict
+from loadtests.judging.declared import Declared
+from loadtests.reporting import saved, terminal
 
-ROW = result_store.read(settings.RESULTS_DIR / result_store.REFERENCE).measurements[0]
+REFERENCE = settings.RESULTS_DIR / result_store.REFERENCE
+ROW = result_store.read(REFERENCE).measurements[0]
+EXPECTED = Expected(
+    variant="async_native",
+    metric="throughput",
+    of="async_blocking",
+    low=3,
+    high=None,
+    users=6,
+    round_trip=0,
+    text="its name",
+    why="Because theory says so.",
+)
+VERDICT = Verdict(
+    comparison="blocking-call",
+    expectation="its name",
+    outcome="holds",
+    measured=6.14,
+    low=6.02,
+    high=6.31,
+    because="4 rounds",
+    expected=EXPECTED,
+)
 
 
-def shown(rows):
-    console = Console(width=120, record=True, file=io.StringIO())
-    console.print(terminal.measurement_table("title", rows))
+def printed(rows, verdicts=(), **options):
+    """What is printed of a comparison on a terminal of 80 columns."""
+    console = Console(width=80, record=True, file=io.StringIO())
+    terminal.print_summary("title", rows, verdicts, console, **options)
     return console.export_text()
 
 
@@ -30,42 +55,89 @@ def test_table_of_waiting_requests_has_threads_and_memory_instead_of_a_rate():
         worker_threads=1000,
         waiting=True,
         latency_ms=replace(ROW.latency_ms, p50=2000, p99=2500),
-        bystander_ms=replace(ROW.bystander_ms, p99=5.2),
+        bystander_ms=replace(ROW.bystander_ms, p50=4.1, longest=5.2),
         server=replace(ROW.server, threads=1002, rss_mb=95.0, idle_mb=57.0),
     )
-    text = shown([row])
-    assert re.search(r"wsgi-threads +1 × 1000 +1002 +38 +2000 +2500 +5.2", text)
+    text = printed([row])
+    assert re.search(r"sync +1,002 +2000 +4.1\n +wsgi-threads, 1 × 1000 +38 +2500 +5.2", text)
     assert "req/s" not in text
 
 
 def test_table_names_the_cases_where_there_are_several():
-    assert "users" not in shown([ROW, ROW])
-    text = shown([ROW, replace(ROW, users=123), replace(ROW, round_trip=2.5)])
-    assert re.search(rf"{ROW.deployment} +123 +0 +1 × 20", text)
-    assert re.search(rf"{ROW.deployment} +{ROW.users} +2.5 +1 × 20", text)
+    assert "users" not in printed([ROW, ROW])
+    text = printed([ROW, replace(ROW, users=123), replace(ROW, round_trip=2.5)])
+    assert re.search(rf"{ROW.variant} +123 +0 ", text)
+    assert re.search(rf"{ROW.variant} +{ROW.users} +2.5 ", text)
+
+
+def test_failed_answers_stand_beside_what_was_served():
+    text = printed([replace(ROW, requests=50, failures=36)])
+    assert re.search(r"of ceiling\n.* failed ", text)
+    assert re.search(r"\n +wsgi-threads, 1 × 20 .* 72 % ", text)
+
+
+def test_growing_backlog_is_shown_instead_of_a_latency():
+    nothing = replace(ROW.latency_ms, p50=None, p99=None)
+    text = printed([replace(ROW, rate=60.0, latency_ms=nothing, backlog_growth=20.4)])
+    assert re.search(r" backlog ", text)
+    assert re.search(r" \+20\.4/s ", text)
 
 
 def test_invalid_row_and_what_it_lacks_are_shown():
     nothing = replace(ROW.latency_ms, p50=None, p99=None)
-    assert re.search(
-        r"sync \(invalid\) .* – +– ", shown([replace(ROW, valid=False, latency_ms=nothing)])
-    )
+    text = printed([replace(ROW, valid=False, latency_ms=nothing)])
+    assert re.search(r"sync \(invalid\) .* – ", text)
 
 
-@pytest.mark.parametrize(
-    ("changes", "line"),
-    [
-        ({}, "✓ sync latency of wait at most 2: 1.5 (1.4–1.6; 4 rounds)"),
-        (
-            {"outcome": "inconclusive", "high": None},
-            "? sync latency of wait at most 2: 1.5 (no interval; 4 rounds)",
-        ),
-        (
-            {"outcome": "invalid", "measured": None, "because": "sync: the server died"},
-            "– sync latency of wait at most 2: sync: the server died",
-        ),
-    ],
-)
-def test_verdict_is_a_line(changes, line):
-    verdict = Verdict("gil", "sync latency of wait at most 2", "holds", 1.5, 1.4, 1.6, "4 rounds")
-    assert terminal.verdict_line(replace(verdict, **changes)).plain == line
+@pytest.mark.parametrize("slug", saved.read(REFERENCE).slugs)
+def test_eighty_columns_are_enough(slug):
+    """No line is longer, and nothing in it is cut off."""
+    rows, verdicts = saved.read(REFERENCE).summary(slug)
+    text = printed(rows, verdicts, every_reason=True)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+
+
+def test_verdict_breaks_between_words_and_not_before_its_unit():
+    percent = replace(EXPECTED, variant="async_" + "n" * 40, low=0.9, high=1.1)
+    verdict = replace(VERDICT, measured=0.98, low=0.95, high=1.03, expected=percent)
+    lines = printed([ROW], [verdict]).split("✓ ")[1].splitlines()
+    assert len(lines) > 2
+    assert not any(line.strip().startswith("%") for line in lines)
+
+
+@pytest.mark.parametrize(("outcome", "shown"), [("holds", 0), ("refuted", 1), ("inconclusive", 1)])
+def test_reason_stands_under_what_does_not_hold(outcome, shown):
+    assert printed([ROW], [replace(VERDICT, outcome=outcome)]).count("Why: Because") == shown
+    assert printed([ROW], [VERDICT], every_reason=True).count("Why: Because") == 1
+
+
+def test_list_has_a_line_for_each_comparison():
+    groups = {
+        name: [Declared.of(module.comparison) for module in modules]
+        for name, modules in GROUPS.items()
+    }
+    lines = list(terminal.index(groups, 80))
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == list(COMPARISONS)
+
+
+def test_detail_has_every_variant_and_every_expectation_with_its_reason():
+    declared = Declared.of(COMPARISONS["blocking-call"])
+    text = "\n".join(terminal.detail(declared, [("async_blocking", "asgi-uvicorn")], 80))
+    assert re.search(r"async_blocking +asgi-uvicorn, pitfall", text)
+    assert text.count("\n- ") == len(declared.expectations)
+    flat = re.sub(r"\s+", " ", text)
+    assert all(expected.why in flat for expected in declared.expectations)
+
+
+def test_few_verdicts_are_not_added_up():
+    assert terminal.sureness([VERDICT] * 5, [VERDICT] * 5) == ""
+
+
+def test_run_says_how_many_of_its_verdicts_may_be_wrong():
+    """Of 200, each of which is wrong 2.5 times in 100 at most: five."""
+    stricter = [VERDICT] * 150 + [replace(VERDICT, outcome="inconclusive")] * 50
+    said = terminal.sureness([VERDICT] * 200, stricter)
+    assert "of 200, 5 if every truth lay on its bound" in said
+    assert "150 of them stand even if all together" in said

@@ -9,14 +9,16 @@ from dataclasses import replace
 
 import pytest
 
-from comparisons.pairs import COMPARISONS
-from comparisons.registry import Comparison, Expectation
+from comparisons.pairs import COMPARISONS, connections
+from comparisons.registry import Comparison, Cost, Expectation
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
+from loadtests.running.measuring import min_cpu_seconds
 from loadtests.running.schedule import Plan
 from loadtests.running.warming import ViewError
 from tests.support.rounds import measured_rounds
 
+COST = Cost(latency_ms=5, cpu_ms=2)  # about what a calibration finds
 FEW, MANY = Plan(window=0.4, looks=(3,)), Plan(window=0.4, looks=(6,))
 
 
@@ -72,8 +74,12 @@ def verdicts_with(lie, liar, comparison, expectations, plan, generator):
     measured = []
     with suppress(ViewError):  # its rounds say why they were not measured
         measured_rounds(small, generator, plan, found=measured)
-    judged = verdicts.judge_comparison(Declared.of(small), measured, plan.looks)
-    return [verdict.outcome for verdict in judged]
+    return [verdict.outcome for verdict in judged(small, measured, plan)]
+
+
+def judged(comparison, measured, plan):
+    work_s = min_cpu_seconds(comparison.work, None) if comparison.work else None
+    return verdicts.judge_comparison(Declared.of(comparison, COST, work_s), measured, plan.looks)
 
 
 def as_the_pitfall(lie, slug, generator, plan):
@@ -112,8 +118,7 @@ def test_variant_with_another_body_is_invalid(slug, generator):
     assert set(verdicts_with("body", liar, comparison, about, FEW, generator)) == {"invalid"}
 
 
-# Of comparisons that say "no difference", with a tenth of room. How small a difference is found
-# depends on the machine's noise: tests/loadtests/judging/test_false_verdicts.py simulates a fifth.
+# Of comparisons that say "no difference", but for what a request costs.
 SLOW = [("sequential-awaits", "async_task_group"), ("blocking-call", "async_native")]
 
 
@@ -130,3 +135,31 @@ def test_variant_that_is_no_slower_is_not_refuted(slug, liar, generator):
     about = against_remedies(COMPARISONS[slug], liar)
     found = verdicts_with("none", liar, COMPARISONS[slug], about, MANY, generator)
     assert set(found) <= {"holds", "inconclusive"}
+
+
+@pytest.mark.long
+def test_variant_that_is_slower_by_a_fifth_does_not_hold(generator):
+    """Where a request waits for 100 ms, and may cost 15 beside."""
+    slug, liar = "blocking-call", "async_native"
+    about = against_remedies(COMPARISONS[slug], liar)
+    found = verdicts_with("fifth", liar, COMPARISONS[slug], about, MANY, generator)
+    assert "holds" not in found
+
+
+def test_pool_one_larger_than_its_limit_is_refuted(generator):
+    """Of twenty users one more than may have a connection has one."""
+    whole = connections.comparison
+    (variant,) = (v for v in whole.variants if v.name == "async_native")
+    larger = variant.environ | {"POOL_SIZE": str(connections.POOL + 1)}
+    (limit,) = (
+        e for e in whole.expectations if (e.variant, e.metric) == ("async_native", "connections")
+    )
+    small = replace(
+        whole,
+        users=connections.CROWD,
+        variants=[replace(variant, environ=larger)],
+        expectations=[limit],
+    )
+    plan = Plan(window=0.4, looks=(2,))
+    (verdict,) = judged(small, measured_rounds(small, generator, plan), plan)
+    assert (verdict.outcome, verdict.measured) == ("refuted", connections.POOL + 1)
