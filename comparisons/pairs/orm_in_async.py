@@ -61,7 +61,7 @@ async def async_native(request: HttpRequest) -> JsonResponse:
 
 
 GAIN = "The same Python in as many threads, and hops on top: nothing can be gained."
-HOPS = "One hop into the request's thread instead of three: no more CPU time can come of it."
+HOPS = "One hop instead of three, each of microseconds: no loss, to a twentieth, is all it claims."
 LESS = "No thread and no ORM: both cost CPU time, of which a tenth at least is saved."
 comparison = Comparison(
     users=4,
@@ -73,7 +73,7 @@ comparison = Comparison(
     ],
     expectations=[
         Expectation(async_orm, "throughput", of=sync, at_most=1, why=GAIN),
-        Expectation(async_one_hop, "cpu_per_request", of=async_orm, at_most=1, why=HOPS),
+        Expectation(async_one_hop, "cpu_per_request", of=async_orm, at_most=1.05, why=HOPS),
         Expectation(async_native, "cpu_per_request", of=async_orm, at_most=0.9, why=LESS),
     ],
 )
