@@ -253,7 +253,9 @@ class Verdict:
     deployment: str | None = None  # where the variant was measured on several
     rounds: int = 0  # that it rests on
     answers: int | None = None  # for a share
-    open_because: str = ""  # of an inconclusive one: what would decide it
+    # Of an inconclusive one: what would decide it, and how many rounds, where that is known.
+    open_because: str = ""
+    needed_rounds: int | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Verdict":
@@ -274,6 +276,7 @@ class Verdict:
             rounds=int(row.get("rounds", 0)),
             answers=None if row.get("answers") is None else int(row["answers"]),
             open_because=_text(row.get("open_because", "")),
+            needed_rounds=row.get("needed_rounds"),
         )
 
     def as_row(self) -> dict[str, Any]:

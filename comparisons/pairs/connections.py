@@ -17,7 +17,7 @@ from comparisons.limited_roles import LIMIT, ROLE
 from comparisons.registry import Comparison, Expectation, Variant
 from comparisons.resources import async_pool
 
-WAIT, SQL = 0.2, "SELECT pg_sleep(%s)"
+WAIT, SQL = 0.1, "SELECT pg_sleep(%s)"
 POOL, CROWD = LIMIT - 2, 2 * LIMIT  # two are left for others who log in as the role
 ENVIRON = {"DATABASE_ROLE": ROLE, "POOL_SIZE": str(POOL)}
 LIMITED: dict[str, Any] = {"environ": ENVIRON, "may_fail": True}

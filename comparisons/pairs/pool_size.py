@@ -40,7 +40,7 @@ async def async_native(request: HttpRequest) -> JsonResponse:
 
 LITTLE = "By Little's law with connections for slots, if handing one on takes next to nothing."
 QUEUE = "The same law: in a closed loop everyone waits for users / size queries, and not less."
-POOL = "Of those, all but one's own: users - 1. One more is left for what is outside of the pool."
+POOL = "Of those, all but one's own: users - 1; half is for its start and end."
 FREE = "With one for everyone nobody waits; a fifth of a query is left for handing on."
 ENOUGH = "A connection for everyone is enough: more of them wait for nobody."
 COLOUR = "The law asks how many connections there are, not what colour waits for them."
@@ -58,7 +58,7 @@ comparison = Comparison(
         Expectation(FEW, "throughput", of="ceiling", at_least=NEAR, why=LITTLE),
         Expectation("async_1", "latency", of="wait", at_least=lambda users: users, why=QUEUE),
         Expectation("async_4", "latency", of="wait", at_least=lambda users: users / 4, why=QUEUE),
-        Expectation("async_1", "pool_wait", of="wait", at_least=lambda users: users - 2, why=POOL),
+        Expectation("async_1", "pool_wait", of="wait", at_least=lambda n: (n - 1) / 2, why=POOL),
         Expectation("async_8", "pool_wait", at_most=1000 * WAIT / 5, users=8, why=FREE),
         Expectation("async_64", "throughput", of="async_8", between=SAME, users=8, why=ENOUGH),
         Expectation("sync_4", "throughput", of="async_4", between=SAME, why=COLOUR),

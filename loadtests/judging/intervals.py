@@ -28,11 +28,11 @@ class Interval:
 def confidence_at(look: int, alpha: float = ALPHA) -> float:
     """The confidence at the first, second, ... look so that all are right together.
 
-    The look i spends alpha / (i (i + 1)) of it: a half, a sixth, a twelfth, ..., which add up to
-    alpha however many looks there are (Bonferroni with unequal shares; Lan and DeMets, 1983, call
-    it spending). So who wants to look on may.
+    The first look spends two thirds of alpha, each later one a third of what the one before has
+    spent: all together alpha, however many looks there are (Bonferroni with unequal shares; Lan and
+    DeMets, 1983, call it spending). So who wants to look on may.
     """
-    return 1 - alpha / (look * (look + 1))
+    return float(1 - 2 * alpha / 3**look)
 
 
 def percentile(values: Sequence[float], q: float) -> float:

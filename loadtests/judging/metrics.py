@@ -23,13 +23,17 @@ def throughput(round_: Round) -> float:
     """Successful answers a second: those in the window, since the last answer before it.
 
     Both ends are answers, so that a view that gives ten a second is not counted as nine or eleven.
-    Where requests only wait, none is answered in the window.
+    A closed loop repeats itself with every user's answer: whole turns are counted where there is
+    one, because the window opens at the same place of a turn each time, and a part of it would
+    always be the same part. Where requests only wait, none is answered in the window.
     """
-    answers = round_.answers()
+    answers = sorted(round_.answers(), key=lambda sample: sample.end)
     if not answers or round_.waiting:
         return 0
+    if round_.rate is None and len(answers) > round_.users:
+        answers = answers[: len(answers) // round_.users * round_.users]
     before = [sample.end for sample in round_.samples if sample.end < round_.opened]
-    span = max(sample.end for sample in answers) - max(before, default=round_.opened)
+    span = answers[-1].end - max(before, default=round_.opened)
     return len(succeeded(answers)) / span if span > 0 else 0
 
 

@@ -7,7 +7,7 @@ limits, "never more than", from the extreme of all rounds.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import ceil, inf, isfinite, isnan, log, nan
+from math import ceil, isfinite, isnan, log, nan
 
 from comparisons.registry import LIMITS, SHARES, THEORY
 from comparisons.result import Expected, Outcome, Verdict, rounded
@@ -31,6 +31,8 @@ RARE = 0.1
 # psycopg_pool adds up whole milliseconds of each wait, rounded down.
 POOL_WAIT_RESOLUTION_MS = 1
 MANY_ROUNDS = 1_000  # more than anybody waits for
+# So many times the plan's rounds may be needed by an estimate from four, and yet be enough.
+FUTILE = 3
 
 
 def outcome_of(interval: Interval, low: float | None, high: float | None) -> Outcome:
@@ -60,11 +62,15 @@ def decided(verdicts: Iterable[Verdict]) -> int:
 def in_doubt(
     declared: Declared, measured: Sequence[Round], looks: Sequence[int]
 ) -> set[tuple[str, int, float]]:
-    """The rows (variant, users, round trip) that an expectation without a verdict yet speaks of."""
+    """The rows (variant, users, round trip) that an expectation without a verdict yet speaks of.
+
+    But for those that the looks to come would hardly decide: time is better spent on others.
+    """
     return {
         (variant, *verdict.expected.case)
         for verdict in _judge_each(declared, measured, looks, ALPHA)
         if verdict.expected and verdict.outcome not in ("holds", "refuted")
+        if verdict.needed_rounds is None or verdict.needed_rounds <= FUTILE * looks[-1]
         for variant in (verdict.expected.variant, verdict.expected.of)
         if variant is not None
     }
@@ -255,7 +261,7 @@ def _judge_times(
         found = paired_ratio(values, [others[block] for block in known], confidence)
         kind = "paired rounds"
     outcome = outcome_of(found, expectation.low, expectation.high)
-    return replace(
+    verdict = replace(
         verdict,
         outcome=outcome,
         measured=rounded(found.mean),
@@ -263,25 +269,31 @@ def _judge_times(
         high=rounded(found.high),
         because=f"{len(known)} {kind}",
         rounds=len(known),
-        open_because=_what_decides(found, expectation, len(known))
-        if outcome == "inconclusive"
-        else "",
     )
+    if outcome != "inconclusive":
+        return verdict
+    needed = _needed_rounds(found, expectation, len(known))
+    return replace(verdict, needed_rounds=needed, open_because=_what_decides(needed, len(known)))
 
 
-def _what_decides(found: Interval, expectation: Expected, rounds: int) -> str:
-    """Say how many rounds would decide it, if they spread as those so far.
+def _needed_rounds(found: Interval, expectation: Expected, rounds: int) -> int | None:
+    """Estimate how many rounds would decide it, if they spread as those so far; None is unknown.
 
     An interval is as wide as one over the root of their number; it has to end before the nearest
     bound.
     """
     bounds = [bound for bound in (expectation.low, expectation.high) if bound]
     if not (found.low > 0 and isfinite(found.high) and bounds):
-        return "rounds that spread less"
+        return None
     away = min(abs(log(found.mean / bound)) for bound in bounds)
     width = log(found.high / found.low) / 2
-    needed = rounds * (width / away) ** 2 if away else inf
-    if needed > MANY_ROUNDS:
+    return min(MANY_ROUNDS, ceil(rounds * (width / max(away, 1e-6)) ** 2))
+
+
+def _what_decides(needed: int | None, rounds: int) -> str:
+    if needed is None:
+        return "rounds that spread less"
+    if needed >= MANY_ROUNDS:
         return "no number of rounds: it lies on the bound"
-    more = max(1, ceil(needed) - rounds)
+    more = max(1, needed - rounds)
     return f"about {more} more round{'s' if more > 1 else ''} like these"

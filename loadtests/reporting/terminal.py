@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -118,17 +117,17 @@ def print_dim(line: str, console: Console) -> None:
 
 def measurement_table(rows: Sequence[Measurement]) -> Table:
     """Two lines a row, so that 80 columns are enough. Latencies in ms."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     # What tells the rows of a variant apart, where there are several.
     several_users = len({row.users for row in rows}) > 1
     several_distances = len({row.round_trip for row in rows}) > 1
     waiting = any(row.waiting for row in rows)
     columns = ["users"] if several_users else []
     columns += ["ms\naway"] if several_distances else []
-    columns += ["threads\nkB a request"] if waiting else ["req/s\n(interval)", "of ceiling\nfailed"]
-    columns += ["p50\np99 ms", "bystander ms\nmedian, longest"]
+    columns += ["threads\nkB a request"] if waiting else ["req/s\n95 %", "of ceiling\nfailed"]
+    columns += ["p50 ms\np99", "bystander ms\nlongest"]
     columns += [] if waiting else ["db\nconns"]
-    table.add_column("variant\n  deployment, processes × threads", no_wrap=True)
+    table.add_column("variant\n  processes × threads", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:

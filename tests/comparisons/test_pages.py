@@ -393,7 +393,7 @@ def test_invalid_measurement_says_why(client: Client, save: Save) -> None:
             {},
             "✓ holds a bystander of async_blocking waits 2.35 times a request's CPU work"
             " (at least 1 expected; 95 % sure of 2.1 to 2.6) Because it waits. (5 rounds)"
-            " bystander:",
+            " bystander ",
         ),
         ({"verdict": "refuted"}, "✗ refuted a bystander of async_blocking waits 2.35 times"),
         (

@@ -313,7 +313,7 @@ def measure_all(
             measured: list[Round] = []
             work_s = min_cpu_seconds(comparison.work, None) if comparison.work else None
             declared = Declared.of(comparison, cost, work_s)
-            in_doubt = _in_doubt_until(
+            in_doubt = in_doubt_until(
                 budget.share_ends(len(chosen) - place), declared, run.own_blocks, plan
             )
             logs = result_store.logs_path(run.path)
@@ -332,7 +332,7 @@ def measure_all(
                     _save_and_print(run, declared, measured, progress.console)
 
 
-def _in_doubt_until(
+def in_doubt_until(
     end: float, declared: Declared, own_blocks: int, plan: schedule.Plan
 ) -> Callable[[Sequence[Round]], Collection[tuple[str, int, float]]]:
     """Make the function that says what to measure on: after so many blocks only until `end`."""

@@ -15,6 +15,16 @@ def test_throughput_is_exact_for_evenly_spaced_answers():
     assert throughput(made_round(rate=7.0)) == pytest.approx(7)
 
 
+def test_throughput_counts_whole_turns_of_the_users():
+    """Four users come at uneven places of a turn of 160 ms: 25 a second, wherever it is cut."""
+    places = (0, 36, 57, 92)  # ms
+    ends = [100 - 0.164 + (160 * turn + place) / 1000 for turn in range(4) for place in places]
+    samples = [Sample(end - 0.15, 150.0, 200, BODY, None) for end in ends]
+    for cut in (0.2, 0.25, 0.27, 0.32):
+        round_ = made_round(samples=samples, closed=100 + cut, users=4)
+        assert throughput(round_) == pytest.approx(25)
+
+
 def test_memory_is_what_the_server_grew_by():
     assert METRICS["memory"](made_round()) == 10
 

@@ -113,10 +113,20 @@ def test_only_the_rows_of_an_undecided_expectation_are_in_doubt():
     rates = {"async_native": (20, 90, 55), "async_blocking": (10, 10, 10), "sync": (9, 9, 9)}
     rounds = [made_round(name, b, rate) for name in rates for b, rate in enumerate(rates[name], 1)]
     (case,) = comparison.cases
-    assert in_doubt(Declared.of(comparison), rounds, ONE_LOOK) == {
+    assert in_doubt(Declared.of(comparison), rounds, (3, 1_000)) == {
         ("async_native", *case),
         ("async_blocking", *case),
     }
+
+
+def test_what_the_looks_to_come_would_hardly_decide_is_not_measured_on():
+    """It lies on its bound: hundreds of rounds would be needed, and the plan has three."""
+    rounds = [made_round("async_native", b, rate) for b, rate in enumerate((40, 50, 62), 1)]
+    rounds += [made_round("async_blocking", b, 10) for b in (1, 2, 3)]
+    comparison = replace(blocking_call.comparison, expectations=[AT_LEAST_5])
+    assert verdict(AT_LEAST_5, rounds).needed_rounds > 100
+    assert in_doubt(Declared.of(comparison), rounds, ONE_LOOK) == set()
+    assert len(in_doubt(Declared.of(comparison), rounds, (3, 1_000))) == 2
 
 
 def test_expectation_of_an_unmeasured_variant_has_no_verdict():
@@ -198,17 +208,17 @@ def test_one_round_in_eight_with_failures_refutes_that_none_fails():
 def test_none_of_many_answers_holds_and_says_which_share_is_excluded():
     rounds = [failing(block, 0) for block in (1, 2, 3)]
     found = verdict(NONE_FAILS, rounds)
-    # Of 3 x 106 answers none: 1 - 0.0125 ** (1 / 318) at the first look's 97.5 %.
+    # Of 3 x 106 answers none: 1 - (0.1 / 3 / 2) ** (1 / 318) at the first look's 96.7 %.
     assert (found.outcome, found.answers, found.measured, found.low) == ("holds", 318, 0, 0)
-    assert found.high == pytest.approx(1 - 0.0125 ** (1 / 318), rel=1e-4)
+    assert found.high == pytest.approx(1 - (0.05 / 3) ** (1 / 318), rel=1e-4)
 
 
 def test_none_of_few_answers_is_no_certainty():
     rounds = [failing(block, 0, rate=3.0) for block in (1, 2, 3)]
     found = verdict(NONE_FAILS, rounds)
     assert (found.outcome, found.answers) == ("inconclusive", 27)
-    # ln(0.0125) / ln(0.9) = 41.6
-    assert found.open_because == "42 answers of which none fails"
+    # ln(0.05 / 3) / ln(0.9) = 38.9
+    assert found.open_because == "39 answers of which none fails"
 
 
 def test_share_of_failures_is_never_more_than_one():
