@@ -9,10 +9,10 @@ from project import command
 if __name__ == "__main__":
     command.begin()
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
-from math import nan
+from math import log, nan
 from pathlib import Path
 
 import django
@@ -24,10 +24,9 @@ django.setup()
 from matplotlib import rc_context  # noqa: E402
 
 from comparisons import result_store  # noqa: E402
-from comparisons.registry import THEORY  # noqa: E402
+from comparisons.registry import SHARES, THEORY  # noqa: E402
 from comparisons.result import (  # noqa: E402
     OUTCOMES,
-    Measurement,
     Result,
     Verdict,
     counts,
@@ -40,13 +39,65 @@ from loadtests.reporting import charts  # noqa: E402
 
 REFERENCE = BASE_DIR / "loadtests" / "results" / result_store.REFERENCE
 PICTURE = BASE_DIR / "comparisons" / "static" / "comparisons" / "reference.svg"
-# The panels of the picture, each with what it shows.
-PICTURED = {
-    "blocking-call": "One blocking call stops an async view",
-    "sequential-awaits": "Calls that wait together, in any colour",
-    "threads": "Threads wait as well, if there are enough",
-    "workers": "CPU work needs processes",
-}
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """A panel of the picture: title and about as it shows them, and its bars' words by variant."""
+
+    slug: str
+    title: str
+    about: str
+    bars: Mapping[str, str]
+
+
+# As the findings that the README begins with.
+PICTURED = [
+    Pictured(
+        "blocking-call",
+        "One blocking call makes everyone wait",
+        "each request asks a slow service once",
+        {
+            "sync": "sync, a thread for each",
+            "async_blocking": "async, blocking client",
+            "async_threaded": "async, client in a thread",
+            "async_native": "async, awaited client",
+        },
+    ),
+    Pictured(
+        "sequential-awaits",
+        "Concurrency must be asked for",
+        "each request asks a slow service three times",
+        {
+            "sync": "sync, in turn",
+            "async_sequential": "async, await in turn",
+            "sync_threads": "sync, in three threads",
+            "async_gather": "async, gathered",
+        },
+    ),
+    Pictured(
+        "workers",
+        "CPU-bound work needs processes",
+        "each request computes",
+        {
+            "sync": "sync, one process",
+            "async_one_process": "async, one process",
+            "async_two_loops": "async, two event loops",
+            "async_two_processes": "async, two processes",
+        },
+    ),
+    Pictured(
+        "connection-per-request",
+        "Keep database connections",
+        "each request makes one query",
+        {
+            "sync_new": "sync, a new connection",
+            "async_new": "async, a new connection",
+            "sync_persistent": "sync, a kept one",
+            "async_django_pool": "async, from a pool",
+        },
+    ),
+]
 
 MADE_BY = "python -m loadtests.reporting.reference"
 
@@ -157,17 +208,34 @@ def table(result: Result) -> str:
 
 
 def most_telling(verdicts: Sequence[Verdict], pitfalls: Set[str]) -> Verdict:
-    """The first that compares a pitfall with what is none; else the first that speaks of one."""
+    """What a pitfall does compared with what is none; else what is refuted; else of a pitfall.
 
-    def rank(verdict: Verdict) -> int:
+    Of several of a kind one that is decided, and of these the one with the greatest effect.
+    """
+
+    def rank(verdict: Verdict) -> tuple[int, bool, float]:
         expected = verdict.expected
         if not expected or verdict.outcome == "invalid":
-            return 3
+            return 4, True, 0
         sides = {expected.variant, expected.of} & pitfalls
         of_variants = expected.of is not None and expected.of not in THEORY
-        return 2 if not sides else 0 if of_variants and len(sides) == 1 else 1
+        telling = (of_variants and len(sides) == 1, verdict.outcome == "refuted", bool(sides), True)
+        return telling.index(True), verdict.outcome == "inconclusive", -effect(verdict)
 
     return min(verdicts, key=rank)
+
+
+def effect(verdict: Verdict) -> float:
+    """How far what was measured is from no difference: of a ratio, in logarithms; of a share, it.
+
+    A value, such as a number of threads, has no such zero.
+    """
+    expected, measured = verdict.expected, verdict.measured or 0
+    if expected is None or measured <= 0:
+        return 0
+    if expected.metric in SHARES:
+        return measured
+    return abs(log(measured)) if expected.of is not None else 0
 
 
 def finding(result: Result, about: Finding) -> str:
@@ -206,9 +274,22 @@ def blocks(result: Result) -> dict[Path, tuple[str, str, str]]:
     }
 
 
-def pictured(result: Result) -> list[Measurement]:
-    rows = [row for row in result.measurements if row.comparison in PICTURED]
-    return sorted(rows, key=lambda row: [*PICTURED].index(row.comparison))
+def panels(result: Result) -> list[charts.Panel]:
+    """What the picture shows. LookupError if the result lacks one of its rows."""
+    pitfalls = {row["comparison"]: row["pitfalls"] for row in result.declared}
+    shown = []
+    for of in PICTURED:
+        # The first of a variant is its nearest case.
+        first = {
+            row.variant: row for row in reversed(result.measurements) if row.comparison == of.slug
+        }
+        bars = [
+            charts.Bar(words, first[variant], variant in pitfalls[of.slug])
+            for variant, words in of.bars.items()
+        ]
+        users = bars[0].row.users
+        shown.append(charts.Panel(of.title, f"{users} users; {of.about}", bars))
+    return shown
 
 
 def main() -> None:
@@ -216,7 +297,7 @@ def main() -> None:
     for file, (begin, end, text) in blocks(result).items():
         before, _, rest = file.read_text().partition(begin)
         file.write_text(before + begin + text + end + rest.partition(end)[2])
-    figure = charts.throughput(pictured(result), PICTURED)
+    figure = charts.throughput(panels(result))
     with rc_context({"svg.hashsalt": "reference"}):  # the same picture from the same result
         figure.savefig(PICTURE, metadata={"Date": None})
 

@@ -5,24 +5,28 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from comparisons import result_store
 from comparisons.result import Throughput
 from loadtests.reporting import charts, reference
 
-PICTURED = reference.pictured(result_store.read(reference.REFERENCE))
+RESULT = result_store.read(reference.REFERENCE)
+PANELS = reference.panels(RESULT)
 SVG = "{http://www.w3.org/2000/svg}"
-MARKS = ("bar", "interval", "ceiling")
+MARKS = ("bar", "interval")
 
 
-def names_of(rows):
-    """Of each row: its panel and its number there."""
-    slugs = [row.comparison for row in rows]
-    return [f"{slug}-{slugs[:number].count(slug)}" for number, slug in enumerate(slugs)]
+def rows_of(panels):
+    return [bar.row for panel in panels for bar in panel.bars]
 
 
-def expected_ids(rows):
-    return {f"{mark}-{name}" for name in names_of(rows) for mark in MARKS}
+def name_of(row):
+    return f"{row.comparison}-{row.variant}"
+
+
+def expected_ids(panels):
+    return {f"{mark}-{name_of(row)}" for row in rows_of(panels) for mark in MARKS}
 
 
 def marks_of(figure):
@@ -36,35 +40,60 @@ def marks_of(figure):
     }
 
 
-def row(slug, variant, **changes):
+def bar(variant, words="some view", pitfall=False, **changes):
     measured = replace(
-        PICTURED[0],
-        comparison=slug,
+        rows_of(PANELS)[0],
+        comparison="gil",
         variant=variant,
         throughput=Throughput(50.0, 40.0, 60.0),
-        ceiling=80.0,
     )
-    return replace(measured, **changes)
+    return charts.Bar(words, replace(measured, **changes), pitfall)
 
 
-def test_every_row_has_bar_interval_and_ceiling():
-    marks = marks_of(charts.throughput(PICTURED))
-    assert set(marks) == expected_ids(PICTURED)
-    assert len(marks) == 3 * len(PICTURED) > 50
+def drawn(*bars, title="What was found"):
+    return charts.throughput([charts.Panel(title, "What all do", bars)])
+
+
+def texts_of(figure):
+    return [text.get_text().strip() for text in figure.axes[0].texts]
+
+
+def test_every_row_has_bar_and_interval():
+    marks = marks_of(charts.throughput(PANELS))
+    assert set(marks) == expected_ids(PANELS)
+    assert len(marks) == 2 * len(rows_of(PANELS)) > 20
 
 
 def test_marks_stand_at_their_figures():
-    marks = marks_of(charts.throughput([row("gil", "async_native")]))
-    assert marks["bar-gil-0"].get_width() == 50
-    assert list(marks["interval-gil-0"].get_xdata()) == [40, 60]
-    assert list(marks["ceiling-gil-0"].get_xdata()) == [80, 80]
+    marks = marks_of(drawn(bar("async_native")))
+    assert marks["bar-gil-async_native"].get_width() == 50
+    assert list(marks["interval-gil-async_native"].get_xdata()) == [40, 60]
+
+
+def test_panel_says_what_was_found_and_what_all_do():
+    assert texts_of(drawn(bar("sync"), title="Threads wait as well"))[:2] == [
+        "Threads wait as well",
+        "What all do",
+    ]
+
+
+def test_bars_are_named_in_words_and_have_their_numbers():
+    figure = drawn(bar("sync", "in threads"), bar("async_native", "on a loop"))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        "in threads",
+        "on a loop",
+    ]
+    assert texts_of(figure)[2:] == ["50", "50"]
+
+
+def test_pitfall_is_marked_in_words():
+    figure = drawn(bar("async_blocking", pitfall=True), bar("async_native"))
+    assert ["mistake" in text for text in texts_of(figure)[2:]] == [True, False]
 
 
 def test_each_kind_of_variant_has_its_look():
-    variants = ("sync", "async_blocking", "async_native")
-    rows = [row("blocking-call", name) for name in variants]
-    figure = charts.throughput(rows)
-    looks = [(bar.get_facecolor(), bar.get_hatch()) for bar in figure.axes[0].patches]
+    figure = drawn(bar("sync"), bar("async_blocking", pitfall=True), bar("async_native"))
+    looks = [(patch.get_facecolor(), patch.get_hatch()) for patch in figure.axes[0].patches]
     assert len(set(looks)) == 3
     assert [hatch is not None for _colour, hatch in looks] == [False, True, False]
     explained = figure.legends[0].get_patches()
@@ -76,16 +105,27 @@ def test_each_kind_of_variant_has_its_look():
 
 
 def test_invalid_row_is_named_and_has_no_bar():
-    invalid = row("gil", "sync", valid=False, throughput=Throughput(None, None, None))
-    figure = charts.throughput([invalid])
+    figure = drawn(bar("sync", valid=False, throughput=Throughput(None, None, None)))
     assert marks_of(figure) == {}
-    assert [text.get_text().strip() for text in figure.axes[0].texts] == ["invalid"]
+    assert texts_of(figure)[2:] == ["not measured well enough"]
 
 
 def test_places_without_a_panel_stay_empty():
-    rows = [row(slug, "sync") for slug in ("gil", "threads", "workers")]
-    figure = charts.throughput(rows)
+    figure = charts.throughput(PANELS[:3])
     assert [axes.axison for axes in figure.axes] == [True, True, True, False]
+
+
+def test_no_word_of_the_readmes_picture_is_cut_or_covered():
+    """Every text lies within the picture, and none of a panel reaches into the next."""
+    figure = charts.throughput(PANELS)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    middle = figure.bbox.width / 2
+    for place, axes in enumerate(figure.axes):
+        left, right = (0, middle) if place % 2 == 0 else (middle - 20, figure.bbox.width)
+        for text in (*axes.texts, *axes.get_yticklabels()):
+            extent = text.get_window_extent(canvas.get_renderer())
+            assert left <= extent.x0 < extent.x1 <= right, text.get_text()
 
 
 # --- The README's picture
@@ -104,15 +144,14 @@ def extents():
 
 
 def test_committed_picture_has_every_mark(extents):
-    assert set(extents) == expected_ids(PICTURED)
+    assert set(extents) == expected_ids(PANELS)
 
 
 def test_committed_marks_are_drawn_to_scale(extents):
-    """In a panel: bars as long as their rates, intervals around their ends, ceilings in place."""
+    """In a panel: bars as long as their rates, intervals around their ends."""
     scales = {}
-    for name, row in zip(names_of(PICTURED), PICTURED, strict=True):
-        rate, (left, right) = row.throughput, extents[f"bar-{name}"]
+    for row in rows_of(PANELS):
+        rate, (left, right) = row.throughput, extents[f"bar-{name_of(row)}"]
         scale = scales.setdefault(row.comparison, (right - left) / rate.mean)
-        figures = [(x - left) / scale for mark in MARKS for x in extents[f"{mark}-{name}"]]
-        expected = [0, rate.mean, rate.low, rate.high, row.ceiling, row.ceiling]
-        assert figures == pytest.approx(expected, rel=1e-3)
+        figures = [(x - left) / scale for mark in MARKS for x in extents[f"{mark}-{name_of(row)}"]]
+        assert figures == pytest.approx([0, rate.mean, rate.low, rate.high], rel=1e-3)
