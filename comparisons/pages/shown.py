@@ -63,9 +63,29 @@ class ShownRow:
 class ShownVerdict:
     outcome: Outcome
     sign: str
-    sentence: str
+    found: str
+    beside: str  # what was expected and how sure it is, in parentheses
     why: str
     because: str
+
+
+# The columns of the table, as the page explains them.
+SERVED = [
+    ("Requests/s", "successful answers a second, and their interval of 95 %"),
+    ("Failed", "the share of all answers"),
+    ("Of ceiling", "the share of what the work allows at most"),
+]
+WAITED = [
+    ("Threads in all", "of the server, whatever they are for"),
+    ("kB a request", "memory that the server grew by for each request that waits"),
+]
+ALWAYS = [
+    ("Processes × threads", "those that serve requests"),
+    ("p50, p99", "what half and 99 of 100 successful answers take at most"),
+    ("Bystander", "how long a user of a trivial view of the same server waits, typically"),
+    ("Longest", "the bystander's longest wait of a round, typically"),
+    ("Database connections", "that the server had open at once, at most"),
+]
 
 
 @dataclass(frozen=True)
@@ -88,6 +108,11 @@ class ShownResult:
     def waiting(self) -> bool:
         """Whether requests only waited: then their number a second says nothing."""
         return any(row.waiting for row in self.rows)
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """What the columns of figures mean."""
+        return (WAITED if self.waiting else SERVED) + ALWAYS
 
     @property
     def rounds(self) -> str:
@@ -187,10 +212,12 @@ def _load(row: Measurement) -> str:
 
 
 def _verdict(verdict: Verdict) -> ShownVerdict:
+    found, beside, rest = sentence(verdict).partition(" (")
     return ShownVerdict(
         outcome=verdict.outcome,
         sign=verdict.words.sign,
-        sentence=sentence(verdict),
+        found=found,
+        beside=beside + rest,
         why=verdict.expected.why if verdict.expected else "",
         because="" if verdict.outcome == "invalid" else verdict.because,
     )

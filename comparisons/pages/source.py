@@ -22,6 +22,13 @@ FROM_RECIPE = (
     offload.async_cpu_service,
 )
 
+CONNECTING = {
+    "none": "connecting to Postgres for each request",
+    "persistent": "with a kept connection to Postgres for each thread",
+    "pool": "with Django's pool of connections to Postgres",
+    "pgbouncer": "connecting to a PgBouncer for each request",
+}
+
 
 @dataclass(frozen=True)
 class ShownView:
@@ -60,29 +67,35 @@ def shown_views(comparison: Comparison) -> list[ShownView]:
 
 
 def served_by(variant: Variant) -> str:
-    """Return for instance `gunicorn, gthread worker; 1000 threads; POOL_SIZE=5`."""
+    """Return for instance `gunicorn, gthread worker; with 1000 threads; with POOL_SIZE=5`."""
     _deployment, *own_shape = _serving(variant).values()
     return "; ".join([settings.DEPLOYMENTS[variant.deployment].about, *own_shape])
 
 
 def difference(variant: Variant, other: Variant) -> str:
-    """Return how this is served and the other is not: `2 processes, without SHARED_THREAD=1`."""
+    """Return how this is served and the other is not: `with 2 processes, without POOL_SIZE=1`."""
     own, others = _serving(variant), _serving(other)
     changed = [text for name, text in own.items() if others.get(name) != text]
-    missing = [f"without {text}" for name, text in others.items() if name not in own]
+    if "database" in others and "database" not in own:
+        changed.append(CONNECTING[settings.DEPLOYMENTS[variant.deployment].database])
+    missing = [
+        text.replace("with", "without", 1)
+        for name, text in others.items()
+        if name not in own and name != "database"
+    ]
     return ", ".join(changed + missing)
 
 
 def _serving(variant: Variant) -> dict[str, str]:
     """Return all that a variant declares of how it is served, in words."""
-    words = {
+    declared = {
         "deployment": f"on {variant.deployment}",
-        "workers": f"{variant.workers} processes",
-        "threads": f"{variant.threads} threads",
-        "database": f"database connections: {variant.database}",
+        "workers": variant.workers and f"with {variant.workers} processes",
+        "threads": variant.threads and f"with {variant.threads} threads",
+        "database": variant.database and CONNECTING[variant.database],
+        **{name: f"with {name}={value}" for name, value in variant.environ.items()},
     }
-    declared = {name: text for name, text in words.items() if getattr(variant, name) is not None}
-    return declared | {name: f"{name}={value}" for name, value in variant.environ.items()}
+    return {name: text for name, text in declared.items() if text}
 
 
 def shared_source(comparison: Comparison) -> str:

@@ -24,6 +24,7 @@ from comparisons.pages import source
 from comparisons.pages import views as pages
 from comparisons.pairs import COMPARISONS, GROUPS, cpu_bound
 from comparisons.registry import Variant
+from project.deployments import DATABASE_MODES
 from project.wsgi import application
 
 CHROMIUM_OPTIONS = (
@@ -233,13 +234,26 @@ def test_variant_of_a_shown_view_says_how_it_is_served_instead(
     shape = {"name": "sync_two", "workers": 2, "threads": 3, "database": "pool"}
     two = Variant(cpu_bound.sync, "asgi-uvicorn", environ={"POOL_SIZE": "5"}, **shape)
     assert source.served_by(two) == (
-        "uvicorn, one process; 2 processes; 3 threads; database connections: pool; POOL_SIZE=5"
+        "uvicorn, one process; with 2 processes; with 3 threads; with Django's pool of connections"
+        " to Postgres; with POOL_SIZE=5"
     )
     assert source.difference(two, one) == (
-        "on asgi-uvicorn, 2 processes, 3 threads, database connections: pool, POOL_SIZE=5, "
-        "without SHARED_THREAD=1"
+        "on asgi-uvicorn, with 2 processes, with 3 threads, with Django's pool of connections to"
+        " Postgres, with POOL_SIZE=5, without SHARED_THREAD=1"
     )
     assert source.difference(one, one) == ""
+
+
+def test_variant_that_connects_as_its_deployment_does_says_how() -> None:
+    new = Variant(cpu_bound.sync, "wsgi-threads", name="sync_new", database="none")
+    kept = Variant(cpu_bound.sync, "wsgi-threads", name="sync_kept")
+    assert source.difference(kept, new) == "with a kept connection to Postgres for each thread"
+    assert source.difference(new, kept) == "connecting to Postgres for each request"
+
+
+@pytest.mark.parametrize("mode", DATABASE_MODES)
+def test_every_way_to_connect_is_said_in_words(mode: str) -> None:
+    assert source.CONNECTING[mode]
 
 
 @pytest.mark.parametrize("slug", COMPARISONS)
@@ -271,6 +285,7 @@ def test_pitfall_of_a_declaration_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_
 
 PAIR = """
 from comparisons.registry import Variant
+from project.deployments import DATABASE_MODES
 
 
 def sync(request):
@@ -338,6 +353,17 @@ def test_page_shows_a_measurement_as_a_row(client: Client, save: Save) -> None:
     assert f"async_blocking ⚠\ufe0e pitfall asgi-uvicorn {figures}" in text
 
 
+@pytest.mark.parametrize("waiting", [False, True])
+def test_every_column_of_figures_is_explained(client: Client, save: Save, waiting: bool) -> None:
+    save(measurement={"waiting": waiting})
+    html = html_of(client, "/cpu-bound/")
+    columns = re.findall(r'<th scope="col" class="number">(.*?)</th>', html)
+    explained = ", ".join(re.findall(r"<dt>(.*?)</dt>", html[html.index("</table>") :]))
+    assert len(columns) > 7
+    for column in columns:
+        assert column.removesuffix(" ms") in explained, column
+
+
 def test_failed_answers_stand_beside_what_was_served(client: Client, save: Save) -> None:
     save(measurement={"requests": 50, "failures": 36})
     assert "47 46.5–47.5 72 % 94 %" in text_of(client, "/cpu-bound/")
@@ -362,7 +388,7 @@ def test_rows_state_their_load_where_it_differs(client: Client, save: Save) -> N
 
 
 @pytest.mark.parametrize(
-    ("rounds", "said"), [([1, 1], "1 round;"), ([4, 4], "4 rounds;"), ([4, 8], "4 to 8 rounds;")]
+    ("rounds", "said"), [([1, 1], "1 round."), ([4, 4], "4 rounds."), ([4, 8], "4 to 8 rounds.")]
 )
 def test_page_counts_rounds_in_good_english(
     client: Client, save: Save, rounds: list[int], said: str
