@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from comparisons.pairs import COMPARISONS
 from loadtests.judging.declared import Declared
-from loadtests.reporting.terminal import listing
+from loadtests.reporting.terminal import detail
 from loadtests.running import selection
 from loadtests.running.selection import choose
 from project.deployments import DATABASE_MODES, DEPLOYMENTS
@@ -44,7 +44,7 @@ def chosen(**options):
         for row in rows:
             assert row.deployment.argv(8000)
         served = [(row.variant.name, row.deployment.name) for row in rows]
-        assert listing(Declared.of(comparison), served).row_count
+        assert list(detail(Declared.of(comparison), served, width=80))
     return choice
 
 
@@ -88,7 +88,7 @@ def test_list_says_what_is_left_out_and_why(arguments, slugs):
     assert (done.returncode, done.stderr) == (0, "")
     left_out = [line for line in done.stdout.splitlines() if "left out" in line]
     assert sorted(re.match(r"[\w-]+", line)[0] for line in left_out) == sorted(slugs)
-    assert "blocking-call: " in done.stdout
+    assert "\n  blocking-call " in done.stdout
 
 
 def test_variant_that_a_deployment_cannot_have_leaves_the_others():
