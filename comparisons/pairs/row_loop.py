@@ -14,7 +14,7 @@ from django.http import HttpRequest, JsonResponse
 from comparisons.registry import Comparison, Expectation, Variant
 from comparisons.resources import async_pool, pool
 
-ROWS, BATCH = 20_000, 2_000
+ROWS, BATCH = 20_000, 2_000  # twice as many as claimed, beside what any request costs
 SQL = "SELECT id, amount_cents, note FROM comparisons_invoice ORDER BY id LIMIT %s"
 
 
@@ -59,9 +59,7 @@ async def async_batches(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"digest": digest})
 
 
-A_TENTH = (
-    "A tenth of the rows holds the loop at a time; half is left for a bystander's own request."
-)
+A_TENTH = "A tenth of the rows holds the loop at a time; half is left for a bystander's request."
 TOO_LATE = "A pause lets others in, but it comes after fetchall: a tenth is asked of it."
 IN_MEMORY = "A batch of 2,000 rows is in memory instead of 20,000; half is left for all the rest."
 TRIPS = "The same rows from the same server; nine round trips more, here of microseconds."
