@@ -57,9 +57,7 @@ QUEUED = "Whoever comes while it computes waits for its end, and then for those 
 COROUTINES = "The same calls, and a coroutine made, started and ended for each of them."
 PAUSES = "It pauses 55 times in a fib; half is left for the four who compute in turn."
 LITTLE = "55 turns of the loop, of µs, in 20 ms; a third is for asking each time whether to pause."
-TOO_OFTEN = (
-    "A turn of the loop costs about as much as the 20 calls between two; half of it is asked for."
-)
+TOO_OFTEN = "A turn of the loop costs about as much as the 20 calls between two; half is asked for."
 comparison = Comparison(
     users=4,
     work=lambda: fib(N),
@@ -71,9 +69,11 @@ comparison = Comparison(
         Variant(async_yielding, "asgi-uvicorn", cpu=True),
     ],
     expectations=[
-        Expectation((async_blocking, async_def), "bystander", of="work", at_least=1, why=QUEUED),
+        Expectation(
+            (async_blocking, async_def), "bystander", of="work", at_least=1, users=4, why=QUEUED
+        ),
         Expectation(async_def, "throughput", of=async_blocking, at_most=1, why=COROUTINES),
-        Expectation(async_yielding, "bystander", of=async_def, at_most=0.5, why=PAUSES),
+        Expectation(async_yielding, "bystander", of=async_def, at_most=0.5, users=4, why=PAUSES),
         Expectation(async_yielding, "cpu_per_request", of=async_def, at_most=1.33, why=LITTLE),
         Expectation(async_too_eager, "throughput", of=async_yielding, at_most=0.8, why=TOO_OFTEN),
     ],

@@ -54,7 +54,7 @@ comparison = Comparison(
     ],
     expectations=[
         Expectation(async_blocking, "throughput", of="ceiling", at_most=1, why=ONE_BY_ONE),
-        Expectation(async_blocking, "bystander", of="wait", at_least=1, why=QUEUED),
+        Expectation(async_blocking, "bystander", of="wait", at_least=1, users=6, why=QUEUED),
         Expectation(
             async_native, "throughput", of=async_blocking, at_least=lambda n: n / 2, why=TOGETHER
         ),
@@ -62,7 +62,12 @@ comparison = Comparison(
         Expectation(async_native, "throughput", of="ceiling", at_least=NEAR, why=LITTLE),
         Expectation(async_native, "bystander", of="wait", at_most=0.1, why=FREE),
         Expectation(
-            (async_threaded, sync), "throughput", of=async_native, between=SAME, why=THREADS
+            (async_threaded, sync),
+            "throughput",
+            of=async_native,
+            between=SAME,
+            users=6,
+            why=THREADS,
         ),
     ],
 )

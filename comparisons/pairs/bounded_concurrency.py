@@ -70,11 +70,11 @@ comparison = Comparison(
     ],
     expectations=[
         Expectation(async_unbounded, "failures", at_least=0.9, why=ALL),
-        Expectation(async_own_semaphore, "failures", at_least=0.5, why=TWO),
+        Expectation(async_own_semaphore, "failures", at_least=0.5, users=5, why=TWO),
         Expectation(async_semaphore, "failures", at_most=0, why=BOUND),
-        Expectation(async_semaphore, "throughput", of="ceiling", at_least=NEAR, why=BOUND),
+        Expectation(async_semaphore, "throughput", of="ceiling", at_least=NEAR, users=5, why=BOUND),
         Expectation(
-            async_semaphore, "throughput", of=sync, at_least=lambda n: 0.7 * CAPACITY / n, why=SLOTS
+            async_semaphore, "throughput", of=sync, at_least=0.7 * CAPACITY / 5, users=5, why=SLOTS
         ),
     ],
 )

@@ -43,8 +43,10 @@ comparison = Comparison(
         Variant(async_threaded, "asgi-uvicorn", cpu=True),
     ],
     expectations=[
-        Expectation(async_blocking, "bystander", of="work", at_least=1, why=QUEUED),
-        Expectation(async_threaded, "bystander", of=async_blocking, at_most=0.9, why=TURNS),
+        Expectation(async_blocking, "bystander", of="work", at_least=1, users=4, why=QUEUED),
+        Expectation(
+            async_threaded, "bystander", of=async_blocking, at_most=0.9, users=4, why=TURNS
+        ),
         Expectation(sync, "cpu_per_request", of=async_blocking, between=SAME, why=SAME_WORK),
         Expectation(
             async_threaded, "throughput", of=async_blocking, at_most=1.1, why=ONE_AT_A_TIME

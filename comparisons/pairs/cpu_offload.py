@@ -68,7 +68,9 @@ comparison = Comparison(
             async_new_process, "cpu_per_request", of=async_process, at_least=1.25, why=STARTS
         ),
         Expectation(async_process, "bystander", of=async_new_process, at_most=0.67, why=STANDS),
-        Expectation(async_service, "throughput", of="ceiling", at_least=NEAR, why=ONE_CORE),
+        Expectation(
+            async_service, "throughput", of="ceiling", at_least=NEAR, users=4, why=ONE_CORE
+        ),
         Expectation(async_service, "bystander", of="work", at_most=1, why=WAITS),
         Expectation(async_service, "cpu_per_request", of=async_process, at_most=0.5, why=ELSEWHERE),
         Expectation(async_native_code, "throughput", of=async_process, at_least=2, why=MACHINE),

@@ -16,10 +16,8 @@ from comparisons.registry import NEAR, SAME, Comparison, Expectation, Variant
 from comparisons.resources import async_upstream, upstream
 
 # Orders and terms need the customer, here to know how long to wait; the rates need nothing.
-CUSTOMER_MS = 25
-ORDERS_MS = 2 * CUSTOMER_MS
-TERMS_MS = CUSTOMER_MS
-RATES_MS = 50
+CUSTOMER_MS, RATES_MS = 25, 50
+ORDERS_MS, TERMS_MS = 2 * CUSTOMER_MS, CUSTOMER_MS
 SUM = (CUSTOMER_MS + ORDERS_MS + TERMS_MS + RATES_MS) / 1000
 CRITICAL_PATH = max(CUSTOMER_MS + max(ORDERS_MS, TERMS_MS), RATES_MS) / 1000
 
@@ -72,9 +70,11 @@ comparison = Comparison(
     ],
     expectations=[
         Expectation(async_sequential, "throughput", of="ceiling", at_least=NEAR, why=CHAINED),
-        Expectation(async_sequential, "latency", of=sync, between=SAME, why=CHAINED),
+        Expectation(async_sequential, "latency", of=sync, between=SAME, users=3, why=CHAINED),
         Expectation(async_by_dependency, "throughput", of="ceiling", at_least=NEAR, why=CRITICAL),
         Expectation(async_by_dependency, "latency", of=async_sequential, at_most=0.6, why=A_HALF),
-        Expectation(sync_threads, "latency", of=async_by_dependency, between=SAME, why=THREADS),
+        Expectation(
+            sync_threads, "latency", of=async_by_dependency, between=SAME, users=3, why=THREADS
+        ),
     ],
 )

@@ -53,6 +53,7 @@ comparison = Comparison(
             "throughput",
             of=async_threaded,
             at_least=0.75 * min(2, CORES),
+            users=4,
             why=A_CORE_EACH,
         ),
         Expectation(async_process, "bystander", of=async_threaded, at_most=0.5, why=NO_GIL),

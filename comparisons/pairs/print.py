@@ -50,6 +50,8 @@ comparison = Comparison(
             async_print, "cpu_per_request", of=async_silent, between=(0.8, 1.25), why=SMALL
         ),
         Expectation(async_print, "bystander", of="wait", at_most=0.1, why=FREE),
-        Expectation((async_print, sync), "throughput", of=async_silent, between=SAME, why=UNSEEN),
+        Expectation(
+            (async_print, sync), "throughput", of=async_silent, between=SAME, users=6, why=UNSEEN
+        ),
     ],
 )

@@ -70,10 +70,10 @@ comparison = Comparison(
     ],
     expectations=[
         Expectation(async_sequential, "throughput", of="ceiling", at_least=NEAR, why=THE_SUM),
-        Expectation(async_sequential, "latency", of=sync, between=SAME, why=THE_SUM),
+        Expectation(async_sequential, "latency", of=sync, between=SAME, users=4, why=THE_SUM),
         Expectation(async_gather, "throughput", of=async_sequential, at_least=1.5, why=TWICE),
         Expectation(async_gather, "throughput", of="ceiling", at_least=NEAR, why=LONGEST),
         Expectation(TASKS, "latency", of=async_gather, between=SAME, why=SPELLINGS),
-        Expectation(sync_threads, "latency", of=async_gather, between=SAME, why=THREADS),
+        Expectation(sync_threads, "latency", of=async_gather, between=SAME, users=4, why=THREADS),
     ],
 )

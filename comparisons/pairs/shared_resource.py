@@ -74,6 +74,6 @@ comparison = Comparison(
             why=FOR_EACH,
         ),
         Expectation("async_one_loop", "throughput", of="ceiling", at_least=NEAR, why=LITTLE),
-        Expectation(sync, "throughput", of="async_one_loop", between=SAME, why=LITTLE),
+        Expectation(sync, "throughput", of="async_one_loop", between=SAME, users=6, why=LITTLE),
     ],
 )

@@ -73,6 +73,6 @@ comparison = Comparison(
     expectations=[
         Expectation(async_stages, "latency", of=sync, at_most=0.8, why=TWO_THIRDS),
         Expectation(async_by_dependency, "latency", of=async_stages, at_most=0.875, why=NO_STAGE),
-        Expectation(sync_stages, "latency", of=async_stages, between=SAME, why=THREADS),
+        Expectation(sync_stages, "latency", of=async_stages, between=SAME, users=3, why=THREADS),
     ],
 )

@@ -69,7 +69,11 @@ comparison = Comparison(
         Expectation(FEW, "latency", of="wait", at_least=lambda n: (1 + n / THREADS) / 2, why=QUEUE),
         Expectation(FREE, "throughput", of="ceiling", at_least=NEAR, why=ENOUGH),
         Expectation(
-            async_own_executor, "throughput", of=FEW, at_least=lambda n: 0.8 * n / THREADS, why=MORE
+            async_own_executor,
+            "throughput",
+            of=FEW,
+            at_least=lambda n: 0.8 * min(n, OWN_THREADS) / THREADS,
+            why=MORE,
         ),
     ],
 )

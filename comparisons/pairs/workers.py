@@ -68,6 +68,7 @@ comparison = Comparison(
             "throughput",
             of="async_one_process",
             at_least=0.75 * min(2, CORES),
+            users=8,
             why=A_CORE_EACH,
         ),
         Expectation(

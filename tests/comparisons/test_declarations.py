@@ -154,7 +154,7 @@ def test_refusal_names_the_line_of_the_part_that_is_wrong():
 
 
 def test_replaced_declaration_is_checked_and_keeps_its_place():
-    comparison = COMPARISONS["blocking-call"]
+    comparison = COMPARISONS["thread-hops"]  # none of its expectations names a number of users
     assert replace(comparison, users=3).place == comparison.place
     with pytest.raises(DeclarationError, match=f"{comparison.place}: users is 0;"):
         replace(comparison, users=0)

@@ -117,7 +117,7 @@ def test_open_loop_of_requests_that_only_wait_is_refused():
 
 
 def test_quick_run_of_crowds_only_is_refused(monkeypatch):
-    crowd = replace(COMPARISONS["blocking-call"], users=500)
+    crowd = replace(COMPARISONS["blocking-call"], users=500, expectations=[])
     monkeypatch.setitem(selection.COMPARISONS, "blocking-call", crowd)
     assert "a quick run has at most 100 users" in refusal(slugs=["blocking-call"], quick=True)
     assert chosen(slugs=["blocking-call"], quick=True, users=500).left_out == []
@@ -170,9 +170,38 @@ def test_expectation_of_another_number_of_users_is_not_judged():
 
 
 def test_expectation_that_names_no_number_of_users_is_judged_with_any():
-    found, left_out = judged("blocking-call", users=9)
-    assert len(found) == len(COMPARISONS["blocking-call"].expectations)
+    found, left_out = judged("threads", users=9)
+    assert len(found) == len(COMPARISONS["threads"].expectations)
     assert left_out == []
+
+
+@pytest.mark.parametrize(
+    ("slug", "claim"),
+    [
+        ("blocking-call", "async_blocking bystander of wait"),  # half of the wait is left of it
+        ("cpu-bound", "async_blocking bystander of work"),
+        ("logging", "async_blocking bystander_max of wait"),
+        ("cache", "async_native throughput of async_blocking at least 1.1"),
+        ("workers", "async_two_processes throughput of async_one_process"),
+        ("gil", "async_process throughput of async_threaded"),
+        ("cpu-offload", "async_service throughput of ceiling"),
+        ("bounded-concurrency", "async_own_semaphore failures"),
+        ("bounded-concurrency", "async_semaphore throughput of ceiling"),
+    ],
+)
+def test_what_takes_several_users_is_not_claimed_of_one(slug, claim):
+    comparison = COMPARISONS[slug]
+    (users, _), *_ = comparison.cases
+    assert any(e.text(users).startswith(claim) for e in comparison.expectations)
+    found, (line,) = judged(slug, users=1)
+    assert not any(text.startswith(claim) for text in found)
+    assert "another number of users" in line
+
+
+@pytest.mark.parametrize("slug", ["blocking-call", "print", "shared-resource", "staged-awaits"])
+def test_sync_is_not_called_the_same_with_more_users_than_it_has_threads(slug):
+    found, _ = judged(slug, users=40)
+    assert not any(text.startswith("sync") and "the same" in text for text in found)
 
 
 def test_no_expectation_of_a_closed_loop_is_judged_in_an_open_one():
