@@ -151,10 +151,11 @@ class Expectation:
         low, high = self.between or (self.at_least, self.at_most)
         return _at(low, users), _at(high, users)
 
-    def text(self, users: int) -> str:
+    def text(self, users: int, one_of_several: bool = True) -> str:
         """For instance `async_native throughput of async_blocking at least 5`.
 
-        It names the expectation in the result file, and so is the same on every machine.
+        It names the expectation in the result file, and so is the same on every machine. It names
+        the case only where that is one of several.
         """
         if self.takes_slack:
             bound = "near" if self.at_least else "the same"
@@ -165,8 +166,11 @@ class Expectation:
             else:
                 bound = f"at least {low:.4g}" if low is not None else f"at most {high:.4g}"
         of = f" of {self.of}" if self.of else ""
-        case = f" with {self.users} users" if self.users is not None else ""
-        case += f" at {self.round_trip:g} ms" if self.round_trip is not None else ""
+        case = ""
+        if one_of_several and self.users is not None:
+            case += f" with {self.users} users"
+        if one_of_several and self.round_trip is not None:
+            case += f" at {self.round_trip:g} ms"
         return f"{self.variant} {self.metric}{of} {bound}{case}"
 
 

@@ -32,7 +32,7 @@ def expected(
         high=high,
         users=users,
         round_trip=round_trip,
-        text=expectation.text(users),
+        text=expectation.text(users, one_of_several=len(comparison.cases) > 1),
         why=expectation.why,
     )
 

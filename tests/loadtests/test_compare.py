@@ -184,7 +184,7 @@ def under_load(process):
     servers = {
         child: words
         for child, words in command.items()
-        if any(word.endswith(":application") for word in words)
+        if words and words[-1].startswith("project.")
     }
     for child, words in servers.items() if len(servers) > 2 else ():
         if any(word.removeprefix("127.0.0.1:") in ports for word in words):

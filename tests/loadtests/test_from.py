@@ -33,7 +33,7 @@ GONE = replace(
     variants=("async_native", "async_blocking"),
 )
 RATES = {("async_native", "asgi-uvicorn"): 95, ("async_blocking", "asgi-uvicorn"): 10}
-HOLDS = "✓ async_native throughput of async_blocking at least 5: 9.5 "
+HOLDS = "✓ async_native serves 9.5 times as many requests a second as async_blocking"
 OWN = "the figures are the file's own"
 
 
@@ -134,8 +134,8 @@ def test_two_deployments_have_a_verdict_each(path, said):
     }
     saved(path, made_rounds(rates=rates))
     out = said(path)
-    assert "✓ async_native throughput of async_blocking at least 5 on asgi-uvicorn: 9.5 " in out
-    assert "✗ async_native throughput of async_blocking at least 5 on asgi-gunicorn: 3 " in out
+    assert f"{HOLDS} on asgi-uvicorn" in out
+    assert f"{HOLDS} on asgi-gunicorn".replace("✓", "✗").replace("9.5", "3") in out
 
 
 def test_broken_samples_are_named_and_left_alone(path, said):
@@ -164,9 +164,12 @@ def test_file_with_the_promised_keys_alone_is_printed(path, said):
     for row in result["measurements"]:
         for key in extra:
             del row[key]
+    for verdict in result["verdicts"]:
+        for key in ("expected", "deployment", "rounds", "answers", "open_because", "needed_rounds"):
+            del verdict[key]
     del result["declared"], result["plan"]
     rewrite(path, result)
-    assert HOLDS in said(path)
+    assert "✓ async_native throughput of async_blocking at least 5: 9.5 (" in said(path)
 
 
 PROMISED = {
@@ -242,6 +245,7 @@ def test_odd_value_is_refused_in_one_line(part, key, value, path):
 def test_text_of_a_foreign_file_is_no_markup(part, key, path, said):
     result = saved(path, made_rounds(), sampled=[])
     result[part][0][key] = "[/x]"
+    result["verdicts"][0]["expected"] = None  # what is said instead
     rewrite(path, result)
     assert "[/x]" in said(path)
 
