@@ -6,7 +6,7 @@ import re
 import pytest
 
 from comparisons import result_store
-from comparisons.pairs import blocking_call
+from comparisons.pairs import COMPARISONS, blocking_call
 from loadtests.reporting import reference
 from project.deployments import DEPLOYMENTS
 from project.processes import BASE_DIR
@@ -33,6 +33,10 @@ def test_picture_is_there():
     (picture,) = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
     assert BASE_DIR / picture == reference.PICTURE
     assert reference.PICTURE.exists()
+
+
+def test_number_of_questions_is_right():
+    assert {int(number) for number in re.findall(r"(\d+) questions", README)} == {len(COMPARISONS)}
 
 
 def test_tree_that_is_shown_is_there():

@@ -12,7 +12,7 @@ if __name__ == "__main__":
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
-from math import log, nan
+from math import log
 from pathlib import Path
 
 import django
@@ -26,12 +26,12 @@ from matplotlib import rc_context  # noqa: E402
 from comparisons import result_store  # noqa: E402
 from comparisons.registry import SHARES, THEORY  # noqa: E402
 from comparisons.result import (  # noqa: E402
+    MISSING,
     OUTCOMES,
     Result,
     Verdict,
     counts,
     figure,
-    interval,
     timestamp,
 )
 from comparisons.sentences import sentence  # noqa: E402
@@ -117,65 +117,66 @@ FINDINGS = [
         "blocking-call",
         "async_native throughput of async_blocking",
         "One blocking call in an async view makes everybody wait: without it the view serves "
-        "{factor} times as many requests.",
+        "**{factor} times** as many requests.",
     ),
     Finding(
         "blocking-call",
         "sync throughput of async_native",
         "Async is not faster by itself: where each user has a thread, the sync view serves "
-        "{percent} % of what the async one serves.",
+        "**{percent} %** of what the async one serves.",
     ),
     Finding(
         "sequential-awaits",
         "async_gather throughput of async_sequential",
-        "Awaiting one call after another gains nothing: three gathered calls serve {factor} times "
-        "as much.",
+        "Awaiting one call after another gains nothing: three gathered calls serve "
+        "**{factor} times** as much.",
     ),
     Finding(
         "workers",
         "async_two_processes throughput of async_one_process",
-        "CPU-bound work needs processes, not async: two serve {factor} times what one serves.",
+        "CPU-bound work needs processes, not async: two serve **{factor} times** what one serves.",
     ),
     Finding(
         "connection-per-request",
         "sync_new latency of sync_persistent",
-        "Keep database connections: connecting for each request takes {factor} times as long as "
-        "the query on a kept one.",
+        "Keep database connections: connecting for each request takes **{factor} times** as "
+        "long as the query on a kept one.",
     ),
 ]
 MORE_FINDINGS = [
     Finding(
         "workers",
         "async_two_loops throughput of async_one_process",
-        "A second event loop in the same process does not help: {percent} % of what one serves.",
+        "A second event loop in the same process does not help: **{percent} %** of what one "
+        "serves.",
     ),
     Finding(
         "thread-hops",
         "async_many_hops cpu_per_request of async_native",
-        "A view that hands each small step to a thread takes {factor} times the CPU of one that "
-        "does not.",
+        "A view that hands each small step to a thread takes **{factor} times** the CPU of one "
+        "that does not.",
     ),
     Finding(
         "start-up",
         "async_under_wsgi cpu_per_request of sync",
-        "An async view under WSGI takes {factor} times the CPU of the sync one.",
+        "An async view under WSGI takes **{factor} times** the CPU of the sync one.",
     ),
     Finding(
         "orm-in-async",
         "async_orm throughput of sync",
-        "The ORM's async methods are the sync ones in a thread: they serve {percent} % of "
+        "The ORM's async methods are the sync ones in a thread: they serve **{percent} %** of "
         "what the sync view serves.",
     ),
     Finding(
         "gathered-queries",
         "async_native latency of async_orm",
         "Gathered ORM queries run one after another; with a connection each, five queries take "
-        "{percent} % of the time.",
+        "**{percent} %** of the time.",
     ),
     Finding(
         "streaming-response",
         "async_native memory of async_list",
-        "A response streamed from an async cursor takes {percent} % of the memory of a list.",
+        "A response streamed from an async cursor takes **{percent} %** of the memory of a list.",
     ),
 ]
 
@@ -245,13 +246,20 @@ def finding(result: Result, about: Finding) -> str:
         for verdict in result.verdicts
         if verdict.comparison == about.slug and verdict.expectation.startswith(about.expectation)
     ]
-    measured = verdict.measured or nan
-    said = about.sentence.format(factor=figure(measured), percent=f"{100 * measured:.0f}")
-    low, high = verdict.low, verdict.high
-    if "{percent}" in about.sentence:
-        low, high = (None if end is None else round(100 * end) for end in (low, high))
-    bounds = interval(low, high)
-    return f"- {verdict.words.sign} {said} (95 % sure of {bounds}: `{about.slug}`)"
+    percent = "{percent}" in about.sentence
+    measured, low, high = (
+        _plain(end, percent) for end in (verdict.measured, verdict.low, verdict.high)
+    )
+    said = about.sentence.format(factor=measured, percent=measured)
+    sure = f"95 % sure of {low} to {high}{' %' if percent else ''}"
+    return f"- {verdict.words.sign} {said} ({sure}; `{about.slug}`)"
+
+
+def _plain(value: float | None, percent: bool) -> str:
+    """Two digits, as one says a factor: 6.3; a percentage without decimals: 58."""
+    if value is None:
+        return MISSING
+    return f"{100 * value:.0f}" if percent else figure(float(f"{value:.2g}"))
 
 
 def blocks(result: Result) -> dict[Path, tuple[str, str, str]]:

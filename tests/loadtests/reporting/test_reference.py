@@ -1,9 +1,21 @@
-"""The README's table: which of a comparison's verdicts a stranger reads."""
+"""What the READMEs show: the findings, and of each comparison the verdict that tells most."""
+
+from dataclasses import replace
 
 import pytest
 
-from comparisons.result import Expected, Verdict
-from loadtests.reporting.reference import most_telling
+from comparisons.pairs import COMPARISONS
+from comparisons.registry import Cost
+from comparisons.result import Expected, Result, Verdict, now
+from loadtests.judging.declared import Declared
+from loadtests.reporting.reference import (
+    FINDINGS,
+    MORE_FINDINGS,
+    PICTURED,
+    Finding,
+    finding,
+    most_telling,
+)
 
 PITFALLS = {"async_blocking"}
 
@@ -67,3 +79,38 @@ def test_of_equals_the_first():
         most_telling([REFUTED, verdict(*("sync", None, 90, "refuted"), "threads")], set())
         is REFUTED
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (
+            "It serves {factor} times as much.",
+            "- ? It serves 6.3 times as much. (95 % sure of 0.48 to 12; `blocking-call`)",
+        ),
+        (
+            "It serves {percent} % of it.",
+            "- ? It serves 628 % of it. (95 % sure of 48 to 1249 %; `blocking-call`)",
+        ),
+    ],
+)
+def test_finding_has_its_figures_as_one_says_them(said, line):
+    one = replace(OPEN, expectation="a throughput of b", measured=6.284, low=0.4811, high=12.49)
+    result = Result(started=now(), verdicts=[one])
+    assert finding(result, Finding("blocking-call", "a throughput", said)) == line
+
+
+def test_findings_are_declared_expectations():
+    """So that a new reference run has a verdict for each."""
+    for about in FINDINGS + MORE_FINDINGS:
+        texts = [
+            expected.text
+            for expected in Declared.of(COMPARISONS[about.slug], Cost(5, 1), 0.01).expectations
+        ]
+        assert any(text.startswith(about.expectation) for text in texts), about
+
+
+def test_pictured_are_declared_variants():
+    for panel in PICTURED:
+        variants = {variant.name for variant in COMPARISONS[panel.slug].variants}
+        assert set(panel.bars) <= variants, panel.slug
