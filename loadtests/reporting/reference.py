@@ -208,6 +208,17 @@ def table(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
+def not_held(result: Result) -> str:
+    """Markdown: a line for every verdict that is refuted, undecided or invalid, in this order."""
+    lines = [
+        f"- {verdict.words.sign} {sentence(verdict)} (`{verdict.comparison}`)"
+        for outcome in OUTCOMES
+        for verdict in result.verdicts
+        if verdict.outcome == outcome != "holds"
+    ]
+    return "\n".join(["Of all verdicts these do not hold:", "", *lines]) if lines else "All hold."
+
+
 def most_telling(verdicts: Sequence[Verdict], pitfalls: Set[str]) -> Verdict:
     """What a pitfall does compared with what is none; else what is refuted; else of a pitfall.
 
@@ -277,7 +288,7 @@ def blocks(result: Result) -> dict[Path, tuple[str, str, str]]:
         BASE_DIR / "loadtests" / "README.md": (
             f"<!-- results: {MADE_BY} -->\n",
             "<!-- end of results -->\n",
-            f"\n{more}\n\n{table(result)}\n{machine(result)}\n\n",
+            f"\n{more}\n\n{table(result)}\n{not_held(result)}\n\n{machine(result)}\n\n",
         ),
     }
 

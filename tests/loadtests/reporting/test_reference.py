@@ -15,6 +15,7 @@ from loadtests.reporting.reference import (
     Finding,
     finding,
     most_telling,
+    not_held,
 )
 
 PITFALLS = {"async_blocking"}
@@ -98,6 +99,16 @@ def test_finding_has_its_figures_as_one_says_them(said, line):
     one = replace(OPEN, expectation="a throughput of b", measured=6.284, low=0.4811, high=12.49)
     result = Result(started=now(), verdicts=[one])
     assert finding(result, Finding("blocking-call", "a throughput", said)) == line
+
+
+def test_all_that_does_not_hold_is_listed_the_refuted_first():
+    listed = not_held(Result(started=now(), verdicts=[SMALL, INVALID, OPEN, REFUTED, LARGE]))
+    assert [line[2] for line in listed.splitlines()[2:]] == ["✗", "?", "–"]
+    assert "async_native's server has 100 threads" in listed
+
+
+def test_nothing_is_listed_where_all_holds():
+    assert not_held(Result(started=now(), verdicts=[SMALL])) == "All hold."
 
 
 def test_findings_are_declared_expectations():
