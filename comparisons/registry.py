@@ -114,8 +114,8 @@ class Expectation:
     None expects a value and no ratio. Exactly one of at_least, at_most and between is given: a
     number, or a function users -> number; at_least=NEAR and between=SAME leave it to `slack`. Of
     failures, at_most=0 is "none": what holds then is that none of enough answers failed. users,
-    round_trip: the case it speaks of, where a comparison has more than one. why: where the bound
-    comes from, in a sentence or two.
+    round_trip: the case it speaks of, where a comparison has more than one, or where the claim is
+    not true of any number of users. why: where the bound comes from, in a sentence or two.
     """
 
     variant: Any  # a view or a name, kept as the name; or a tuple of them
