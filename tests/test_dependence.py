@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "project.services": {"comparisons", "project"},
     "loadtests.orders": set(),
     "loadtests.arguments": {"project", "project.services"},
-    "loadtests.locustfile": {"comparisons", "project"},
+    "loadtests.locustfile": {"comparisons", "loadtests.orders", "project"},
     "loadtests.generator": {"loadtests.locustfile", "loadtests.orders"},
     "loadtests.judging": {"comparisons"},
     "loadtests.running": {

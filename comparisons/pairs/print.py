@@ -33,7 +33,7 @@ async def async_silent(request: HttpRequest) -> JsonResponse:
     return JsonResponse(answer.json())
 
 
-SMALL = "A line is a system call or two, some µs in a request of some ms: less than a fifth of it."
+SMALL = "A line is a system call or two, some µs in a request of some ms: less than a tenth of it."
 FREE = (
     "The loop is held for µs while it prints: a bystander waits no longer than a tenth of the wait."
 )
@@ -46,9 +46,7 @@ comparison = Comparison(
         Variant(async_silent, "asgi-uvicorn", wait=WAIT),
     ],
     expectations=[
-        Expectation(
-            async_print, "cpu_per_request", of=async_silent, between=(0.8, 1.25), why=SMALL
-        ),
+        Expectation(async_print, "cpu_per_request", of=async_silent, between=(0.9, 1.1), why=SMALL),
         Expectation(async_print, "bystander", of="wait", at_most=0.1, why=FREE),
         Expectation(
             (async_print, sync), "throughput", of=async_silent, between=SAME, users=6, why=UNSEEN

@@ -129,7 +129,7 @@ def without_crowds(comparison: Comparison) -> Comparison:
     )
 
 
-def against_itself(comparison: Comparison, rate: float | None) -> Comparison:
+def against_itself(comparison: Comparison, rate: float | None = None) -> Comparison:
     """Return the A/A comparison: every variant under two names, equal within 5 %.
 
     In throughput; in latency where an open loop asks for a throughput; in memory where requests
