@@ -14,10 +14,11 @@ def bystander(request: HttpRequest) -> JsonResponse:
 def pools(request: HttpRequest) -> JsonResponse:
     """Answer before and after each round.
 
-    And collect the garbage of the one before: what a server holds depends on this round then, and
-    not on how many were before it.
+    Before it (?collect) collect the garbage of the one before: what a server holds depends on this
+    round then, and not on how many were before it. Once, for it takes 0.05 s of CPU.
     """
-    gc.collect()
+    if "collect" in request.GET:
+        gc.collect()
     return JsonResponse(resources.pool_counters())
 
 

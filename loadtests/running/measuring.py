@@ -168,7 +168,7 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
     """Run one round on a started server and record what it used."""
     comparison, generator = measurement.comparison, measurement.generator
     row, server = one.row, one.server
-    pools = sampling.pool_counters(server)
+    pools = sampling.pool_counters(server, collect=True)
     ceiling_rate = ceiling(
         row.variant,
         row.deployment.interface,

@@ -105,11 +105,15 @@ class Looks:
 # --- Its pools
 
 
-def pool_counters(server: servers.Running) -> Mapping[str, int] | None:
-    """Ask the server what its pools have counted; None where it has several processes."""
+def pool_counters(server: servers.Running, *, collect: bool = False) -> Mapping[str, int] | None:
+    """Ask the server what its pools have counted; None where it has several processes.
+
+    collect: it is to collect its garbage first.
+    """
     if server.deployment.workers > 1 or server.death():
         return None
-    with suppress(OSError), servers.direct.open(f"{server.url}/pools/", timeout=5) as response:
+    url = f"{server.url}/pools/{'?collect' if collect else ''}"
+    with suppress(OSError), servers.direct.open(url, timeout=5) as response:
         counters: dict[str, int] = json.load(response)
         return counters
     return None

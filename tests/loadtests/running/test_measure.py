@@ -226,7 +226,7 @@ def test_open_loop_reports_a_freeze_that_the_closed_loop_hides(
         server.resume()
 
     seen = []
-    monkeypatch.setattr(sampling, "pool_counters", seen.append)
+    monkeypatch.setattr(sampling, "pool_counters", lambda server, **_: seen.append(server))
     monkeypatch.setattr(schedule, "REPEATS", 0)
     at_look[1] = freeze
     rows = [replace(rows_of(BLOCKING_CALL, [], rate)[-1], deployment=TRIVIAL, users=1)]
