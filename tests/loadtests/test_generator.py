@@ -28,3 +28,28 @@ print(longest_stall({gaps}, recording, 10, 11, waiting=True))
 def test_stall_counts_only_while_something_that_counts_is_under_way(gaps, stall):
     done = python("-c", LONGEST_STALL.format(gaps=gaps))
     assert json.loads(done.stdout) == pytest.approx(stall)
+
+
+# One call of the variant and one of the bystander are never answered; they were due 3 s ago.
+UNANSWERED = """
+import json
+from loadtests.generator import UNDER_WAY, Bystander, CheckingUser, Recording
+
+def user(cls):
+    return cls.__new__(cls)  # without an environment, which no call needs that is not sent
+
+class Asking(CheckingUser):
+    abstract = True
+
+recording = Recording(Asking)
+UNDER_WAY.update({(user(Asking), 7.0), (user(Bystander), 7.0)})
+recording.add_unanswered(10.0)
+print(json.dumps([recording.samples, recording.bystander, len(UNDER_WAY)]))
+"""
+
+
+def test_call_without_an_answer_is_a_failed_sample_of_who_made_it():
+    done = python("-c", UNANSWERED)
+    samples, bystander, left = json.loads(done.stdout)
+    assert samples == bystander == [[7.0, 3000, 0, 0, "not answered in 3 s"]]
+    assert left == 0  # of the next round
