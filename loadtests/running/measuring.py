@@ -77,7 +77,7 @@ def measure(
     A row that cannot be measured gets one round, which says why. After a look only the rows in
     doubt are measured on, by servers started anew: what is hard to decide rests on several starts.
     A round from which somebody else took too much is measured again, in the same block, REPEATS
-    times a row at most. Close the iterator to end the servers before its end.
+    times a row at most between two looks. Close the iterator to end the servers before its end.
 
     Raises ServerError if a server does not start, ServiceError if a service goes away, ViewError if
     a variant does not answer as it should before it is measured.

@@ -29,7 +29,7 @@ class Plan:
         return Plan(self.window, (*self.looks, *more), self.min_answers)
 
 
-REPEATS = 2  # of a row's rounds that were disturbed
+REPEATS = 2  # of a row's rounds that were disturbed, between two looks
 MAX_BLOCKS = 1_000
 FULL = Plan(window=0.5, looks=(4, 8, 12))
 QUICK = Plan(window=0.25, looks=(4, 8), min_answers=3)

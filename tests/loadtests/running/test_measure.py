@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from collections import Counter
 from dataclasses import replace
 
 import psutil
@@ -29,6 +30,8 @@ DYING = {
     "DJANGO_SETTINGS_MODULE": "tests.support.dying_settings",
     "LIE": "blocking-call/async_native",
 }
+
+UNSTALLED = {"generator_stall": 0, "compare_stall": 0, "postgres_stall": 0, "clock_jump": 0}
 
 
 def rounds_of_one(generator, name="async_native", comparison=BLOCKING_CALL, plan=PLAN, **changes):
@@ -115,6 +118,39 @@ def test_disturbed_rounds_are_not_repeated_for_ever(generator, monkeypatch, undi
     monkeypatch.setattr(sampling, "stolen_share", lambda *_: 0.9)
     measured = rounds_of_one(generator)
     assert len(measured) == 1 + 2
+
+
+def test_row_that_is_always_disturbed_uses_up_no_other_rows_repeats(generator, monkeypatch):
+    counts = Counter()
+
+    def disturbed(measurement, one, *rest):
+        round_ = measure_round(measurement, one, *rest)
+        counts[round_.variant] += 1
+        first = counts[round_.variant] == 1
+        taken = 0.9 if first or round_.variant == "sync" else 0.0
+        return replace(round_, steal=taken, throttled=0, **UNSTALLED)
+
+    measure_round = measuring.measure_round
+    monkeypatch.setattr(measuring, "measure_round", disturbed)
+    variants = [v for v in BLOCKING_CALL.variants if v.name in ("sync", "async_native")]
+    measured_rounds(replace(BLOCKING_CALL, variants=variants, expectations=[]), generator)
+    assert counts == {"sync": 1 + 2, "async_native": 1 + 1}
+
+
+def test_garbage_is_collected_before_a_round_and_not_after(generator, monkeypatch):
+    events = []
+
+    def note_pools(_server, *, collect=False):
+        events.append("collect" if collect else "ask")
+
+    def note_round(*args):
+        events.append("round")
+        return order_of(*args)
+
+    monkeypatch.setattr(sampling, "pool_counters", note_pools)
+    monkeypatch.setattr(measuring, "order_of", note_round)
+    one_round(generator)
+    assert events[:3] == ["collect", "round", "ask"]
 
 
 # --- Stops: Ctrl-Z and fg, a laptop that sleeps
