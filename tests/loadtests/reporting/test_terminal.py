@@ -15,7 +15,8 @@ from loadtests.judging.declared import Declared
 from loadtests.reporting import saved, terminal
 
 REFERENCE = settings.RESULTS_DIR / result_store.REFERENCE
-ROW = result_store.read(REFERENCE).measurements[0]
+SAVED = saved.read(REFERENCE)
+ROW = SAVED.result.measurements[0]
 EXPECTED = Expected(
     variant="async_native",
     metric="throughput",
@@ -89,10 +90,10 @@ def test_invalid_row_and_what_it_lacks_are_shown():
     assert re.search(r"sync \(invalid\) .* – ", text)
 
 
-@pytest.mark.parametrize("slug", saved.read(REFERENCE).slugs)
+@pytest.mark.parametrize("slug", SAVED.slugs)
 def test_eighty_columns_are_enough(slug):
     """No line is longer, and nothing in it is cut off."""
-    rows, verdicts = saved.read(REFERENCE).summary(slug)
+    rows, verdicts = SAVED.summary(slug)
     text = printed(rows, verdicts, every_reason=True)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
