@@ -243,6 +243,7 @@ def test_run_that_is_killed_leaves_nothing(run):
     assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("run", [SLUGS[:1]], indirect=True)
 def test_server_that_dies_costs_its_round_and_no_more(run):
     process, path = run
@@ -258,6 +259,7 @@ def test_server_that_dies_costs_its_round_and_no_more(run):
     assert json.loads(path.read_text())["verdicts"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("run", [SLUGS[:1]], indirect=True)
 def test_run_that_was_stopped_goes_on_and_repeats_its_round(run):
     process, path = run
@@ -283,6 +285,7 @@ def test_every_option_has_its_line_in_the_help(name):
     assert [action.dest for action in parser._actions if not action.help] == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(CORES < 2, reason="pinning needs two cores")
 @pytest.mark.parametrize("run", [["cpu-bound", "--pin"]], indirect=True)
 def test_pinned_run_leaves_the_last_core_to_the_generator_alone(run):
