@@ -1,4 +1,7 @@
-"""The project's URLs, with one view replaced: LIE is "slug/variant kind"."""
+"""The project's URLs, with one view replaced: LIE is "slug/variant kind".
+
+The kind may be another variant, whose body it then has.
+"""
 
 import asyncio
 import itertools
@@ -89,8 +92,8 @@ VIEWS = {
 
 if kind == "none":
     lie = variant.view
-elif kind == "pitfall":
-    lie = next(v.view for v in comparison.variants if v.pitfall)
+elif kind in {v.name for v in comparison.variants}:
+    lie = next(v.view for v in comparison.variants if v.name == kind)
 elif kind == "body":
     lie = async_other_body if variant.is_async else other_body
 elif kind in ("slow", "fifth"):

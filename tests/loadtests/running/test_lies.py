@@ -27,7 +27,7 @@ def pitfalls_of(comparison: Comparison) -> set[str]:
 
 
 def against_pitfalls(comparison: Comparison) -> list[Expectation]:
-    """Of async remedies; in the first case of users and distance."""
+    """That async remedies are better than a pitfall, in the first case of users and distance."""
     remedies = {v.name for v in comparison.variants if v.is_async and not v.pitfall}
     return [
         expectation
@@ -35,7 +35,14 @@ def against_pitfalls(comparison: Comparison) -> list[Expectation]:
         if expectation.variant in remedies
         and expectation.of in pitfalls_of(comparison)
         and comparison.case(expectation) == comparison.cases[0]
+        and says_better(expectation, comparison.cases[0][0])
     ]
+
+
+def says_better(expectation: Expectation, users: int) -> bool:
+    """Whether it would not hold of two that are alike: no "the same", and no "not much worse"."""
+    low, high = expectation.bounds(users)
+    return not expectation.takes_slack and ((low or 0) > 1 or (high or 1) < 1)
 
 
 def against_remedies(comparison: Comparison, name: str) -> list[Expectation]:
@@ -87,6 +94,7 @@ def as_the_pitfall(lie, slug, generator, plan):
     expectations = against_pitfalls(COMPARISONS[slug])
     liar = expectations[0].variant
     of_liar = [e for e in expectations if e.variant == liar]
+    lie = expectations[0].of if lie == "pitfall" else lie  # it has the body of that very pitfall
     return verdicts_with(lie, liar, COMPARISONS[slug], of_liar, plan, generator)
 
 
