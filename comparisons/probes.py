@@ -15,7 +15,7 @@ def pools(request: HttpRequest) -> JsonResponse:
     """Answer before and after each round.
 
     Before it (?collect) collect the garbage of the one before: what a server holds depends on this
-    round then, and not on how many were before it. Once, for it takes 0.05 s of CPU.
+    round then, and not on how many were before it. Once, for it takes CPU time.
     """
     if "collect" in request.GET:
         gc.collect()

@@ -6,7 +6,6 @@ NaN is what was not measured. What is served is what succeeded: a refusal is qui
 from collections.abc import Callable, Iterable
 from math import nan
 
-from comparisons.registry import Metric
 from loadtests.judging.intervals import percentile
 from loadtests.judging.rounds import Round, Sample
 
@@ -83,7 +82,7 @@ def backlog_growth(round_: Round) -> float:
     return grown / max(1e-3, round_.closed - round_.opened)
 
 
-METRICS: dict[Metric, Callable[[Round], float]] = {
+METRICS: dict[str, Callable[[Round], float]] = {
     "throughput": throughput,
     "latency": lambda round_: percentile(latencies_ms(round_), 50),
     "latency_p99": lambda round_: percentile(latencies_ms(round_), 99),

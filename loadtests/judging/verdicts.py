@@ -186,7 +186,7 @@ def _judge_once(sides: Sides, digest: int | None, confidence: float) -> Verdict:
 
 def _judge_limit(verdict: Verdict, expectation: Expected, rounds: list[Round]) -> Verdict:
     """Judge "never more than", or "always at least": one round that is beyond refutes it."""
-    values = [METRICS[expectation.metric](round_) for round_ in rounds]  # type: ignore[index]
+    values = [METRICS[expectation.metric](round_) for round_ in rounds]
     low, high = min(values), max(values)
     within = (expectation.low is None or low >= expectation.low) and (
         expectation.high is None or high <= expectation.high
@@ -240,7 +240,7 @@ def _judge_times(
     confidence: float,
 ) -> Verdict:
     """Rates and times; their ratio block by block."""
-    metric, of = METRICS[expectation.metric], expectation.of  # type: ignore[index]
+    metric, of = METRICS[expectation.metric], expectation.of
     measured = {block: metric(round_) for block, round_ in mine.items()}
     known = [block for block, value in measured.items() if not isnan(value)]
     if of is not None and of not in THEORY:

@@ -11,6 +11,7 @@ from comparisons.result import OUTCOMES, Measurement, Outcome, Verdict, counts, 
 from comparisons.sentences import expectation_sentence, sentence, terms
 from loadtests.judging.declared import Declared
 from loadtests.judging.intervals import ALPHA
+from loadtests.judging.verdicts import decided
 from loadtests.reporting.saved import Saved
 
 MANY_VERDICTS = 20
@@ -176,13 +177,12 @@ def sureness(verdicts: Sequence[Verdict], stricter: Sequence[Verdict]) -> str:
 
     stricter: the same, as they were if all of them were to be right together 95 times in 100.
     """
-    decided = [verdict for verdict in verdicts if verdict.outcome in ("holds", "refuted")]
-    if len(decided) < MANY_VERDICTS:
+    count, stand = decided(verdicts), decided(stricter)
+    if count < MANY_VERDICTS:
         return ""
-    stand = sum(verdict.outcome in ("holds", "refuted") for verdict in stricter)
     return (
-        f"Each verdict is wrong at most 2.5 times in 100: of {len(decided)}, "
-        f"{len(decided) * ALPHA / 2:.0f} if every truth lay on its bound.\n"
+        f"Each verdict is wrong at most 2.5 times in 100: of {count}, "
+        f"{count * ALPHA / 2:.0f} if every truth lay on its bound.\n"
         f"{stand} of them stand even if all together are to be right 95 times in 100.\n"
     )
 

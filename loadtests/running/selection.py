@@ -105,14 +105,14 @@ def not_judged(rows: list[tuple[Comparison, list[Row]]], options: dict[str, Any]
     slugs = [f"{slug} {count}" for slug, count in dropped.items() if count]
     if not slugs or options["null"]:
         return []
-    count, speak = sum(dropped.values()), "speak of"
+    count = sum(dropped.values())
     if options["rate"]:
-        what = f"{speak} a closed loop of users"
+        what = "a closed loop of users"
     elif options["users"] is not None or options["round_trip"] is not None:
-        what = f"{speak} another number of users, or another distance"
+        what = "another number of users, or another distance"
     else:
-        what = f"{speak} more than {MAX_QUICK_USERS} users"
-    return [f"not judged: {count} expectations that {what} ({', '.join(slugs)})"]
+        what = f"more than {MAX_QUICK_USERS} users"
+    return [f"not judged: {count} expectations that speak of {what} ({', '.join(slugs)})"]
 
 
 def without_crowds(comparison: Comparison) -> Comparison:
