@@ -1,0 +1,201 @@
+"""Django's ASGI handler without the thread hops that nothing needs: one module, made to be copied.
+
+    application = DirectASGIHandler()  # after django.setup(), in place of get_asgi_application()
+
+Django's own goes to a thread at least twice in a request, for the sync receivers of
+`request_started` and for `response.close()`, and starts and ends that thread. What Django itself
+does there looks after what the request's thread holds, its database connections above all: where a
+request has used no thread, there is nothing to look after. What else must be in a thread (sync
+views and middleware, receivers and closers of others, files on disk) is there, as with Django's.
+
+For Django 5.2 to 6.1. Under 5.2 it behaves as 6.1 does: the view runs in the request's own task, so
+that what it sets in context variables lasts until the request's end.
+"""
+
+import asyncio
+from contextlib import closing
+from io import BytesIO
+from typing import Any
+
+from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
+from django.core.cache import caches, close_caches
+from django.core.cache.backends.base import BaseCache
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.core.handlers.base import reset_urlconf
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, reset_queries
+from django.dispatch import Signal, dispatcher
+from django.http import HttpResponseBase
+from django.urls import set_script_prefix
+
+
+class DirectASGIHandler(ASGIHandler):
+    """Serve ASGI requests as `ASGIHandler` does, and in a thread only what must be there."""
+
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            body_file = await self.read_body(receive)
+        except RequestAborted:
+            return
+        with closing(body_file):
+            set_script_prefix(get_script_prefix(scope))
+            await start(type(self), scope)
+            request: Any
+            request, error_response = self.create_request(scope, body_file)
+            if error_response is not None:
+                body_file.close()
+                await self.send_response(error_response, send)
+                await close(error_response)
+                return
+            response = None
+            try:
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        listener = DisconnectListener(group, self.listen_for_disconnect, receive)
+                        response = await self.run_get_response(request)
+                        await self.send_response(response, send)
+                        listener.stop()
+                except* RequestAborted:
+                    pass
+            except BaseExceptionGroup as errors:
+                if len(errors.exceptions) == 1:
+                    raise errors.exceptions[0] from None
+                raise
+            if response is None:
+                await request_finished.asend(sender=type(self))
+            else:
+                await close(response, request)
+
+    async def read_body(self, receive: Any) -> Any:
+        """Read the body as `ASGIHandler` does, but for an empty one, which takes no file."""
+        first = await receive()
+        if first["type"] == "http.request" and not (first.get("body") or first.get("more_body")):
+            return BytesIO()
+        unread = [first]
+
+        async def receive_again() -> Any:
+            return unread.pop() if unread else await receive()
+
+        return await super().read_body(receive_again)
+
+
+class DisconnectListener:
+    """Listens in a task of the group from when its body first waits for something.
+
+    Until then the event loop reads nothing, so there is nothing to hear; and a request that never
+    waits is spared the task.
+    """
+
+    def __init__(self, group: asyncio.TaskGroup, listen: Any, receive: Any) -> None:
+        self._group, self._listen, self._receive = group, listen, receive
+        self._task: asyncio.Task[None] | None = None
+        self._start = asyncio.get_running_loop().call_soon(self._create_task)
+
+    def _create_task(self) -> None:
+        self._task = self._group.create_task(self._listen(self._receive))
+
+    def stop(self) -> None:
+        self._start.cancel()
+        if self._task:
+            self._task.cancel()
+
+
+# --- The signals of a request, and its response's end
+
+
+async def start(sender: type, scope: Any) -> None:
+    """Send `request_started`; on the event loop if no receiver needs a thread."""
+    receivers, async_receivers = live_receivers(request_started, sender)
+    if any(needs_thread(receiver) for receiver in receivers):
+        await request_started.asend(sender=sender, scope=scope)
+    elif async_receivers:
+        await send_to(async_receivers, request_started, sender, scope=scope)
+
+
+async def close(response: Any, request: ASGIRequest | None = None) -> None:
+    """Close the response, which sends `request_finished`; on the event loop if it may be there."""
+    sender = response._handler_class
+    receivers, async_receivers = live_receivers(request_finished, sender)
+    if not closes_at_once(response, request) or any(map(needs_thread, receivers)):
+        await sync_to_async(response.close)()
+        return
+    # As `HttpResponseBase.close` does.
+    if request is not None:
+        request.close()
+    response._resource_closers.clear()
+    response.closed = True
+    if reset_urlconf in receivers:
+        reset_urlconf(sender)
+    if async_receivers:
+        await send_to(async_receivers, request_finished, sender)
+
+
+def closes_at_once(response: Any, request: ASGIRequest | None) -> bool:
+    """Tell whether closing the response runs only code of Django's that waits for nothing."""
+    if type(response).close is not HttpResponseBase.close:
+        return False
+    if request is None:
+        return not response._resource_closers
+    return (
+        response._resource_closers == [request.close]
+        and type(request).close is ASGIRequest.close
+        and not getattr(request, "_files", None)  # uploads, which may be files on disk
+        and not getattr(request._stream, "_rolled", False)
+    )
+
+
+def has_thread() -> bool:
+    """Tell whether the request's thread-sensitive code may have run in a thread already."""
+    if getattr(AsyncToSync.executors, "current", None):
+        return True  # there is sync code further up, whose thread it runs in
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    return context is None or context in SyncToAsync.context_to_thread_executor
+
+
+def has_open_cache() -> bool:
+    """Tell whether the request has used a cache whose `close` does anything."""
+    used = caches.all(initialized_only=True)
+    return any(type(cache).close is not BaseCache.close for cache in used)
+
+
+# The receivers that Django itself connects, and when they have anything to do in a thread.
+DJANGOS = {
+    reset_queries: has_thread,  # of the thread's connections
+    close_old_connections: has_thread,
+    close_caches: has_open_cache,
+    reset_urlconf: bool,  # never: a context variable
+}
+
+
+def needs_thread(receiver: Any) -> bool:
+    needs = DJANGOS.get(receiver)
+    return needs is None or needs()
+
+
+Receivers = tuple[list[Any], list[Any]]  # sync and async ones
+_djangos_alone: dict[tuple[Signal, Any], tuple[list[Any], Receivers]] = {}
+
+
+def live_receivers(signal: Signal, sender: Any) -> Receivers:
+    """Return the receivers of the signal from this sender, sync and async ones.
+
+    To find them takes a lock and a loop. Where they are Django's own, which live as long as the
+    process, those found last are right for as long as the same are connected.
+    """
+    connected, found = _djangos_alone.get((signal, sender), (None, None))
+    if found is None or connected != signal.receivers:
+        connected = list(signal.receivers)
+        found = signal._live_receivers(sender)
+        if not found[1] and all(receiver in DJANGOS for receiver in found[0]):
+            _djangos_alone[signal, sender] = connected, found
+    return found
+
+
+# Under Django 6.1 what they set in context variables is kept.
+_run_parallel = getattr(dispatcher, "_run_parallel", asyncio.gather)
+
+
+async def send_to(receivers: list[Any], signal: Signal, sender: Any, **named: Any) -> None:
+    """Send the signal to these async receivers, all at once, as `Signal.asend` does."""
+    await _run_parallel(*(each(signal=signal, sender=sender, **named) for each in receivers))
