@@ -13,11 +13,14 @@ that what it sets in context variables lasts until the request's end.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
+from functools import cache, cached_property
 from io import BytesIO
 from typing import Any
 
-from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.core.cache import caches, close_caches
 from django.core.cache.backends.base import BaseCache
 from django.core.exceptions import RequestAborted
@@ -28,10 +31,18 @@ from django.db import close_old_connections, reset_queries
 from django.dispatch import Signal, dispatcher
 from django.http import HttpResponseBase
 from django.urls import set_script_prefix
+from django.utils.module_loading import import_string
 
 
 class DirectASGIHandler(ASGIHandler):
     """Serve ASGI requests as `ASGIHandler` does, and in a thread only what must be there."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)  # which refuses it
+            return
+        with RequestThread():
+            await self.handle(scope, receive, send)
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -80,6 +91,32 @@ class DirectASGIHandler(ASGIHandler):
         return await super().read_body(receive_again)
 
 
+class RequestThread(ThreadSensitiveContext):
+    """A thread of the request's own for thread-sensitive code, made when there is any.
+
+    It ends by itself after the request; asgiref starts another thread that waits for its end.
+    """
+
+    def __enter__(self) -> "RequestThread":
+        if SyncToAsync.thread_sensitive_context.get(None) is None:
+            self.token = SyncToAsync.thread_sensitive_context.set(self)
+        # There is sync code further up, in whose thread the request's runs (`async_to_sync`).
+        self._is_of_caller = getattr(AsyncToSync.executors, "current", None) is not None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.token:
+            SyncToAsync.thread_sensitive_context.reset(self.token)
+            if thread := SyncToAsync.context_to_thread_executor.pop(self, None):
+                thread.shutdown(wait=False)
+
+    def is_used(self) -> bool:
+        """Tell whether the request may have run anything in a thread already."""
+        return (
+            not self.token or self._is_of_caller or self in SyncToAsync.context_to_thread_executor
+        )
+
+
 class DisconnectListener:
     """Listens in a task of the group from when its body first waits for something.
 
@@ -106,18 +143,18 @@ class DisconnectListener:
 
 async def start(sender: type, scope: Any) -> None:
     """Send `request_started`; on the event loop if no receiver needs a thread."""
-    receivers, async_receivers = live_receivers(request_started, sender)
-    if any(needs_thread(receiver) for receiver in receivers):
+    receivers = receivers_of(request_started, sender)
+    if needs_thread(receivers):
         await request_started.asend(sender=sender, scope=scope)
-    elif async_receivers:
-        await send_to(async_receivers, request_started, sender, scope=scope)
+    elif receivers.asynchronous:
+        await send_to(receivers.asynchronous, request_started, sender, scope=scope)
 
 
 async def close(response: Any, request: ASGIRequest | None = None) -> None:
     """Close the response, which sends `request_finished`; on the event loop if it may be there."""
     sender = response._handler_class
-    receivers, async_receivers = live_receivers(request_finished, sender)
-    if not closes_at_once(response, request) or any(map(needs_thread, receivers)):
+    receivers = receivers_of(request_finished, sender)
+    if needs_thread(receivers) or not closes_at_once(response, request):
         await sync_to_async(response.close)()
         return
     # As `HttpResponseBase.close` does.
@@ -125,10 +162,10 @@ async def close(response: Any, request: ASGIRequest | None = None) -> None:
         request.close()
     response._resource_closers.clear()
     response.closed = True
-    if reset_urlconf in receivers:
+    if reset_urlconf in receivers.sync:
         reset_urlconf(sender)
-    if async_receivers:
-        await send_to(async_receivers, request_finished, sender)
+    if receivers.asynchronous:
+        await send_to(receivers.asynchronous, request_finished, sender)
 
 
 def closes_at_once(response: Any, request: ASGIRequest | None) -> bool:
@@ -146,21 +183,27 @@ def closes_at_once(response: Any, request: ASGIRequest | None) -> bool:
 
 
 def has_thread() -> bool:
-    """Tell whether the request's thread-sensitive code may have run in a thread already."""
-    if getattr(AsyncToSync.executors, "current", None):
-        return True  # there is sync code further up, whose thread it runs in
+    """Tell whether the request may have run anything in a thread already."""
     context = SyncToAsync.thread_sensitive_context.get(None)
-    return context is None or context in SyncToAsync.context_to_thread_executor
+    return not isinstance(context, RequestThread) or context.is_used()
 
 
 def has_open_cache() -> bool:
     """Tell whether the request has used a cache whose `close` does anything."""
+    if not any(closes(configured.get("BACKEND", "")) for configured in caches.settings.values()):
+        return False
     used = caches.all(initialized_only=True)
-    return any(type(cache).close is not BaseCache.close for cache in used)
+    return any(type(one).close is not BaseCache.close for one in used)
+
+
+@cache
+def closes(backend: str) -> bool:
+    """Tell whether this class of cache has a `close` of its own; most have none."""
+    return import_string(backend).close is not BaseCache.close
 
 
 # The receivers that Django itself connects, and when they have anything to do in a thread.
-DJANGOS = {
+DJANGOS: dict[Any, Callable[[], bool]] = {
     reset_queries: has_thread,  # of the thread's connections
     close_old_connections: has_thread,
     close_caches: has_open_cache,
@@ -168,27 +211,41 @@ DJANGOS = {
 }
 
 
-def needs_thread(receiver: Any) -> bool:
-    needs = DJANGOS.get(receiver)
-    return needs is None or needs()
+@dataclass(frozen=True)
+class Receivers:
+    """The live receivers of a signal. checks: what tells that the sync ones need a thread."""
+
+    sync: list[Any]
+    asynchronous: list[Any]
+
+    @cached_property
+    def checks(self) -> set[Callable[[], bool]]:
+        return {DJANGOS.get(receiver, lambda: True) for receiver in self.sync}
+
+    @property
+    def are_djangos(self) -> bool:
+        return not self.asynchronous and all(receiver in DJANGOS for receiver in self.sync)
 
 
-Receivers = tuple[list[Any], list[Any]]  # sync and async ones
-_djangos_alone: dict[tuple[Signal, Any], tuple[list[Any], Receivers]] = {}
+def needs_thread(receivers: Receivers) -> bool:
+    return any(check() for check in receivers.checks)
 
 
-def live_receivers(signal: Signal, sender: Any) -> Receivers:
-    """Return the receivers of the signal from this sender, sync and async ones.
+_djangos: dict[tuple[Signal, Any], tuple[list[Any], Receivers]] = {}
+
+
+def receivers_of(signal: Signal, sender: Any) -> Receivers:
+    """Return the signal's live receivers for this sender.
 
     To find them takes a lock and a loop. Where they are Django's own, which live as long as the
-    process, those found last are right for as long as the same are connected.
+    process, what was found last is right for as long as the same are connected.
     """
-    connected, found = _djangos_alone.get((signal, sender), (None, None))
+    connected, found = _djangos.get((signal, sender), (None, None))
     if found is None or connected != signal.receivers:
         connected = list(signal.receivers)
-        found = signal._live_receivers(sender)
-        if not found[1] and all(receiver in DJANGOS for receiver in found[0]):
-            _djangos_alone[signal, sender] = connected, found
+        found = Receivers(*signal._live_receivers(sender))
+        if found.are_djangos:
+            _djangos[signal, sender] = connected, found
     return found
 
 
