@@ -77,6 +77,8 @@ class Variant:
     may_fail: a failed answer is counted (metric failures); else it makes its round invalid.
     name: where one view is measured in several ways; otherwise the view's own.
     workers, threads, database: another shape than the deployment's own.
+    app: what the deployment serves in place of Django ("module:application"); it answers all paths
+        that a server is asked for, and says in X-Deployment who it is.
     environ: what else the server finds in its environment; `{row}` in a value becomes a number of
         the server's own, for what servers that run side by side cannot share.
     """
@@ -92,6 +94,7 @@ class Variant:
     workers: int | None = None
     threads: int | None = None
     database: str | None = None
+    app: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
     place: str = _place()
 
@@ -203,6 +206,8 @@ class Comparison:
     """One question: its variants, the load they are measured under, and what theory expects.
 
     users: concurrent users, each of whom sends the next request as soon as the last is answered.
+    raw: users have a socket each and prepared bytes to send, as fast as they are answered: where
+        requests are so cheap that locust's own client would be the limit (loadtests/raw.py).
     waiting: users -> seconds, where instead each of them sends one request, all at once, and it
         waits for so long (`?seconds=`): what is measured is that they wait.
     work: the CPU-bound part of a request alone; timed in every round where given.
@@ -216,6 +221,7 @@ class Comparison:
     work: Callable[[], Any] | None = None
     round_trip: float | tuple[float, ...] = 0
     waiting: Callable[[int], float] | None = None
+    raw: bool = False
     place: str = _place()
 
     def __post_init__(self) -> None:
@@ -315,7 +321,8 @@ def _problems_of_variant(variant: Variant) -> Iterator[str]:
     if not inspect.isfunction(variant.view):
         yield f"a variant's view is a function, not {variant.view!r}"
     try:
-        inspect.signature(variant.view).bind("request")
+        if not variant.app:
+            inspect.signature(variant.view).bind("request")
     except TypeError:
         yield f"{variant.view.__name__}() cannot be called with the request alone"
     if not (variant.name.isidentifier() and variant.name.isascii()):
@@ -442,7 +449,7 @@ def _problems_among(variant: Variant, before: Iterable[Variant]) -> Iterator[str
     for other in before:
         if other.name == variant.name:
             yield f"there are two variants {variant.name!r}; give one of them another name="
-        if other.view.__module__ != variant.view.__module__:
+        if not (variant.app or other.app) and other.view.__module__ != variant.view.__module__:
             yield (
                 f"{variant.view.__name__} is a view of {variant.view.__module__}, and "
                 f"{other.view.__name__} one of {other.view.__module__}: a comparison is one module"
@@ -456,7 +463,7 @@ def _problems_among(variant: Variant, before: Iterable[Variant]) -> Iterator[str
         )
     try:
         settings.DEPLOYMENTS[variant.deployment].shaped(
-            variant.workers, variant.threads, variant.database
+            variant.workers, variant.threads, variant.database, variant.app
         )
     except ValueError as error:
         yield f"{variant.name} cannot have this shape: {error}"

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import gevent
@@ -19,6 +19,7 @@ from locust import constant
 from locust.env import Environment
 from locust.log import setup_logging
 
+from loadtests import raw
 from loadtests.locustfile import (
     SPREAD,
     UNDER_WAY,
@@ -93,6 +94,9 @@ def end_of(sample: list[Any]) -> float:
 def run_round(order: Order) -> LoadResult:
     """Run one round: warm up, measure, and wait until every request is answered."""
     offset = clock_offset()
+    if order.raw:
+        result = raw.run(order, emit)
+        return replace(result, clock_jump=clock_offset() - offset)
     user_class, users = user_class_for(order)
     recording = Recording(user_class)
     environment = Environment(

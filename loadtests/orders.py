@@ -28,6 +28,7 @@ class Order:
     rate: float | None = None  # requests/s of an open loop; None is the closed loop of the users
     # Seconds for which each user's one request waits; the window ends before. None: no such round.
     waiting: float | None = None
+    raw: bool = False  # by raw users (raw.py), without a bystander
 
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"

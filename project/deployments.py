@@ -22,6 +22,12 @@ UVICORN = (
     "{python} -m uvicorn --port {port} --workers {workers} --loop uvloop --http httptools "
     "--lifespan on --no-access-log --log-level error --timeout-graceful-shutdown 5"
 )
+GRANIAN = (
+    "{python} -m granian --host 127.0.0.1 --port {port} --workers {workers} --interface asgi "
+    "--http 1 --no-ws --loop uvloop --runtime-mode st --log-level error --no-access-log "
+    "--workers-kill-timeout 5"
+)
+DIRECT = "project.asgi_direct:application"  # see project/direct.py
 BOUNCER = "{python} -m project.services.pgbouncer "  # starts one, then becomes the command after it
 
 
@@ -65,9 +71,16 @@ class Deployment:
         }
 
     def shaped(
-        self, workers: int | None = None, threads: int | None = None, database: str | None = None
+        self,
+        workers: int | None = None,
+        threads: int | None = None,
+        database: str | None = None,
+        app: str | None = None,
     ) -> "Deployment":
-        """Return the same server with another shape. ValueError where it cannot have it."""
+        """Return the same server with another shape, or with another application.
+
+        ValueError where it cannot have it.
+        """
         if workers not in (None, self.workers) and not self.can_fork:
             raise ValueError(f"{self.name} runs {self.workers} process only")
         if threads not in (None, self.threads) and not self.can_thread:
@@ -77,6 +90,7 @@ class Deployment:
             workers=workers or self.workers,
             threads=threads or self.threads,
             database=database or self.database,
+            app=app or self.app,
         )
 
 
@@ -105,6 +119,26 @@ _ALL = (
         about="uvicorn, one process",
         interface="asgi",
         command=UVICORN,
+    ),
+    Deployment(
+        name="asgi-uvicorn-direct",
+        about="uvicorn, one process, our handler",
+        interface="asgi",
+        command=UVICORN,
+        app=DIRECT,
+    ),
+    Deployment(
+        name="asgi-granian",
+        about="granian, one process",
+        interface="asgi",
+        command=GRANIAN,
+    ),
+    Deployment(
+        name="asgi-granian-direct",
+        about="granian, one process, our handler",
+        interface="asgi",
+        command=GRANIAN,
+        app=DIRECT,
     ),
     Deployment(
         name="asgi-gunicorn",

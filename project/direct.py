@@ -107,6 +107,7 @@ class RequestThread(ThreadSensitiveContext):
     def __exit__(self, *_: object) -> None:
         if self.token:
             SyncToAsync.thread_sensitive_context.reset(self.token)
+            self.token = None
             if thread := SyncToAsync.context_to_thread_executor.pop(self, None):
                 thread.shutdown(wait=False)
 

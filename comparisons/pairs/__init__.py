@@ -5,6 +5,7 @@ from comparisons.registry import Comparison
 
 GROUPS = load(
     {
+        "What a request costs": ["request_path"],
         "What blocks": [
             "blocking_call",
             "logging",

@@ -31,7 +31,7 @@ TRIVIAL = Deployment(
     about="uvicorn, an app that does nothing",
     interface="asgi",
     command=UVICORN,
-    app="loadtests.running.trivial:app",
+    app="comparisons.floor:plain",
 )
 
 

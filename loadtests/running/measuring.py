@@ -98,7 +98,10 @@ def measure(
         measured: list[Round] = []
         costs: dict[tuple[str, ...], float] = {}
         for start, (before, look) in enumerate(pairwise((0, *plan.looks)), 1):
-            environs = [away[row.round_trip] | row.environ(server=n) for n, row in wanted]
+            environs = [
+                {**away[row.round_trip], **row.environ(server=n), "COMPARISON": comparison.slug}
+                for n, row in wanted
+            ]
             deployments = [row.deployment for _, row in wanted]
             with servers.serving(deployments, environs) as running:
                 served = [
@@ -226,7 +229,7 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
         may_fail=row.variant.may_fail,
         rate=row.rate,
         send_delay=result.send_delay,
-        generator_capacity=generator.capacity,
+        generator_capacity=None if row.raw else generator.capacity,
         sampler_cpu=own_cpu / window,
         generator_stall=result.stall,
         compare_stall=looks.late,
@@ -257,6 +260,7 @@ def order_of(
         spread=row.users / ceiling_rate if ceiling_rate else None,
         rate=row.rate,
         waiting=row.waiting,
+        raw=row.raw,
     )
 
 

@@ -25,6 +25,7 @@ class Row:
     round_trip: float = 0  # ms
     route: str = ""  # the variant's name in its URL
     rate: float | None = None  # requests/s, for an open loop
+    raw: bool = False  # by raw users
     waiting: float | None = None  # seconds that every user's one request waits
 
     @property
@@ -52,11 +53,14 @@ def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> lis
     return [
         Row(
             variant,
-            DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database),
+            DEPLOYMENTS[name].shaped(
+                variant.workers, variant.threads, variant.database, variant.app
+            ),
             users,
             round_trip,
             route=variant.name.removesuffix(AGAIN),
             rate=rate,
+            raw=comparison.raw and not rate,
             waiting=comparison.waiting(users) if comparison.waiting and not rate else None,
         )
         for users, round_trip in comparison.cases
@@ -75,7 +79,7 @@ def is_for(variant: Variant, name: str) -> bool:
 def why_unfit(variant: Variant, name: str) -> str:
     """Say why the deployment cannot have the shape that the variant declares; "" if it can."""
     try:
-        DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database)
+        DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database, variant.app)
     except ValueError as error:
         shape = {"processes": variant.workers, "threads": variant.threads}
         declared = " and ".join(f"{count} {what}" for what, count in shape.items() if count)

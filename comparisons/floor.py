@@ -1,0 +1,66 @@
+"""The floor: what a request costs where there is no Django.
+
+Two ASGI applications for `request-path` and `many-waiting`, which uvicorn serves in place of
+`project.asgi`: one that does nothing but answer, and one on Starlette, a framework that is async
+only. They answer as the project does: the same body, and the header that says who answered.
+"""
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import parse_qs
+
+from django.conf import settings
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from comparisons.recipe import with_lifespan
+from comparisons.resources import async_pool, lasting
+
+HEADER = "X-Deployment"  # as in project/middleware.py, which this package does not know
+WHO = f"{settings.DEPLOYMENT} {settings.DEPLOYMENT_NONCE}"
+BODY = b'{"ok": true}'
+POINT_QUERY, ID = "SELECT id = %s FROM comparisons_customer WHERE id = %s", 1
+
+
+async def async_plain(scope: Any, receive: Any, send: Any) -> None:
+    """Answer, and wait before it if asked to (`?seconds=`); there are no pools to ask about."""
+    if asked := parse_qs(scope["query_string"]).get(b"seconds"):
+        await asyncio.sleep(float(asked[0]))
+    status = 404 if scope["path"] == "/pools/" else 200
+    headers = [
+        (HEADER.lower().encode(), WHO.encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(BODY)),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": BODY})
+
+
+async def async_starlette(request: Request) -> Response:
+    return json_response({"ok": True})
+
+
+async def async_starlette_query(request: Request) -> Response:
+    pool = await async_pool()
+    async with pool.connection() as conn:
+        ((ok,),) = await (await conn.execute(POINT_QUERY, [ID, ID])).fetchall()
+    return json_response({"ok": ok})
+
+
+def json_response(data: Any) -> Response:
+    """Return a response with the bytes of Django's `JsonResponse`; Starlette's have no spaces."""
+    return Response(json.dumps(data), headers={HEADER: WHO}, media_type="application/json")
+
+
+plain = with_lifespan(async_plain)
+starlette = Starlette(
+    routes=[
+        Route("/bystander/", async_starlette),
+        Route("/request-path/async_starlette/", async_starlette),
+        Route("/request-path/async_starlette_query/", async_starlette_query),
+    ],
+    lifespan=lambda app: lasting(),
+)
