@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 from django.conf import settings
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,19 +20,19 @@ from starlette.routing import Route
 from comparisons.recipe import with_lifespan
 from comparisons.resources import async_pool, lasting
 
-HEADER = "X-Deployment"  # as in project/middleware.py, which this package does not know
-WHO = f"{settings.DEPLOYMENT} {settings.DEPLOYMENT_NONCE}"
+HEADER = b"x-deployment"  # as in project/middleware.py, which this package does not know
+WHO = f"{settings.DEPLOYMENT} {settings.DEPLOYMENT_NONCE}".encode()
 BODY = b'{"ok": true}'
 POINT_QUERY, ID = "SELECT id = %s FROM comparisons_customer WHERE id = %s", 1
 
 
-async def async_plain(scope: Any, receive: Any, send: Any) -> None:
+async def async_plain(scope: Any, receive: Any, send: Any) -> Any:
     """Answer, and wait before it if asked to (`?seconds=`); there are no pools to ask about."""
     if asked := parse_qs(scope["query_string"]).get(b"seconds"):
         await asyncio.sleep(float(asked[0]))
     status = 404 if scope["path"] == "/pools/" else 200
     headers = [
-        (HEADER.lower().encode(), WHO.encode()),
+        (HEADER, WHO),
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(BODY)),
     ]
@@ -39,11 +40,11 @@ async def async_plain(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": BODY})
 
 
-async def async_starlette(request: Request) -> Response:
+async def async_starlette(request: Request) -> Any:
     return json_response({"ok": True})
 
 
-async def async_starlette_query(request: Request) -> Response:
+async def async_starlette_query(request: Request) -> Any:
     pool = await async_pool()
     async with pool.connection() as conn:
         ((ok,),) = await (await conn.execute(POINT_QUERY, [ID, ID])).fetchall()
@@ -52,15 +53,31 @@ async def async_starlette_query(request: Request) -> Response:
 
 def json_response(data: Any) -> Response:
     """Return a response with the bytes of Django's `JsonResponse`; Starlette's have no spaces."""
-    return Response(json.dumps(data), headers={HEADER: WHO}, media_type="application/json")
+    return Response(json.dumps(data), media_type="application/json")
+
+
+class DeploymentHeader:
+    """What project/middleware.py is to Django."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_with_header(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((HEADER, WHO))
+            await send(message)
+
+        await self._app(scope, receive, send_with_header)
 
 
 plain = with_lifespan(async_plain)
 starlette = Starlette(
     routes=[
-        Route("/bystander/", async_starlette),
         Route("/request-path/async_starlette/", async_starlette),
         Route("/request-path/async_starlette_query/", async_starlette_query),
+        Route("/bystander/", async_starlette),
     ],
+    middleware=[Middleware(DeploymentHeader)],
     lifespan=lambda app: lasting(),
 )

@@ -13,6 +13,7 @@ that what it sets in context variables lasts until the request's end.
 """
 
 import asyncio
+import types
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ from django.dispatch import Signal, dispatcher
 from django.http import HttpResponseBase
 from django.urls import set_script_prefix
 from django.utils.module_loading import import_string
+
+# That no sync code is further up. A value that is missing is an exception, for each request.
+AsyncToSync.executors.current = None
 
 
 class DirectASGIHandler(ASGIHandler):
@@ -59,24 +63,43 @@ class DirectASGIHandler(ASGIHandler):
                 await self.send_response(error_response, send)
                 await close(error_response)
                 return
-            response = None
-            try:
-                try:
-                    async with asyncio.TaskGroup() as group:
-                        listener = DisconnectListener(group, self.listen_for_disconnect, receive)
-                        response = await self.run_get_response(request)
-                        await self.send_response(response, send)
-                        listener.stop()
-                except* RequestAborted:
-                    pass
-            except BaseExceptionGroup as errors:
-                if len(errors.exceptions) == 1:
-                    raise errors.exceptions[0] from None
-                raise
+            response = await self.answer(request, receive, send)
             if response is None:
                 await request_finished.asend(sender=type(self))
             else:
                 await close(response, request)
+
+    async def answer(self, request: Any, receive: Any, send: Any) -> Any:
+        """Send the response and return it; None if the client has gone before there was one.
+
+        A request that never waits is spared the task that listens for the end of the connection:
+        nothing is read from it until the event loop has its turn.
+        """
+        response = None
+
+        async def get_and_send() -> None:
+            nonlocal response
+            response = await self.run_get_response(request)
+            await self.send_response(response, send)
+
+        sending = get_and_send()
+        try:
+            awaited = sending.send(None)
+        except StopIteration:
+            return response
+        try:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    listening = group.create_task(self.listen_for_disconnect(receive))
+                    await resumed(sending, awaited)
+                    listening.cancel()
+            except* RequestAborted:
+                pass
+        except BaseExceptionGroup as errors:
+            if len(errors.exceptions) == 1:
+                raise errors.exceptions[0] from None
+            raise
+        return response
 
     async def read_body(self, receive: Any) -> Any:
         """Read the body as `ASGIHandler` does, but for an empty one, which takes no file."""
@@ -118,25 +141,20 @@ class RequestThread(ThreadSensitiveContext):
         )
 
 
-class DisconnectListener:
-    """Listens in a task of the group from when its body first waits for something.
-
-    Until then the event loop reads nothing, so there is nothing to hear; and a request that never
-    waits is spared the task.
-    """
-
-    def __init__(self, group: asyncio.TaskGroup, listen: Any, receive: Any) -> None:
-        self._group, self._listen, self._receive = group, listen, receive
-        self._task: asyncio.Task[None] | None = None
-        self._start = asyncio.get_running_loop().call_soon(self._create_task)
-
-    def _create_task(self) -> None:
-        self._task = self._group.create_task(self._listen(self._receive))
-
-    def stop(self) -> None:
-        self._start.cancel()
-        if self._task:
-            self._task.cancel()
+@types.coroutine
+def resumed(coroutine: Any, awaited: Any) -> Any:
+    """Await the rest of a coroutine that was started and waits for `awaited`."""
+    while True:
+        try:
+            result = yield awaited
+        except BaseException as error:
+            resume, argument = coroutine.throw, error
+        else:
+            resume, argument = coroutine.send, result
+        try:
+            awaited = resume(argument)
+        except StopIteration:
+            return
 
 
 # --- The signals of a request, and its response's end
@@ -208,7 +226,7 @@ DJANGOS: dict[Any, Callable[[], bool]] = {
     reset_queries: has_thread,  # of the thread's connections
     close_old_connections: has_thread,
     close_caches: has_open_cache,
-    reset_urlconf: bool,  # never: a context variable
+    reset_urlconf: lambda: False,  # a context variable
 }
 
 
@@ -221,7 +239,8 @@ class Receivers:
 
     @cached_property
     def checks(self) -> set[Callable[[], bool]]:
-        return {DJANGOS.get(receiver, lambda: True) for receiver in self.sync}
+        found = {DJANGOS.get(receiver, lambda: True) for receiver in self.sync}
+        return found - {DJANGOS[reset_urlconf]}
 
     @property
     def are_djangos(self) -> bool:
@@ -229,7 +248,10 @@ class Receivers:
 
 
 def needs_thread(receivers: Receivers) -> bool:
-    return any(check() for check in receivers.checks)
+    for check in receivers.checks:  # noqa: SIM110  any() takes a microsecond
+        if check():
+            return True
+    return False
 
 
 _djangos: dict[tuple[Signal, Any], tuple[list[Any], Receivers]] = {}

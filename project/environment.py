@@ -19,7 +19,7 @@ KEPT_BACK = {
     "POOL_SIZE": "a variant says how large a pool is",
     "POOL_TIMEOUT": "and how long one waits for it",
     "SHARED_THREAD": "a variant says whether it has one",
-    "COMPARISON": "a server that is measured serves one comparison",
+    "SERVED": "a server that is measured serves one variant",
     "CURSOR_*": "a variant says how many rows are read at a time",
     "DEPLOYMENT*": "the start of a server has a name of its own",
     # Loopback is reached directly; gunicorn and uvicorn trust such headers from everywhere.

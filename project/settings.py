@@ -52,8 +52,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 # Who serves: the deployment's name and the nonce of this start, both told in every response.
 DEPLOYMENT = env.str("DEPLOYMENT", "")
 DEPLOYMENT_NONCE = env.str("DEPLOYMENT_NONCE", "")
-# The only comparison that it serves, where it is measured; "" is all of them.
-COMPARISON = env.str("COMPARISON", "")
+# The only variant that it serves, where it is measured ("blocking-call/sync"); "" is all of them.
+SERVED = env.str("SERVED", "")
 DEBUG = env.bool("DEBUG", False) and not DEPLOYMENT  # a deployment is measured
 DATABASE_MODE = env.str("DATABASE_MODE", "none", validate=validate.OneOf(DATABASE_MODES))
 POOL_SIZE = env.int("POOL_SIZE", 20, validate=validate.Range(min=1, max=100))

@@ -12,19 +12,19 @@ from project.deployments import DEPLOYMENTS
 on_event_loop = settings.DEPLOYMENT and DEPLOYMENTS[settings.DEPLOYMENT].interface == "asgi"
 bystander = probes.async_bystander if on_event_loop else probes.bystander
 
+variants = {
+    f"{slug}/{variant.name}": variant
+    for slug, comparison in COMPARISONS.items()
+    for variant in comparison.variants
+    if not variant.app
+}
+# Where one is measured, no other stands before it: what it takes to find a view is not to depend on
+# how many there are, and in which order.
+served = [settings.SERVED] if settings.SERVED in variants else variants
 urlpatterns = [
+    *(path(f"{name}/", variants[name].view, name=name) for name in served),
     path("bystander/", bystander, name="bystander"),
     path("pools/", probes.pools, name="pools"),
-]
-# Where one is measured, no other stands before it: what it costs to find a view is not to depend on
-# how many comparisons there are.
-for slug in [settings.COMPARISON] if settings.COMPARISON in COMPARISONS else COMPARISONS:
-    urlpatterns += [
-        path(f"{slug}/{variant.name}/", variant.view, name=f"{slug}/{variant.name}")
-        for variant in COMPARISONS[slug].variants
-        if not variant.app
-    ]
-urlpatterns += [
     path("", views.index, name="index"),
     # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
     path("static/<path:path>", views.static_file),

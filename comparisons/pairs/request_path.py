@@ -8,6 +8,8 @@ Instead: a handler that goes to a thread only for what must be there (project/di
     Django itself does not.
 """
 
+from typing import Any
+
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 
@@ -39,7 +41,8 @@ async def async_query(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"ok": ok})
 
 
-PLAIN, STARLETTE = {"app": "comparisons.floor:plain"}, {"app": "comparisons.floor:starlette"}
+PLAIN: dict[str, Any] = {"app": "comparisons.floor:plain"}
+STARLETTE: dict[str, Any] = {"app": "comparisons.floor:starlette"}
 SHARED_THREAD = {"SHARED_THREAD": "1"}
 DIRECT = "asgi-uvicorn-direct"
 THREADLESS = ("async_direct", "async_direct_query")

@@ -99,7 +99,11 @@ def measure(
         costs: dict[tuple[str, ...], float] = {}
         for start, (before, look) in enumerate(pairwise((0, *plan.looks)), 1):
             environs = [
-                {**away[row.round_trip], **row.environ(server=n), "COMPARISON": comparison.slug}
+                {
+                    **away[row.round_trip],
+                    **row.environ(server=n),
+                    "SERVED": f"{comparison.slug}/{row.route}",
+                }
                 for n, row in wanted
             ]
             deployments = [row.deployment for _, row in wanted]
