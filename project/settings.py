@@ -4,11 +4,13 @@ Safe with nothing set: no DEBUG, loopback hosts only, a secret key made once per
 """
 
 import os
+import re
 import secrets
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from environs import env, validate
+from environs import ValidationError, env, validate
 
 from project import deployments
 from project.processes import BASE_DIR
@@ -16,6 +18,21 @@ from project.processes import BASE_DIR
 # The ways to serve; what `comparisons` knows of this package.
 DEPLOYMENTS = deployments.DEPLOYMENTS
 DATABASE_MODES = deployments.DATABASE_MODES
+
+
+# What `startproject` writes into a new project's settings.
+STARTPROJECTS_MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+SESSION_ENGINES = [  # the first is Django's own default
+    f"django.contrib.sessions.backends.{name}" for name in ("db", "cache", "signed_cookies")
+]
 
 
 def _key_of_checkout() -> str:
@@ -47,6 +64,29 @@ def _make_atomically(path: Path, text: str) -> None:
         draft.unlink(missing_ok=True)
 
 
+def _dotted_paths(paths: list[str]) -> None:
+    """Refuse a path whose last word does not stand in its module; nothing is imported for that."""
+    for path in paths:
+        module, _, name = path.rpartition(".")
+        if not (name and re.search(rf"\b{re.escape(name)}\b", _source_of(module))):
+            raise ValidationError(f"there is no {path!r}, as package.module.name")
+
+
+def _source_of(dotted: str) -> str:
+    """Return a module's source, without importing the packages that it is in; "" if none is found.
+
+    They need the settings, which are not there yet.
+    """
+    found, places = None, None
+    words = dotted.split(".")
+    for end in range(1, len(words) + 1):
+        found = PathFinder.find_spec(".".join(words[:end]), places)
+        if found is None:
+            return ""
+        places = found.submodule_search_locations or []
+    return Path(found.origin).read_text(errors="replace") if found and found.origin else ""
+
+
 SECRET_KEY = env.str("SECRET_KEY", "") or _key_of_checkout()
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 # Who serves: the deployment's name and the nonce of this start, both told in every response.
@@ -59,6 +99,12 @@ DATABASE_MODE = env.str("DATABASE_MODE", "none", validate=validate.OneOf(DATABAS
 POOL_SIZE = env.int("POOL_SIZE", 20, validate=validate.Range(min=1, max=100))
 # Seconds that a request waits for a connection of the pool.
 POOL_TIMEOUT = env.float("POOL_TIMEOUT", 10, validate=validate.Range(min=0.1, max=60))
+# What a variant asks for besides: middleware (dotted paths, comma-separated) within that of the
+# deployment, and where sessions are kept.
+EXTRA_MIDDLEWARE: list[str] = env.list("EXTRA_MIDDLEWARE", [], validate=_dotted_paths)
+SESSION_ENGINE = env.str(
+    "SESSION_ENGINE", SESSION_ENGINES[0], validate=validate.OneOf(SESSION_ENGINES)
+)
 # To log in as another role than DATABASE_URL's: one with a connection limit (migration 0003).
 DATABASE_ROLE = env.str("DATABASE_ROLE", "")
 # The addresses of the services; `project.services` sets them where the user does not.
@@ -67,25 +113,29 @@ REDIS_URL = env.str("REDIS_URL", "redis://not-started")
 UPSTREAM_URL = env.str("UPSTREAM_URL", "http://not-started")
 CPU_SERVICE_URL = env.str("CPU_SERVICE_URL", "http://not-started")
 
-INSTALLED_APPS = ["comparisons", "loadtests"]
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "comparisons",
+    "loadtests",
+]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
-# Where a deployment is measured, one middleware in both colours and no more: under ASGI, Django's
-# own (MiddlewareMixin) run their sync hooks in a thread, which costs every async view two hops.
-MIDDLEWARE = ["project.middleware.deployment_header"]
+# Where a deployment is measured, one middleware in both colours, and no more than its variant asks
+# for: under ASGI, Django's own (MiddlewareMixin) run each of their sync hooks in a thread, which
+# costs every async view (see middleware).
+MIDDLEWARE = ["project.middleware.deployment_header", *EXTRA_MIDDLEWARE]
 if not DEPLOYMENT:
-    MIDDLEWARE += [
-        "django.middleware.security.SecurityMiddleware",
-        "django.middleware.common.CommonMiddleware",
-        "django.middleware.csrf.CsrfViewMiddleware",
-        "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    ]
+    MIDDLEWARE += STARTPROJECTS_MIDDLEWARE
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 RESULTS_DIR = BASE_DIR / "loadtests" / "results"
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "comparisons" / "static"
 TIME_ZONE = "UTC"
 USE_TZ = True
+SESSION_COOKIE_AGE = 3600  # seconds; every round of sessions-and-users begins some
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 DATABASES = {"default": DATABASE}

@@ -64,13 +64,40 @@ def test_check_deploy_has_nothing_to_say_once_a_host_and_a_key_are_named():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("DATABASE_MODE", "sometimes"), ("DEBUG", "perhaps"), ("POOL_SIZE", "0")],
+    [
+        ("DATABASE_MODE", "sometimes"),
+        ("DEBUG", "perhaps"),
+        ("POOL_SIZE", "0"),
+        ("SESSION_ENGINE", "django.contrib.sessions.backends.dB"),
+        ("EXTRA_MIDDLEWARE", "nowhere.at.All"),
+        ("EXTRA_MIDDLEWARE", "django.middleware.common.NotThere"),
+        ("EXTRA_MIDDLEWARE", "comparisons.pairs.middleware.sync_only, not a path"),
+        ("EXTRA_MIDDLEWARE", "CommonMiddleware"),
+        ("EXTRA_MIDDLEWARE", ","),
+    ],
 )
 def test_nonsense_in_the_environment_is_refused_in_one_line(name, value):
     done = python("manage.py", "check", **{name: value})
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert name in line
+
+
+def middleware_of(**environ):
+    done = python("-c", "from project.settings import *; print(*MIDDLEWARE)", **environ)
+    return done.stdout.split()
+
+
+def test_measured_server_has_no_middleware_but_what_is_asked_for():
+    header = "project.middleware.deployment_header"
+    assert middleware_of(DEPLOYMENT="asgi-uvicorn") == [header]
+    extra = ["comparisons.pairs.middleware.sync_only", *settings.STARTPROJECTS_MIDDLEWARE]
+    asked_for = {"DEPLOYMENT": "asgi-uvicorn", "EXTRA_MIDDLEWARE": ",".join(extra)}
+    assert middleware_of(**asked_for) == [header, *extra]
+
+
+def test_pages_are_served_with_the_middleware_of_a_new_project():
+    assert middleware_of(DEPLOYMENT="")[1:] == settings.STARTPROJECTS_MIDDLEWARE
 
 
 def test_static_files_are_served_without_debug():

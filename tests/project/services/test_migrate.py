@@ -29,7 +29,7 @@ ROWS = {"comparisons_customer": 1_000, "comparisons_invoice": 100_000, "comparis
 def at(superuser):
     """Databases to copy, each at a migration before the last: their names."""
     with ExitStack() as stack:
-        names = {target: f"at_{target}" for target in ("0001", "0002")}
+        names = {target: f"at_{target}" for target in ("0001", "0002", "0003")}
         for target, name in names.items():
             url = stack.enter_context(new_database(superuser, name, "template1"))
             migrate(url, "comparisons", target)
@@ -116,6 +116,8 @@ def assert_whole(url):
         ids = value(url, f"SELECT ARRAY[min(id), max(id)] FROM {table}")
         assert ids == [1, count]
         assert value(url, f"SELECT nextval(pg_get_serial_sequence('{table}', 'id'))") == count + 1
+    assert value(url, "SELECT count(*) FROM auth_user WHERE username = 'comparisons-reader'") == 1
+    assert value(url, "SELECT to_regclass('django_session') IS NOT NULL")
 
 
 # The migration that is there, the table at which the next ones wait, and what ends them there.
@@ -151,6 +153,22 @@ def test_sequences_that_failed_attempts_moved_do_no_harm(database):
 def test_tables_without_their_record_are_recognised(database):
     with psycopg.connect(database) as connection:  # as a kill between the two left them
         connection.execute("DELETE FROM django_migrations")
+    schema.ensure()
+    assert_whole(database)
+
+
+@pytest.mark.parametrize("database", ["0003"], indirect=True)
+def test_database_of_an_earlier_version_gets_users_and_sessions(database):
+    assert value(database, "SELECT to_regclass('auth_user') IS NULL")
+    schema.ensure()
+    assert_whole(database)
+
+
+@pytest.mark.parametrize("database", ["0003"], indirect=True)
+def test_reader_of_an_undone_migration_is_gone(database):
+    schema.ensure()
+    migrate(database, "comparisons", "0003")
+    assert value(database, "SELECT count(*) FROM auth_user") == 0
     schema.ensure()
     assert_whole(database)
 
