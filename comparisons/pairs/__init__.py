@@ -5,7 +5,7 @@ from comparisons.registry import Comparison
 
 GROUPS = load(
     {
-        "What a request costs": ["request_path"],
+        "What a request costs": ["request_path", "middleware"],
         "What blocks": [
             "blocking_call",
             "logging",
