@@ -5,7 +5,7 @@ from comparisons.registry import Comparison
 
 GROUPS = load(
     {
-        "What a request costs": ["request_path", "middleware"],
+        "What a request costs": ["request_path", "middleware", "sessions_and_users"],
         "What blocks": [
             "blocking_call",
             "logging",

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from comparisons.pairs import COMPARISONS
+from comparisons.pairs import COMPARISONS, sessions_and_users
 from loadtests.running import servers
 from project.deployments import DEPLOYMENTS
 from project.middleware import HEADER
@@ -18,11 +18,13 @@ VARIANTS = [
     for slug, comparison in COMPARISONS.items()
     for view in dict.fromkeys(variant.view for variant in comparison.variants)
 ]
+# Without it `request.user` is not there, whatever the deployment; to the others it does nothing.
+MIDDLEWARE = sessions_and_users.DATABASE
 
 
 @pytest.fixture(scope="module")
 def running():
-    with servers.serving(list(DEPLOYMENTS.values())) as started:
+    with servers.serving(list(DEPLOYMENTS.values()), [MIDDLEWARE] * len(DEPLOYMENTS)) as started:
         yield {server.deployment.name: server for server in started}
 
 
