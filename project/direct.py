@@ -13,15 +13,16 @@ that what it sets in context variables lasts until the request's end.
 """
 
 import asyncio
-import types
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, cached_property
 from io import BytesIO
+from types import coroutine
 from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
+from django.conf import settings
 from django.core.cache import caches, close_caches
 from django.core.cache.backends.base import BaseCache
 from django.core.exceptions import RequestAborted
@@ -47,6 +48,25 @@ class DirectASGIHandler(ASGIHandler):
             return
         with RequestThread():
             await self.handle(scope, receive, send)
+
+    def adapt_method_mode(
+        self,
+        is_async: bool,
+        method: Any,
+        method_is_async: bool | None = None,
+        debug: bool = False,
+        name: str | None = None,
+    ) -> Any:
+        """Adapt a middleware to its neighbour, and hooks to the handler, as `BaseHandler` does.
+
+        Hooks of Django's own middleware that wait for nothing are called on the event loop.
+        """
+        middleware = getattr(method, "__wrapped__", None)  # by convert_exception_to_response
+        if method_is_async and name_of(type(middleware)) in WAITS:
+            setattr(middleware, "__acall__", with_hooks(middleware))  # noqa: B010  for mypy
+        if is_async and name_of(type(getattr(method, "__self__", None))) in WAITS:
+            return on_loop(method)
+        return super().adapt_method_mode(is_async, method, method_is_async, debug, name)
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -141,20 +161,122 @@ class RequestThread(ThreadSensitiveContext):
         )
 
 
-@types.coroutine
-def resumed(coroutine: Any, awaited: Any) -> Any:
+@coroutine
+def resumed(started: Any, awaited: Any) -> Any:
     """Await the rest of a coroutine that was started and waits for `awaited`."""
     while True:
         try:
             result = yield awaited
         except BaseException as error:
-            resume, argument = coroutine.throw, error
+            resume, argument = started.throw, error
         else:
-            resume, argument = coroutine.send, result
+            resume, argument = started.send, result
         try:
             awaited = resume(argument)
         except StopIteration:
             return
+
+
+# --- Middleware: each sync hook is a hop into the thread, though few of Django's own have to wait
+
+
+def never(*_: Any) -> bool:
+    return False
+
+
+def session_waits(request: Any) -> bool:
+    """Tell whether making the session may wait: Django's own connect later, but for files."""
+    engine = settings.SESSION_ENGINE.removeprefix("django.contrib.sessions.backends.")
+    if engine in ("cache", "cached_db"):
+        backend: str = caches.settings[settings.SESSION_CACHE_ALIAS]["BACKEND"]
+        return not backend.startswith("django.core.cache.backends.")
+    return engine not in ("db", "signed_cookies")
+
+
+def session_is_saved(request: Any, response: Any) -> bool:
+    session = getattr(request, "session", None)
+    if session is None:
+        return False
+    is_djangos = type(session).__module__.startswith("django.contrib.sessions.backends.")
+    return not is_djangos or session.modified or settings.SESSION_SAVE_EVERY_REQUEST
+
+
+def csrf_is_in_session(*_: Any) -> bool:
+    return bool(settings.CSRF_USE_SESSIONS)
+
+
+def csrf_reads_body(request: Any, *_: Any) -> bool:
+    return request.method not in ("GET", "HEAD", "OPTIONS", "TRACE")
+
+
+def messages_wait(request: Any) -> bool:
+    return not settings.MESSAGE_STORAGE.startswith("django.contrib.messages.storage.")
+
+
+def messages_are_stored(request: Any, response: Any) -> bool:
+    messages = getattr(request, "_messages", None)
+    return messages is not None and (messages_wait(request) or messages.used or messages.added_new)
+
+
+# Startproject's middleware, and when a hook of theirs may wait: for a file, a database, a cache, or
+# for what a project has put in its place. No subclass: what it overrides may always wait.
+WAITS: dict[str, dict[str, Callable[..., bool]]] = {
+    "django.middleware.security.SecurityMiddleware": {
+        "process_request": never,
+        "process_response": never,
+    },
+    "django.contrib.sessions.middleware.SessionMiddleware": {
+        "process_request": session_waits,
+        "process_response": session_is_saved,
+    },
+    "django.middleware.common.CommonMiddleware": {
+        # They look for the URL with a slash, by the converters that a project has.
+        "process_request": lambda request: settings.PREPEND_WWW,
+        "process_response": lambda request, response: response.status_code == 404,
+    },
+    "django.middleware.csrf.CsrfViewMiddleware": {
+        "process_request": csrf_is_in_session,
+        "process_view": csrf_reads_body,
+        "process_response": csrf_is_in_session,
+    },
+    "django.contrib.auth.middleware.AuthenticationMiddleware": {
+        "process_request": never,  # both `user` and `auser` ask when they are asked
+    },
+    "django.contrib.messages.middleware.MessageMiddleware": {
+        "process_request": messages_wait,
+        "process_response": messages_are_stored,
+    },
+    "django.middleware.clickjacking.XFrameOptionsMiddleware": {"process_response": never},
+}
+
+
+def name_of(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def on_loop(hook: Any) -> Any:
+    """Return this hook of one of WAITS as an async one, in the thread only where it may wait."""
+    waits = WAITS[name_of(type(hook.__self__))][hook.__name__]
+    in_thread = sync_to_async(hook, thread_sensitive=True)
+
+    async def called(*args: Any) -> Any:
+        return await in_thread(*args) if waits(*args) else hook(*args)
+
+    return called
+
+
+def with_hooks(middleware: Any) -> Any:
+    """Return what the middleware's `__acall__` does (MiddlewareMixin), with its hooks `on_loop`."""
+    names = ("process_request", "process_response")
+    hooks = [getattr(middleware, name, None) for name in names]
+    before, after = (on_loop(hook) if hook else None for hook in hooks)
+
+    async def called(request: Any) -> Any:
+        response = await before(request) if before else None
+        response = response or await middleware.get_response(request)
+        return await after(request, response) if after else response
+
+    return called
 
 
 # --- The signals of a request, and its response's end
