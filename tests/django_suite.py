@@ -40,8 +40,16 @@ CACHE = BASE_DIR / ".django-suite"
 FETCH_SECONDS, RUN_SECONDS = 120, 300  # what takes longer hangs
 FAULTS = ("unexpected success", "failed", "error")
 
-# Tests whose outcome differs with our handler, by their ids, and why.
-EXPECTED: dict[str, str] = {}
+# The tests whose outcome differs with our handler, by their ids, and why: for each of the Djangos.
+EXPECTED: dict[str, dict[str, str]] = {
+    "5.2": {
+        "asgi.tests.ASGITest.test_assert_in_listen_for_disconnect (on a loop, views too)": (
+            "as in 6.1, the view runs in the request's own task: where it waits for nothing, no"
+            " message that comes after the body is read before the answer is sent"
+        ),
+    },
+    "6.1": {},
+}
 
 
 class SuiteError(Exception):
@@ -267,21 +275,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(summary(STOCK, stock))
     print(summary(options.handler, ours))
-    expected = (
-        EXPECTED
-        if labels == LABELS
-        else {t: why for t, why in EXPECTED.items() if t in stock.outcomes}
-    )
+    expected = EXPECTED.get(django.__version__.rpartition(".")[0], {})
+    if labels != LABELS:  # what others explain was not asked
+        expected = {test: why for test, why in expected.items() if test in stock.outcomes}
     compared = compare(stock.outcomes, ours.outcomes, expected)
     for test in compared.unexplained:
         print_difference(test, stock, ours)
     for test in compared.explained:
-        print(f"\n{test} differs, as expected: {EXPECTED[test]}")
+        print(f"\n{test} differs, as expected: {expected[test]}")
     for test in compared.unused:
         print(f"\n{test} does not differ: EXPECTED explains nothing")
     both = [t for t, o in stock.outcomes.items() if o.kind in FAULTS and t in ours.outcomes]
     if both:
-        print(f"\nFail with Django's handler too: {', '.join(both)}")
+        print("\nThese fail with Django's handler too, and so judge nothing:", *both, sep="\n  ")
     if not ours.requests:
         print("\nNo test has sent our handler a request.")
     faults = len(compared.unexplained) + len(compared.unused)

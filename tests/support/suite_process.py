@@ -10,8 +10,10 @@ file that is written at the end. Beyond what Django's tests do by themselves:
 - Each async test that has no database runs a second time, directly on an event loop. Django runs
   it inside `async_to_sync`, which gives a request the thread of the test: no server does that, and
   what a handler does where there is no such thread would never be tested.
+- And a third time so that Django calls views and middleware on the loop, too, as if they were
+  async: most of these are sync, and give a request a thread again.
 
-Both hold for the stock handler too, so that the handler is all that differs.
+All of this holds for the stock handler too, so that the handler is all that differs.
 """
 
 import asyncio
@@ -21,14 +23,15 @@ import runpy
 import sys
 import unittest
 from collections import Counter
-from functools import wraps
+from contextlib import ExitStack
 from importlib import import_module
 from inspect import iscoroutinefunction
 from pathlib import Path
+from unittest.mock import patch
 
 # The worst comes last: a test whose subtests differ, or that fails while it is torn down, has two.
 KINDS = ("passed", "skipped", "expected failure", "unexpected success", "failed", "error")
-ON_A_LOOP = " (on a loop)"
+ON_A_LOOP, VIEWS_TOO = " (on a loop)", " (on a loop, views too)"
 
 
 def main(handler_path, folder, report, *labels):
@@ -162,7 +165,7 @@ def record_outcomes():
     outcomes = {}
 
     def record(test, kind, detail=""):
-        identity = test.id() + (ON_A_LOOP if getattr(test, "on_a_loop", False) else "")
+        identity = test.id() + getattr(test, "how", "")
         before = outcomes.get(identity)
         if before is None or KINDS.index(before[0]) <= KINDS.index(kind):
             outcomes[identity] = [kind, detail]
@@ -210,7 +213,9 @@ def record_outcomes():
         def build_suite(self, *args, **kwargs):
             suite = super().build_suite(*args, **kwargs)
             tests = list(runner.iter_test_cases(suite))
-            suite.addTests(on_a_loop(test) for test in tests if is_async_without_database(test))
+            again = [test for test in tests if is_async_without_database(test)]
+            for how in (ON_A_LOOP, VIEWS_TOO):
+                suite.addTests(on_a_loop(test, how) for test in again)
             return suite
 
         def get_resultclass(self):
@@ -220,23 +225,34 @@ def record_outcomes():
     return outcomes
 
 
-def on_a_loop(test):
+def on_a_loop(test, how):
     """Make the async test anew, as a sync one that runs an event loop in this thread."""
     name = test._testMethodName
     again = type(test)(name)
     method = getattr(again, name)
 
-    @wraps(method, updated=())
     def run():
-        asyncio.run(method())
+        with ExitStack() as stack:
+            if how == VIEWS_TOO:
+                for module in ("core.handlers.base", "utils.deprecation"):
+                    stack.enter_context(patch(f"django.{module}.sync_to_async", as_async))
+            asyncio.run(method())
 
     for mark, value in vars(method).items():
         if mark.startswith("__unittest"):  # skipped, or expected to fail
             setattr(run, mark, value)
-    del run.__wrapped__  # else it would be taken for a coroutine function
     setattr(again, name, run)
-    again.on_a_loop = True
+    again.how = how
     return again
+
+
+def as_async(function, **_options):
+    """Stand in for `sync_to_async`: the function runs where it is awaited."""
+
+    async def call(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return call
 
 
 if __name__ == "__main__":
