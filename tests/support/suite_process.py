@@ -39,9 +39,11 @@ def main(handler_path, folder, report, *labels):
 
     stock = django.core.handlers.asgi.ASGIHandler
     handler = load(handler_path)
-    early = [name for name in modules_that_name(stock) if name != handler.__module__]
-    if early:
-        raise SystemExit(f"{', '.join(early)} took Django's ASGIHandler before it was replaced")
+    own = {each.__module__ for each in handler.__mro__}
+    if early := modules_that_name(stock) - own:
+        raise SystemExit(
+            f"{', '.join(sorted(early))} took Django's ASGIHandler before it was replaced"
+        )
     django.core.handlers.asgi.ASGIHandler = handler
     requests = count_requests(handler)
     send_client_through(handler)
@@ -54,11 +56,11 @@ def main(handler_path, folder, report, *labels):
     try:
         runpy.run_path("runtests.py", run_name="__main__")
     finally:
-        missed = [] if handler is stock else modules_that_name(stock)
+        missed = set() if handler is stock else modules_that_name(stock) - own
         content = {
             "django": [django.__version__, os.path.dirname(django.__file__)],
             "requests": requests,
-            "stock_in": [name for name in missed if name != handler.__module__],
+            "stock_in": sorted(missed),
             "tests": outcomes,
         }
         Path(report).write_text(json.dumps(content))
@@ -74,11 +76,11 @@ def load(path):
 
 def modules_that_name(thing):
     """Return the names of the modules that have the thing, but for the one that defines it."""
-    return sorted(
+    return {
         name
         for name, module in sys.modules.copy().items()
         if name != thing.__module__ and any(each is thing for each in vars(module).copy().values())
-    )
+    }
 
 
 def count_requests(handler):
