@@ -413,6 +413,23 @@ def test_async_receivers_alone_start_no_thread(site, connect, handler, threads, 
 
 
 @ours_only
+def test_many_waiting_requests_have_no_thread(site, threads):
+    all_wait = asyncio.Barrier(100)
+
+    async def view(request):
+        await all_wait.wait()
+        return HttpResponse()
+
+    async def main():
+        application = site(view)
+        answers = await asyncio.gather(*(ask(application) for _ in range(100)))
+        assert [answer.status for answer in answers] == [200] * 100
+
+    run(main())
+    assert threads == []
+
+
+@ours_only
 def test_all_sync_code_of_a_request_shares_one_thread(site, connect, threads):
     connect(request_started, lambda **_: None, weak=False)
     run(ask(site(sync_view, "SyncHooks", "sync_middleware")))
@@ -530,7 +547,7 @@ class ClosingCache(LocMemCache):
 CLOSING_CACHE = {"BACKEND": f"{HERE}.ClosingCache"}
 
 
-@pytest.mark.parametrize("colour", ["sync", "async", "async in a thread"])
+@pytest.mark.parametrize("colour", ["sync", "async", "in a thread", "in another thread"])
 def test_cache_that_the_request_used_is_closed_once_in_a_thread(site, monkeypatch, later, colour):
     """Django 5.2's own never closes it: it forgets the cache with the task of the view."""
     monkeypatch.setattr(ClosingCache, "closed", [])
@@ -539,11 +556,12 @@ def test_cache_that_the_request_used_is_closed_once_in_a_thread(site, monkeypatc
         caches["default"].get("key")
         return HttpResponse()
 
-    async def in_a_thread(request):
-        return await sync_to_async(view)(request)
+    async def in_thread(request):
+        own = colour == "in a thread"  # the request's own
+        return await sync_to_async(view, thread_sensitive=own)(request)
 
-    views = {"async in a thread": in_a_thread}
-    run(ask(site(views.get(colour) or coloured(colour, view), CACHES={"default": CLOSING_CACHE})))
+    of_colour = in_thread if "thread" in colour else coloured(colour, view)
+    run(ask(site(of_colour, CACHES={"default": CLOSING_CACHE})))
     assert ClosingCache.closed == (["thread"] if later else [])
 
 
@@ -1288,6 +1306,46 @@ def test_task_cancelled_by_the_server_cancels_the_view(site, events, later):
         assert later or await stragglers()
 
     run(main())
+
+
+def test_task_cancelled_by_the_server_ends_when_its_sync_view_has_ended(site, later):
+    """A server that shuts down waits for the tasks, so that no work is cut off.
+
+    Django 5.2's own does not wait for it.
+    """
+    begun, go_on = threading.Event(), threading.Event()
+    ended = []
+
+    def view(request):
+        begun.set()
+        go_on.wait(PATIENCE)
+        ended.append(True)
+
+    async def main():
+        exchange = Exchange(site(view))
+        await asyncio.to_thread(begun.wait, PATIENCE)
+        exchange.task.cancel()
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await exchange.end()
+        assert later is False or ended == [True]
+        await stragglers()
+
+    try:
+        run(main())
+    finally:
+        go_on.set()
+
+
+def test_view_may_use_a_timeout_of_its_own(site):
+    async def view(request):
+        try:
+            async with asyncio.timeout(0.001):
+                await asyncio.sleep(PATIENCE)
+        except TimeoutError:
+            return HttpResponse(b"too late")
+
+    assert run(ask(site(view))).body == b"too late"
 
 
 def test_view_that_is_cancelled_from_within_ends_the_request(site):
