@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 import logging
 import os
+import runpy
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import got_request_exception, request_finished, request_started
 from django.db import connections
@@ -29,6 +31,7 @@ from django.template.response import TemplateResponse
 from django.urls import get_script_prefix, get_urlconf, path, reverse
 from django.utils.deprecation import MiddlewareMixin
 
+from project import direct
 from project.direct import DirectASGIHandler
 from tests.support.asgi import Events, Exchange, ask, form, run, scope_of, side
 from tests.support.clients import PATIENCE
@@ -772,7 +775,7 @@ APPS = [f"django.contrib.{name}" for name in ("auth", "contenttypes", "sessions"
 
 @each_colour
 def test_seven_middlewares_of_startproject(site, settings, colour):
-    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, *APPS]
+    settings.INSTALLED_APPS = list(dict.fromkeys([*settings.INSTALLED_APPS, *APPS]))
 
     def view(request):
         request.session["visits"] = 1
@@ -1348,6 +1351,75 @@ def test_view_may_use_a_timeout_of_its_own(site):
     assert run(ask(site(view))).body == b"too late"
 
 
+def test_tasks_of_a_view_are_cancelled_with_it(site, events):
+    async def part(name):
+        try:
+            await asyncio.sleep(PATIENCE)
+        finally:
+            events.append(name)
+
+    async def view(request):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(part("one"))
+            group.create_task(part("two"))
+            asyncio.get_running_loop().call_soon(exchange.disconnect)
+
+    async def main():
+        nonlocal exchange
+        exchange = Exchange(site(view))
+        await exchange.end()
+        assert exchange.sent == []
+
+    exchange = None
+    run(main())
+    assert sorted(events) == ["one", "two"]
+
+
+def test_tasks_of_a_view_that_fail_are_an_answer(site, events):
+    async def fail():
+        raise BoomError
+
+    async def view(request):
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+                await asyncio.sleep(PATIENCE)
+        except* BoomError:
+            events.append("failed")
+        return HttpResponse(b"answer")
+
+    assert run(ask(site(view))).body == b"answer"
+    assert events == ["failed"]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_stream_that_is_aborted_from_within_is_closed(site, waits, later):
+    """Django takes it for a client that has left; 5.2's own closes no response that failed."""
+
+    async def parts():
+        if waits:
+            await asyncio.sleep(0)
+        yield b"one"
+        raise RequestAborted
+
+    response = StreamingHttpResponse(parts())
+
+    async def view(request):
+        return response
+
+    async def main():
+        exchange = Exchange(site(view))
+        if later:
+            await exchange.end()
+        else:
+            with pytest.raises(RequestAborted):
+                await exchange.end()
+        assert exchange.chunks == [b"one"]
+
+    run(main())
+    assert response.closed == later
+
+
 def test_view_that_is_cancelled_from_within_ends_the_request(site):
     async def view(request):
         raise asyncio.CancelledError
@@ -1560,6 +1632,18 @@ def test_inside_an_outer_context_the_thread_is_its_and_looked_after(
         run(main(executor))
         assert places[0] is places[1]
         assert not with_executor or executor.submit(threading.current_thread).result() is places[0]
+
+
+@ours_only
+def test_import_under_sync_code_leaves_it_its_thread():
+    """A project may import its handler late; thread-sensitive code then still has that thread."""
+
+    async def main():
+        async with ThreadSensitiveContext():
+            runpy.run_path(direct.__file__)
+            return await sync_to_async(threading.get_ident)()
+
+    assert async_to_sync(main)() == threading.get_ident()
 
 
 def test_task_that_outlives_its_request_has_a_thread(site):
