@@ -14,7 +14,7 @@ that what it sets in context variables lasts until the request's end.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from io import BytesIO
@@ -35,18 +35,23 @@ from django.http import HttpResponseBase
 from django.urls import set_script_prefix
 from django.utils.module_loading import import_string
 
-# That no sync code is further up. A value that is missing is an exception, for each request.
-AsyncToSync.executors.current = None
+# Whether sync code is further up. Where it is missing it costs an exception, for each request.
+AsyncToSync.executors.current = getattr(AsyncToSync.executors, "current", None)
 
 
 class DirectASGIHandler(ASGIHandler):
     """Serve ASGI requests as `ASGIHandler` does, and in a thread only what must be there."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # Of the signals: receivers that were connected for Django's handler are called for ours.
+        self._sender = ASGIHandler if type(self) is DirectASGIHandler else type(self)
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)  # which refuses it
             return
-        with RequestThread():
+        async with RequestThread():
             await self.handle(scope, receive, send)
 
     def adapt_method_mode(
@@ -61,9 +66,9 @@ class DirectASGIHandler(ASGIHandler):
 
         Hooks of Django's own middleware that wait for nothing are called on the event loop.
         """
-        middleware = getattr(method, "__wrapped__", None)  # by convert_exception_to_response
+        middleware: Any = getattr(method, "__wrapped__", None)  # convert_exception_to_response's
         if method_is_async and name_of(type(middleware)) in WAITS:
-            setattr(middleware, "__acall__", with_hooks(middleware))  # noqa: B010  for mypy
+            middleware.__acall__ = with_hooks(middleware)
         if is_async and name_of(type(getattr(method, "__self__", None))) in WAITS:
             return on_loop(method)
         return super().adapt_method_mode(is_async, method, method_is_async, debug, name)
@@ -75,7 +80,7 @@ class DirectASGIHandler(ASGIHandler):
             return
         with closing(body_file):
             set_script_prefix(get_script_prefix(scope))
-            await start(type(self), scope)
+            await start(self._sender, scope)
             request: Any
             request, error_response = self.create_request(scope, body_file)
             if error_response is not None:
@@ -85,7 +90,7 @@ class DirectASGIHandler(ASGIHandler):
                 return
             response = await self.answer(request, receive, send)
             if response is None:
-                await request_finished.asend(sender=type(self))
+                await request_finished.asend(sender=self._sender)
             else:
                 await close(response, request)
 
@@ -95,17 +100,18 @@ class DirectASGIHandler(ASGIHandler):
         A request that never waits is spared the task that listens for the end of the connection:
         nothing is read from it until the event loop has its turn.
         """
-        response = None
+        response: Any = None
 
         async def get_and_send() -> None:
             nonlocal response
             response = await self.run_get_response(request)
+            response._handler_class = self._sender
             await self.send_response(response, send)
 
         sending = get_and_send()
         try:
             awaited = sending.send(None)
-        except StopIteration:
+        except (StopIteration, RequestAborted):
             return response
         try:
             try:
@@ -117,7 +123,7 @@ class DirectASGIHandler(ASGIHandler):
                 pass
         except BaseExceptionGroup as errors:
             if len(errors.exceptions) == 1:
-                raise errors.exceptions[0] from None
+                raise errors.exceptions[0]  # noqa: B904  with its own cause
             raise
         return response
 
@@ -137,28 +143,28 @@ class DirectASGIHandler(ASGIHandler):
 class RequestThread(ThreadSensitiveContext):
     """A thread of the request's own for thread-sensitive code, made when there is any.
 
-    It ends by itself after the request; asgiref starts another thread that waits for its end.
+    asgiref starts another thread, for each request, that waits for the end of the first.
     """
 
-    def __enter__(self) -> "RequestThread":
-        if SyncToAsync.thread_sensitive_context.get(None) is None:
-            self.token = SyncToAsync.thread_sensitive_context.set(self)
+    async def __aenter__(self) -> "RequestThread":
+        parent: Any = super()
+        await parent.__aenter__()
         # There is sync code further up, in whose thread the request's runs (`async_to_sync`).
         self._is_of_caller = getattr(AsyncToSync.executors, "current", None) is not None
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self.token:
-            SyncToAsync.thread_sensitive_context.reset(self.token)
-            self.token = None
-            if thread := SyncToAsync.context_to_thread_executor.pop(self, None):
-                thread.shutdown(wait=False)
+    async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        threads = SyncToAsync.context_to_thread_executor
+        # Where nothing went wrong, all that it was given was awaited: it ends without waiting.
+        if not error and self.token and (thread := threads.pop(self, None)):
+            thread.shutdown(wait=False)
+        parent: Any = super()
+        await parent.__aexit__(kind, error, traceback)
 
     def is_used(self) -> bool:
         """Tell whether the request may have run anything in a thread already."""
-        return (
-            not self.token or self._is_of_caller or self in SyncToAsync.context_to_thread_executor
-        )
+        threads = SyncToAsync.context_to_thread_executor
+        return not self.token or self._is_of_caller or self in threads
 
 
 @coroutine
@@ -300,24 +306,28 @@ async def close(response: Any, request: ASGIRequest | None = None) -> None:
         return
     # As `HttpResponseBase.close` does.
     if request is not None:
-        request.close()
+        with suppress(Exception):
+            request.close()
     response._resource_closers.clear()
     response.closed = True
-    if reset_urlconf in receivers.sync:
+    if any(receiver is reset_urlconf for receiver in receivers.sync):
         reset_urlconf(sender)
     if receivers.asynchronous:
         await send_to(receivers.asynchronous, request_finished, sender)
 
 
+_close_response, _close_request = HttpResponseBase.close, ASGIRequest.close
+
+
 def closes_at_once(response: Any, request: ASGIRequest | None) -> bool:
     """Tell whether closing the response runs only code of Django's that waits for nothing."""
-    if type(response).close is not HttpResponseBase.close:
+    if getattr(response.close, "__func__", None) is not _close_response:
         return False
     if request is None:
         return not response._resource_closers
     return (
         response._resource_closers == [request.close]
-        and type(request).close is ASGIRequest.close
+        and getattr(request.close, "__func__", None) is _close_request
         and not getattr(request, "_files", None)  # uploads, which may be files on disk
         and not getattr(request._stream, "_rolled", False)
     )
@@ -340,16 +350,19 @@ def has_open_cache() -> bool:
 @cache
 def closes(backend: str) -> bool:
     """Tell whether this class of cache has a `close` of its own; most have none."""
-    return import_string(backend).close is not BaseCache.close
+    with suppress(Exception):  # wrong settings harm only whoever uses them
+        return import_string(backend).close is not BaseCache.close
+    return True
 
 
 # The receivers that Django itself connects, and when they have anything to do in a thread.
-DJANGOS: dict[Any, Callable[[], bool]] = {
+_CHECKS: dict[Any, Callable[[], bool]] = {
     reset_queries: has_thread,  # of the thread's connections
     close_old_connections: has_thread,
     close_caches: has_open_cache,
     reset_urlconf: lambda: False,  # a context variable
 }
+DJANGOS = {id(receiver): check for receiver, check in _CHECKS.items()}  # others may have no hash
 
 
 @dataclass(frozen=True)
@@ -361,12 +374,12 @@ class Receivers:
 
     @cached_property
     def checks(self) -> set[Callable[[], bool]]:
-        found = {DJANGOS.get(receiver, lambda: True) for receiver in self.sync}
-        return found - {DJANGOS[reset_urlconf]}
+        found = {DJANGOS.get(id(receiver), lambda: True) for receiver in self.sync}
+        return found - {DJANGOS[id(reset_urlconf)]}
 
     @property
     def are_djangos(self) -> bool:
-        return not self.asynchronous and all(receiver in DJANGOS for receiver in self.sync)
+        return not self.asynchronous and all(id(receiver) in DJANGOS for receiver in self.sync)
 
 
 def needs_thread(receivers: Receivers) -> bool:

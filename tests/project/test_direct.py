@@ -187,22 +187,22 @@ def test_sync_receivers_run_in_the_thread_of_the_request(site, connect):
 
 @each_signal
 @each_colour
-def test_receivers_of_other_senders_are_not_called(site, connect, events, handler, name, colour):
-    for sender in (handler, BoomError):
+def test_receivers_of_other_senders_are_not_called(site, connect, events, name, colour):
+    for sender in (ASGIHandler, BoomError):
         happen = lambda sender, **_: events.append(sender)  # noqa: E731
         connect(SIGNALS[name], coloured(colour, happen), sender=sender, weak=False)
     run(ask(site(async_view)))
-    assert events == [handler]
+    assert events == [ASGIHandler]
 
 
 @each_signal
 @each_colour
-def test_receivers_are_given_what_django_gives_them(site, connect, events, handler, name, colour):
+def test_receivers_are_given_what_django_gives_them(site, connect, events, name, colour):
     receiver = coloured(colour, lambda **named: events.append(named))
     connect(SIGNALS[name], receiver)
     exchange = run(ask(site(async_view)))
     scope = {"scope": exchange.scope} if name == "started" else {}
-    assert events == [{"signal": SIGNALS[name], "sender": handler} | scope]
+    assert events == [{"signal": SIGNALS[name], "sender": ASGIHandler} | scope]
 
 
 @each_signal
