@@ -231,7 +231,9 @@ class Comparison:
 
     @property
     def module(self) -> Any:
-        return sys.modules[self.variants[0].view.__module__]
+        """The pair's file, which has all its views but those of another application."""
+        views = [variant.view for variant in self.variants if not variant.app]
+        return sys.modules[views[0].__module__]
 
     @property
     def slug(self) -> str:
@@ -341,6 +343,8 @@ def _problems_of_variant(variant: Variant) -> Iterator[str]:
         )
     if not isinstance(variant.environ, Mapping):
         yield f"environ is {variant.environ!r}; it is a dict"
+    if variant.app is not None and not _is_application(variant.app):
+        yield f'app is {variant.app!r}; it is "module:application"'
     for name, value in variant.environ.items():
         if not (isinstance(name, str) and isinstance(value, str)):
             yield f"environ has {name!r}: {value!r}; both are strings"
@@ -407,8 +411,8 @@ def _problems_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]
         for part in parts:
             if not isinstance(part, kind):
                 yield here, f"{name} has {part!r}, which is no {kind.__name__}"
-    if not comparison.variants:
-        yield here, "it has no variants"
+    if all(variant.app for variant in comparison.variants):
+        yield here, "it has no variants" + " of Django's" * bool(comparison.variants)
     for problems_of in (_problems_of_load, _problems_of_functions):
         for problem in problems_of(comparison):
             yield here, problem
@@ -433,6 +437,10 @@ def _problems_of_load(comparison: Comparison) -> Iterator[str]:
             yield from problems_of(case)
         if again := [case for case, count in Counter(cases).items() if count > 1]:
             yield f"{name} has {again[0]!r} twice"
+    if not isinstance(comparison.raw, bool):
+        yield f"raw is {comparison.raw!r}; it is True or False"
+    if comparison.raw and comparison.waiting:
+        yield "raw users ask as fast as they are answered: with waiting=, each asks once"
 
 
 def _problems_of_functions(comparison: Comparison) -> Iterator[str]:
@@ -497,6 +505,8 @@ def _problems_within(expectation: Expectation, comparison: Comparison) -> Iterat
         yield f"what is near, or the same, takes {variant.name}'s wait=..., or work=..."
     if expectation.metric == "failures" and not variant.may_fail:
         yield f"{variant.name} counts with failures only if it says may_fail=True"
+    if expectation.metric.startswith("bystander") and comparison.raw:
+        yield "no bystander stands beside raw users"
     if expectation.metric == "throughput" and comparison.waiting:
         yield "requests that only wait have no throughput"
     for place, name in enumerate(("users", "round_trip")):
@@ -519,6 +529,11 @@ def _problems_of_bounds(expectation: Expectation, users: int) -> Iterator[str]:
             yield f"its bound for {users} users is {bound!r}, and no number"
     if low is not None and high is not None and low > high:
         yield f"it lies between {low:.4g} and {high:.4g}: nothing does"
+
+
+def _is_application(value: Any) -> bool:
+    module, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+    return name.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
 def _is_number(value: Any, *, above: float | None = None) -> bool:

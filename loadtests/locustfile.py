@@ -185,8 +185,9 @@ USERS: dict[tuple[str, str], type[VariantUser]] = {
     for slug, comparison in COMPARISONS.items()
     for variant in comparison.variants
 }
-# Locust finds user classes among a locustfile's globals.
-globals().update({cls.__name__: cls for cls in USERS.values()})
+# Locust finds user classes among a locustfile's globals. By hand it loads a deployment that serves
+# Django, where there is nothing of a variant with an application of its own.
+globals().update({cls.__name__: cls for cls in USERS.values() if not cls.variant.app})
 
 
 @events.init.add_listener

@@ -85,6 +85,8 @@ class Deployment:
             raise ValueError(f"{self.name} runs {self.workers} process only")
         if threads not in (None, self.threads) and not self.can_thread:
             raise ValueError(f"{self.name} has no threads to set")
+        if app and not self.app:
+            raise ValueError(f"{self.name} serves Django only")
         return replace(
             self,
             workers=workers or self.workers,

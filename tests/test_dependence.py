@@ -14,7 +14,8 @@ MAY_IMPORT = {
     "loadtests.orders": set(),
     "loadtests.arguments": {"project", "project.services"},
     "loadtests.locustfile": {"comparisons", "loadtests.orders", "project"},
-    "loadtests.generator": {"loadtests.locustfile", "loadtests.orders"},
+    "loadtests.raw": {"loadtests.orders"},
+    "loadtests.generator": {"loadtests.locustfile", "loadtests.orders", "loadtests.raw"},
     "loadtests.judging": {"comparisons"},
     "loadtests.running": {
         "comparisons",

@@ -35,7 +35,7 @@ class ShownView:
     """A variant's view as its file has it."""
 
     variant: Variant
-    url: str
+    url: str  # "" where Django serves nothing of it
     place: str  # path:line, as editors and terminals understand it
     served_by: str
     source: SafeString
@@ -54,8 +54,8 @@ def shown_views(comparison: Comparison) -> list[ShownView]:
         shown.append(
             ShownView(
                 variant=variant,
-                url=reverse(f"{comparison.slug}/{variant.name}"),
-                place=f"{path_of(comparison.module)}:{inspect.getsourcelines(view)[1]}",
+                url="" if variant.app else reverse(f"{comparison.slug}/{variant.name}"),
+                place=f"{path_of(inspect.getmodule(view))}:{inspect.getsourcelines(view)[1]}",
                 served_by=served_by(variant),
                 source=highlighted(source),
                 pitfall=declared_pitfall(variant) if variant.pitfall else "",
@@ -93,6 +93,7 @@ def _serving(variant: Variant) -> dict[str, str]:
         "workers": variant.workers and f"with {variant.workers} processes",
         "threads": variant.threads and f"with {variant.threads} threads",
         "database": variant.database and CONNECTING[variant.database],
+        "app": variant.app and f"with {variant.app} in place of Django",
         **{name: f"with {name}={value}" for name, value in variant.environ.items()},
     }
     return {name: text for name, text in declared.items() if text}
@@ -105,7 +106,7 @@ def shared_source(comparison: Comparison) -> str:
     """
     source = inspect.getsource(comparison.module)
     lines = source.splitlines()
-    views = {variant.view.__name__ for variant in comparison.variants}
+    views = {v.view.__name__ for v in comparison.variants if not v.app}
     shared: list[str] = []
     end = 0
     for node in ast.parse(source).body:

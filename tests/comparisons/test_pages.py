@@ -199,11 +199,46 @@ def test_page_shows_lesson_and_every_view_with_its_place(client: Client, slug: s
         card = card[: card.index("</article>")]
         assert variant.deployment in card
         assert ("pitfall-mark" in card) == variant.pitfall
+        if variant.app:
+            continue
         assert f'href="/{slug}/{variant.name}/"' in card
         assert f'data-url="/{slug}/{variant.name}/"' in card
         path, number = re.findall(r"(comparisons/\S+\.py):(\d+)", card)[0]
         assert comparison.module.__file__.endswith(path)
         assert f"def {variant.view.__name__}(request: HttpRequest) -> " in lines[int(number) - 1]
+
+
+WITH_APP = [
+    (slug, variant)
+    for slug, comparison in COMPARISONS.items()
+    for variant in comparison.variants
+    if variant.app
+]
+
+
+@pytest.mark.parametrize(
+    ("slug", "variant"), WITH_APP, ids=lambda value: getattr(value, "name", value)
+)
+def test_page_shows_what_another_application_serves_and_offers_no_try(
+    client: Client, slug: str, variant: Variant
+) -> None:
+    html = html_of(client, f"/{slug}/")
+    card = html[html.index(f'id="{variant.name}"') :]
+    card = card[: card.index("</article>")]
+    assert "no view of Django" in card
+    assert f"with {variant.app} in place of Django" in card
+    assert "data-url" not in card
+    assert "href" not in card
+    path, number = re.findall(r"(comparisons/\S+\.py):(\d+)", card)[0]
+    line = (pages.settings.BASE_DIR / path).read_text().splitlines()[int(number) - 1]
+    assert line.startswith(f"async def {variant.view.__name__}(")
+
+
+def test_shared_source_ends_where_the_last_view_of_the_file_does() -> None:
+    """Whatever views of other files the pair declares below."""
+    shared = source.shared_source(COMPARISONS["request-path"])
+    assert "comparison = " not in shared
+    assert "THREADLESS" not in shared
 
 
 def test_page_shows_the_source_as_it_is_in_the_file(client: Client) -> None:
