@@ -51,8 +51,14 @@ class DirectASGIHandler(ASGIHandler):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)  # which refuses it
             return
-        async with RequestThread():
+        thread = RequestThread()
+        thread.enter()
+        try:
             await self.handle(scope, receive, send)
+        except BaseException:
+            await thread.wait_and_leave()
+            raise
+        thread.leave()
 
     def adapt_method_mode(
         self,
@@ -146,20 +152,24 @@ class RequestThread(ThreadSensitiveContext):
     asgiref starts another thread, for each request, that waits for the end of the first.
     """
 
-    async def __aenter__(self) -> "RequestThread":
-        parent: Any = super()
-        await parent.__aenter__()
+    def enter(self) -> None:
+        if SyncToAsync.thread_sensitive_context.get(None) is None:
+            self.token = SyncToAsync.thread_sensitive_context.set(self)
         # There is sync code further up, in whose thread the request's runs (`async_to_sync`).
         self._is_of_caller = getattr(AsyncToSync.executors, "current", None) is not None
-        return self
 
-    async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        threads = SyncToAsync.context_to_thread_executor
-        # Where nothing went wrong, all that it was given was awaited: it ends without waiting.
-        if not error and self.token and (thread := threads.pop(self, None)):
-            thread.shutdown(wait=False)
+    def leave(self) -> None:
+        """Let the thread end; all that it was given to do was awaited."""
+        if self.token:
+            SyncToAsync.thread_sensitive_context.reset(self.token)
+            self.token = None
+            if thread := SyncToAsync.context_to_thread_executor.pop(self, None):
+                thread.shutdown(wait=False)
+
+    async def wait_and_leave(self) -> None:
+        """Wait for the end of what the thread still does: its request was cancelled."""
         parent: Any = super()
-        await parent.__aexit__(kind, error, traceback)
+        await parent.__aexit__(None, None, None)
 
     def is_used(self) -> bool:
         """Tell whether the request may have run anything in a thread already."""
@@ -310,7 +320,7 @@ async def close(response: Any, request: ASGIRequest | None = None) -> None:
             request.close()
     response._resource_closers.clear()
     response.closed = True
-    if any(receiver is reset_urlconf for receiver in receivers.sync):
+    if receivers.reset_urlconf:
         reset_urlconf(sender)
     if receivers.asynchronous:
         await send_to(receivers.asynchronous, request_finished, sender)
@@ -376,6 +386,10 @@ class Receivers:
     def checks(self) -> set[Callable[[], bool]]:
         found = {DJANGOS.get(id(receiver), lambda: True) for receiver in self.sync}
         return found - {DJANGOS[id(reset_urlconf)]}
+
+    @cached_property
+    def reset_urlconf(self) -> bool:
+        return any(receiver is reset_urlconf for receiver in self.sync)
 
     @property
     def are_djangos(self) -> bool:
