@@ -126,10 +126,10 @@ def shared_source(comparison: Comparison) -> str:
 
 def declared_pitfall(variant: Variant) -> str:
     """Return what `# pitfall: ...` says in the lines of the variant's `Variant(...)`, or ""."""
-    source = inspect.getsource(inspect.getmodule(variant.view) or variant.view)
-    declared_at = int(variant.place.rpartition(":")[2])
+    path, _, declared_at = variant.place.rpartition(":")
+    source = (settings.BASE_DIR / path).read_text()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and node.lineno == declared_at:
+        if isinstance(node, ast.Call) and node.lineno == int(declared_at):
             lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
             if found := re.search(r"# pitfall: *(.*)", "\n".join(lines)):
                 return found[1]

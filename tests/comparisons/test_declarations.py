@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from comparisons import loading, pairs
+from comparisons import floor, loading, pairs
 from comparisons.declarations import DeclarationError
 from comparisons.pairs import COMPARISONS, cpu_bound
 from comparisons.pairs.blocking_call import async_native, sync
@@ -17,6 +17,7 @@ from comparisons.registry import MAX_USERS, Comparison, Expectation, Variant
 from project.processes import BASE_DIR
 
 LIMITS = {"at_least": 1}
+PLAIN = "comparisons.floor:plain"
 
 
 def no_request():
@@ -84,6 +85,18 @@ def test_what_is_declared_rightly_is_not_refused():
         ({"variant": {"may_fail": "no"}}, "may_fail is 'no';"),
         ({"variant": {"environ": {"POOL_SIZE": 4}}}, "environ has 'POOL_SIZE': 4;"),
         ({"variant": {"environ": "POOL_SIZE=4"}}, "environ is 'POOL_SIZE=4';"),
+        ({"variant": {"app": "floor.plain"}}, "app is 'floor.plain'; it is \"module:application\""),
+        ({"variant": {"app": ""}}, "app is '';"),
+        ({"variant": {"app": floor.plain}}, "app is <function"),
+        (
+            {"variant": {"app": PLAIN, "deployment": "runserver"}},
+            "runserver serves Django only",
+        ),
+        ({"variants": [Variant(async_native, "asgi-uvicorn", app=PLAIN)]}, "no variants of Django"),
+        # Raw users
+        ({"raw": 1}, "raw is 1; it is True or False"),
+        ({"raw": True, "waiting": lambda users: 1.0}, "with waiting=, each asks once"),
+        (expecting(metric="bystander", of=None) | {"raw": True}, "no bystander stands beside raw"),
         # Expectations
         (expecting(variant="async_nativ"), "did you mean 'async_native'?"),
         (expecting(variant=5), "not of 5"),
