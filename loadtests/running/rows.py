@@ -9,7 +9,7 @@ import psycopg
 from comparisons.registry import Comparison, Variant
 from loadtests.judging.rounds import AGAIN
 from project import services
-from project.deployments import DEPLOYMENTS, Deployment
+from project.deployments import DEPLOYMENTS, DIRECT, Deployment
 from project.services import distance, pgbouncer
 
 OTHER_FILES = 200  # open files that a server, or the load generator, has besides one a user
@@ -67,8 +67,13 @@ def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> lis
         for variant in comparison.variants
         if everywhere or (variant.name, (users, round_trip)) in needed
         for name in dict.fromkeys(names or [variant.deployment])
-        if is_for(variant, name) and not why_unfit(variant, name)
+        if is_for(variant, name) and not why_unfit(comparison, variant, name)
     ]
+
+
+def is_direct(name: str) -> bool:
+    """Tell whether the deployment serves by our handler."""
+    return DEPLOYMENTS[name].app == DIRECT
 
 
 def is_for(variant: Variant, name: str) -> bool:
@@ -76,8 +81,15 @@ def is_for(variant: Variant, name: str) -> bool:
     return DEPLOYMENTS[name].interface == DEPLOYMENTS[variant.deployment].interface
 
 
-def why_unfit(variant: Variant, name: str) -> str:
-    """Say why the deployment cannot have the shape that the variant declares; "" if it can."""
+def why_unfit(comparison: Comparison, variant: Variant, name: str) -> str:
+    """Say why the deployment cannot be what the variant declares; "" if it can.
+
+    Where the handler is the question, a variant keeps its own: with the other one it would be
+    another variant, under its name.
+    """
+    asked = {is_direct(other.deployment) for other in comparison.variants} == {True, False}
+    if asked and not variant.app and is_direct(name) != is_direct(variant.deployment):
+        return f"its handler is the question, and {name} has another"
     try:
         DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database, variant.app)
     except ValueError as error:

@@ -46,7 +46,7 @@ def choose(options: dict[str, Any]) -> Choice:
             f"{slug}/{variant.name} is left out: {why}"
             for name in names
             for variant in comparison.variants
-            if is_for(variant, name) and (why := why_unfit(variant, name))
+            if is_for(variant, name) and (why := why_unfit(comparison, variant, name))
         ]
         if rows:
             found.append((comparison, rows))

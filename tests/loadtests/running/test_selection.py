@@ -97,8 +97,38 @@ def test_variant_that_a_deployment_cannot_have_leaves_the_others():
     assert {row.deployment.name for row in rows} == {"asgi-uvicorn"}
     assert choice.left_out == [
         "many-waiting/sync is left out: it declares 1000 threads, and wsgi-sync has no threads"
-        " to set"
+        " to set",
+        "many-waiting/async_direct is left out: its handler is the question, and asgi-uvicorn has"
+        " another",
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "direct", "stock"),
+    [
+        (["asgi-granian"], set(), {"asgi-granian"}),
+        (["asgi-granian-direct"], {"asgi-granian-direct"}, set()),
+        (["asgi-granian", "asgi-granian-direct"], {"asgi-granian-direct"}, {"asgi-granian"}),
+    ],
+)
+def test_variant_keeps_its_handler_where_that_is_the_question(names, direct, stock):
+    """With the other one, `async_direct` would be `async_stock`, and its claim refuted."""
+    choice = chosen(slugs=["request-path"], deployment=names)
+    ((_, rows),) = choice.rows
+
+    def deployments_of(variant):
+        return {row.deployment.name for row in rows if row.variant.name == variant}
+
+    assert deployments_of("async_direct") == direct
+    assert deployments_of("async_stock") == stock
+    left = [line for line in choice.left_out if "its handler is the question" in line]
+    assert any("async_stock " in line for line in left) == ("asgi-granian-direct" in names)
+    assert deployments_of("async_plain") == set(names)  # it has none of Django's
+
+
+def test_any_comparison_can_have_our_handler_where_it_is_no_question():
+    ((_, rows),) = chosen(slugs=["blocking-call"], deployment=["asgi-uvicorn-direct"]).rows
+    assert {row.deployment.name for row in rows} == {"asgi-uvicorn-direct"}
 
 
 def refusal(**options):
