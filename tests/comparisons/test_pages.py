@@ -432,6 +432,14 @@ def test_page_counts_rounds_in_good_english(
     assert f"4 users, {said}" in text_of(client, "/cpu-bound/")
 
 
+def test_measurement_without_a_bystander_has_dashes_in_its_place(
+    client: Client, save: Save
+) -> None:
+    """As where users are raw."""
+    save(measurement={"bystander_ms": {"p50": None, "p99": None, "max": None, "longest": None}})
+    assert "94 % 85.1 1234 – – 7" in text_of(client, "/cpu-bound/")
+
+
 def test_invalid_measurement_says_why(client: Client, save: Save) -> None:
     save(
         measurement={

@@ -182,9 +182,9 @@ def selected(**options):
 
 def test_quick_run_leaves_out_the_crowds_and_their_expectations():
     whole, quick = selected()["many-waiting"], selected(quick=True)["many-waiting"]
-    assert {row.users for row in whole[1]} == {10, 100, 1_000, 5_000}
-    assert {row.users for row in quick[1]} == {10, 100}
-    assert {e.users for e in quick[0].expectations} == {10, 100}
+    assert {row.users for row in whole[1]} == {100, 1_000, 5_000}
+    assert {row.users for row in quick[1]} == {100}
+    assert {e.users for e in quick[0].expectations} == {100}
 
 
 def test_quick_run_has_every_other_row_of_a_whole_one():

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from comparisons.pairs import COMPARISONS
 from tests.support.commands import python
 
 # Opened at 10, closed at 11; the bystander's last call that counts is answered at 11.2.
@@ -28,6 +29,26 @@ print(longest_stall({gaps}, recording, 10, 11, waiting=True))
 def test_stall_counts_only_while_something_that_counts_is_under_way(gaps, stall):
     done = python("-c", LONGEST_STALL.format(gaps=gaps))
     assert json.loads(done.stdout) == pytest.approx(stall)
+
+
+CLASSES = """
+import json
+from loadtests import locustfile
+names = {cls.__name__: slug + "/" + name for (slug, name), cls in locustfile.USERS.items()}
+print(json.dumps([names[name] for name in names if not hasattr(locustfile, name)]))
+"""
+
+
+def test_users_by_hand_are_those_of_djangos_views():
+    """Of variants with an application of their own, what is loaded by hand serves nothing."""
+    with_app = {
+        f"{slug}/{variant.name}"
+        for slug, comparison in COMPARISONS.items()
+        for variant in comparison.variants
+        if variant.app
+    }
+    assert with_app
+    assert set(json.loads(python("-c", CLASSES).stdout)) == with_app
 
 
 # One call of the variant and one of the bystander are never answered; they were due 3 s ago.

@@ -40,6 +40,30 @@ def test_a_deployment_names_itself_and_is_gone_after_the_block(deployment):
     assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
 
+@pytest.mark.parametrize("name", ["asgi-granian", "asgi-granian-direct"])
+def test_granians_workers_all_answer_as_one_start_and_none_is_left(name):
+    with servers.serving([DEPLOYMENTS[name].shaped(workers=2)]) as (server,):
+        family = psutil.Process(server.process.pid).children(recursive=True)
+        assert len(family) >= 2
+        assert {header_of(server.url) for _ in range(10)} == {server.name}
+    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+
+
+def test_granians_workers_do_not_outlive_it():
+    with servers.serving([DEPLOYMENTS["asgi-granian"].shaped(workers=2)]) as (server,):
+        family = psutil.Process(server.process.pid).children(recursive=True)
+        server.process.kill()
+        server.process.wait()
+        assert server.death() == "asgi-granian died (signal 9)"
+    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+
+
+def test_granian_says_why_it_does_not_start():
+    broken = replace(DEPLOYMENTS["asgi-granian"], app="project.nothing:application")
+    with pytest.raises(ServerError, match=r"project\.nothing"), servers.serving([broken]):
+        raise AssertionError("it started")
+
+
 def test_two_starts_of_a_deployment_are_told_apart():
     deployment = DEPLOYMENTS["asgi-uvicorn"]
     with servers.serving([deployment, deployment]) as (one, other):
