@@ -42,10 +42,13 @@ AsyncToSync.executors.current = getattr(AsyncToSync.executors, "current", None)
 class DirectASGIHandler(ASGIHandler):
     """Serve ASGI requests as `ASGIHandler` does, and in a thread only what must be there."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        # Of the signals: receivers that were connected for Django's handler are called for ours.
-        self._sender = ASGIHandler if type(self) is DirectASGIHandler else type(self)
+    # Of the signals: receivers that were connected for Django's handler are called for ours. Of the
+    # class, not set by __init__, which subclasses need not call (ASGIStaticFilesHandler does not).
+    _sender: type = ASGIHandler
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._sender = cls
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
