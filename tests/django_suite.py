@@ -245,13 +245,20 @@ def summary(handler: str, run: Run) -> str:
     )
 
 
-def print_difference(test: str, stock: Run, ours: Run) -> None:
+def print_difference(test: str, stock: Run, ours: Run, seen: set[str]) -> None:
+    """Print how the outcomes differ; the traceback of an error only where it is the first such.
+
+    seen: the errors that were printed before; they are added to.
+    """
     before = stock.outcomes.get(test, Outcome("not run"))
     now = ours.outcomes.get(test, Outcome("not run"))
     print(f"\n{test}: {before.kind} with Django's handler, {now.kind} with ours")
     for outcome in (before, now):
         if outcome.kind in FAULTS:
-            print("  " + outcome.detail.strip().replace("\n", "\n  "))
+            lines = outcome.detail.strip().splitlines()
+            known = lines[-1] in seen
+            seen.add(lines[-1])
+            print("  " + "\n  ".join(lines[-1:] if known else lines))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -279,8 +286,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if labels != LABELS:  # what others explain was not asked
         expected = {test: why for test, why in expected.items() if test in stock.outcomes}
     compared = compare(stock.outcomes, ours.outcomes, expected)
+    seen: set[str] = set()
     for test in compared.unexplained:
-        print_difference(test, stock, ours)
+        print_difference(test, stock, ours, seen)
     for test in compared.explained:
         print(f"\n{test} differs, as expected: {expected[test]}")
     for test in compared.unused:
