@@ -61,9 +61,9 @@ def test_every_link_into_the_checkout_leads_somewhere(file):
 
 
 def test_every_deployment_is_in_the_table():
-    assert set(re.findall(r"^\| `([a-z-]+)` \| (?:gunicorn|uvicorn|Django)", README, re.M)) == set(
-        DEPLOYMENTS
-    )
+    servers = "gunicorn|uvicorn|granian|Django"
+    found = re.findall(rf"^\| `([a-z-]+)` \| (?:{servers})", README, re.M)
+    assert set(found) == set(DEPLOYMENTS)
 
 
 def test_every_option_of_compare_is_explained():
