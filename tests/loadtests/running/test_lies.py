@@ -27,8 +27,14 @@ def pitfalls_of(comparison: Comparison) -> set[str]:
 
 
 def against_pitfalls(comparison: Comparison) -> list[Expectation]:
-    """That async remedies are better than a pitfall, in the first case of users and distance."""
-    remedies = {v.name for v in comparison.variants if v.is_async and not v.pitfall}
+    """That async remedies are better than a pitfall, in the first case of users and distance.
+
+    A remedy with the pitfall's own view is only served in another way: its body would be no lie.
+    """
+    views = [v.view for v in comparison.variants if v.pitfall]
+    remedies = {
+        v.name for v in comparison.variants if v.is_async and not v.pitfall and v.view not in views
+    }
     return [
         expectation
         for expectation in comparison.expectations
