@@ -1,8 +1,8 @@
 """Raw users: a socket each, prepared bytes to send, the next as soon as the last are answered.
 
-For views that are answered in less time than locust's client takes to ask (a few hundred
-microseconds): it would be the limit, and not the server. These take about 20, and check as much:
-status, server and body. In one loop, without gevent: a switch for each answer costs as much again.
+For views that are answered in less time than locust's client takes to ask: it would be the limit,
+and not the server. These check as much: status, server and body. In one loop, without gevent, whose
+switch for each answer would cost as much as the answer.
 """
 
 import gc

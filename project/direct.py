@@ -275,11 +275,11 @@ def name_of(cls: type) -> str:
 
 def on_loop(hook: Any) -> Any:
     """Return this hook of one of WAITS as an async one, in the thread only where it may wait."""
-    waits = WAITS[name_of(type(hook.__self__))][hook.__name__]
+    waits = WAITS[name_of(type(hook.__self__))].get(hook.__name__)  # None: a hook new to us
     in_thread = sync_to_async(hook, thread_sensitive=True)
 
     async def called(*args: Any) -> Any:
-        return await in_thread(*args) if waits(*args) else hook(*args)
+        return await in_thread(*args) if waits is None or waits(*args) else hook(*args)
 
     return called
 

@@ -42,13 +42,14 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
     order = [*COMPARISONS.values()]
     place = order.index(shown)
     results, notices = latest_results([slug])
+    shared = source.shared_source(shown)
     return _page(
         request,
         "comparison",
         **_entry(shown, results),
         lesson=[(label, _prose(text)) for label, text in shown.lesson().items()],
         file=source.path_of(shown.module),
-        shared=source.highlighted(source.shared_source(shown)),
+        shared=source.highlighted(shared) if shared else "",
         views=source.shown_views(shown),
         recipes=source.recipes(shown),
         pitfalls={variant.name for variant in shown.variants if variant.pitfall},

@@ -675,3 +675,9 @@ def test_browser_says_so_when_nothing_answers(browser: Browser, address: str) ->
     page.route("**/cpu-bound/sync/", lambda route: route.abort())
     page.get_by_role("button", name="Try it: sync", exact=True).click()
     page.locator("#answer-sync").get_by_text("No answer").wait_for()
+
+
+def test_page_of_views_that_share_nothing_shows_no_empty_box(client):
+    assert source.shared_source(COMPARISONS["request-path"]) == ""
+    assert "Shared by the views" not in client.get("/request-path/").content.decode()
+    assert "Shared by the views" in client.get("/orm-in-async/").content.decode()
