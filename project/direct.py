@@ -18,7 +18,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from io import BytesIO
-from types import coroutine
+from types import MethodType, coroutine
 from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
@@ -33,6 +33,7 @@ from django.db import close_old_connections, reset_queries
 from django.dispatch import Signal, dispatcher
 from django.http import HttpResponseBase
 from django.urls import set_script_prefix
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.module_loading import import_string
 
 # Whether sync code is further up. Where it is missing it costs an exception, for each request.
@@ -273,9 +274,19 @@ def name_of(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
+def is_of(method: Any, module: str) -> bool:
+    """Tell whether the method is as this module has it, and no tool (for tracing) wraps it."""
+    function = method.__func__ if type(method) is MethodType else None
+    return getattr(function, "__globals__", {}).get("__name__") == module
+
+
 def on_loop(hook: Any) -> Any:
-    """Return this hook of one of WAITS as an async one, in the thread only where it may wait."""
-    waits = WAITS[name_of(type(hook.__self__))].get(hook.__name__)  # None: a hook new to us
+    """Return this hook of one of WAITS as an async one, in the thread only where it may wait.
+
+    One that is new to us, or not Django's, may always.
+    """
+    cls = type(hook.__self__)
+    waits = WAITS[name_of(cls)].get(hook.__name__) if is_of(hook, cls.__module__) else None
     in_thread = sync_to_async(hook, thread_sensitive=True)
 
     async def called(*args: Any) -> Any:
@@ -286,6 +297,8 @@ def on_loop(hook: Any) -> Any:
 
 def with_hooks(middleware: Any) -> Any:
     """Return what the middleware's `__acall__` does (MiddlewareMixin), with its hooks `on_loop`."""
+    if not is_of(middleware.__acall__, MiddlewareMixin.__module__):
+        return middleware.__acall__
     names = ("process_request", "process_response")
     hooks = [getattr(middleware, name, None) for name in names]
     before, after = (on_loop(hook) if hook else None for hook in hooks)
