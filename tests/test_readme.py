@@ -17,10 +17,9 @@ README = (BASE_DIR / "README.md").read_text()
 RESULT = result_store.read(reference.REFERENCE)
 
 
-@pytest.mark.parametrize("file", reference.blocks(RESULT), ids=str)
-def test_figures_are_those_of_the_reference_run(file):
-    begin, end, text = reference.blocks(RESULT)[file]
-    assert begin + text + end in file.read_text()
+@pytest.mark.parametrize("block", reference.blocks(RESULT), ids=lambda block: block.begin)
+def test_figures_are_those_of_the_reference_run(block):
+    assert block.begin + block.text + block.end in block.file.read_text()
 
 
 def test_pair_that_is_shown_stands_so_in_its_file():
@@ -29,10 +28,12 @@ def test_pair_that_is_shown_stands_so_in_its_file():
         assert view.strip() in inspect.getsource(blocking_call)
 
 
-def test_picture_is_there():
-    (picture,) = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
-    assert BASE_DIR / picture == reference.PICTURE
-    assert reference.PICTURE.exists()
+def test_pictures_are_those_of_the_reference_run():
+    shown = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
+    assert [BASE_DIR / picture for picture in shown] == [
+        reference.PICTURES / f"{name}.svg" for name in reference.PICTURED
+    ]
+    assert all((BASE_DIR / picture).exists() for picture in shown)
 
 
 def test_number_of_questions_is_right():

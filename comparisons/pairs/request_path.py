@@ -45,7 +45,8 @@ HOPS = "Two threads made and two hops are a multiple of what is left of Django's
 KEPT = "gthread has its threads already, and makes no hop."
 ONE = "A thread that is kept need not be made: the hops remain."
 FEWER = "Of three hops and two threads two hops and one thread remain."
-TWICE = "Django's request, response, URLs and signals do more than Starlette's: twice as much."
+PARTS = "Starlette takes 15 µs, this path 50, uvicorn 30 for each: 45 / 80, less a fifth."
+QUERY = "The same and a query of 100 µs for each: 145 / 180, less a quarter."
 BOTH = "The query costs all the same: they differ by less, and in the same order."
 HELPERS = "An event loop has its thread and a few helpers; no request has one of its own."
 comparison = Comparison(
@@ -70,9 +71,9 @@ comparison = Comparison(
         Expectation("async_shared_thread", "throughput", of="async_stock", at_least=1, why=ONE),
         Expectation("sync_direct", "throughput", of="sync_asgi", at_least=1, why=FEWER),
         Expectation("async_direct", "throughput", of="async_stock", at_least=3, why=HOPS),
-        Expectation("async_direct", "throughput", of=async_starlette, at_least=0.45, why=TWICE),
+        Expectation("async_direct", "throughput", of=async_starlette, at_least=0.45, why=PARTS),
         Expectation(OURS_QUERY, "throughput", of="async_stock_query", at_least=1, why=BOTH),
-        Expectation(OURS_QUERY, "throughput", of=async_starlette_query, at_least=0.6, why=BOTH),
+        Expectation(OURS_QUERY, "throughput", of=async_starlette_query, at_least=0.6, why=QUERY),
         Expectation(("async_direct", OURS_QUERY), "threads", at_most=20, why=HELPERS),
     ],
 )

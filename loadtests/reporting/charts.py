@@ -18,10 +18,9 @@ SYNC, ASYNC, INK, FAINT = "#94a3b8", "#2dd4bf", "#0f172a", "#475569"
 # Told apart not by colour alone.
 PITFALL: dict[str, Any] = {"facecolor": "#ef4444", "edgecolor": "white", "hatch": "////"}
 INTERVAL: dict[str, Any] = {"color": INK, "linewidth": 2.5}
-MISTAKE = "the usual mistake"
 COLUMNS = 2
 WIDTH = 8.6  # inches: 826 px, about what GitHub's README has
-ROOM = 1.5  # of the longest bar: for the number beside it, and for what marks the mistake
+ROOM = 1.5  # of the longest bar: for the number beside it, and for what marks a pitfall
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def _bar(axes: Axes, place: int, bar: Bar) -> None:
     if rate.low is not None and rate.high is not None:
         (interval,) = axes.plot([rate.low, rate.high], [place, place], **INTERVAL)
         interval.set_gid(f"interval-{name}")
-    said = figure(rate.mean) + ("  ← mistake" if bar.pitfall else "")
+    said = figure(rate.mean) + ("  ← pitfall" if bar.pitfall else "")
     axes.annotate(
         said,
         (max(rate.high or 0, rate.mean or 0), place),
@@ -113,6 +112,6 @@ def _legend() -> list[Artist]:
     return [
         Patch(label="sync view", facecolor=SYNC),
         Patch(label="async view", facecolor=ASYNC),
-        Patch(label=MISTAKE, **PITFALL),
+        Patch(label="pitfall: what not to do", **PITFALL),
         Line2D([], [], label="where the true rate lies, 95 % sure", **INTERVAL),
     ]

@@ -1,7 +1,7 @@
 """What the README shows of the reference run; `python -m loadtests.reporting.reference` remakes it.
 
 Reads loadtests/results/reference.json; writes the findings and the table between the markers of two
-READMEs, and the picture beside the pages' other static files.
+READMEs, and the pictures beside the pages' other static files.
 """
 
 from project import command
@@ -38,7 +38,7 @@ from comparisons.sentences import sentence  # noqa: E402
 from loadtests.reporting import charts  # noqa: E402
 
 REFERENCE = BASE_DIR / "loadtests" / "results" / result_store.REFERENCE
-PICTURE = BASE_DIR / "comparisons" / "static" / "comparisons" / "reference.svg"
+PICTURES = BASE_DIR / "comparisons" / "static" / "comparisons"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Pictured:
 
 
 # As the findings that the README begins with.
-PICTURED = [
+ANSWERS = [
     Pictured(
         "blocking-call",
         "One blocking call makes everyone wait",
@@ -99,12 +99,41 @@ PICTURED = [
     ),
 ]
 
+REQUEST_PATH = [
+    Pictured(
+        "request-path",
+        "What a request costs besides the view",
+        "each answers at once",
+        {
+            "async_starlette": "Starlette",
+            "async_direct": "async, our handler",
+            "async_stock": "async, Django's handler",
+            "sync": "sync, threads (WSGI)",
+            "sync_asgi": "sync, Django's handler",
+        },
+    ),
+    Pictured(
+        "middleware",
+        "Startproject's seven middleware",
+        "each answers at once",
+        {
+            "async_direct": "async, our handler, none",
+            "async_direct_seven": "async, our handler, seven",
+            "async_view": "async, Django's, none",
+            "async_seven": "async, Django's, seven",
+            "sync_seven": "sync, threads, seven",
+        },
+    ),
+]
+# By the name of its file.
+PICTURED = {"reference": ANSWERS, "request-path": REQUEST_PATH}
+
 MADE_BY = "python -m loadtests.reporting.reference"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence about a verdict, with what was measured as {factor} or as {percent}."""
+    """A sentence about a verdict: its {factor} or {percent}, and the least expected as {bound}."""
 
     slug: str
     expectation: str  # how it begins
@@ -141,6 +170,35 @@ FINDINGS = [
         "sync_new latency of sync_persistent",
         "Keep database connections: connecting for each request takes **{factor} times** as "
         "long as the query on a kept one.",
+    ),
+]
+REQUEST_PATH_FINDINGS = [
+    Finding(
+        "request-path",
+        "async_direct throughput of async_stock",
+        "An async view serves **{factor} times** as many requests on our handler as on Django's.",
+    ),
+    Finding(
+        "middleware",
+        "async_direct_seven cpu_per_request of async_seven",
+        "With startproject's seven middleware a request takes **{percent} %** of the CPU time that "
+        "it takes with Django's handler.",
+    ),
+    Finding(
+        "request-path",
+        "async_direct_query throughput of async_stock_query",
+        "With one query through an async pool it serves **{factor} times** as many.",
+    ),
+    Finding(
+        "request-path",
+        "async_direct throughput of async_starlette",
+        "Starlette stays ahead: our handler serves **{percent} %** of what it serves; at least "
+        "{bound} % was expected.",
+    ),
+    Finding(
+        "request-path",
+        "async_direct_query throughput of async_starlette_query",
+        "With the query it is **{percent} %**; at least {bound} % was expected.",
     ),
 ]
 MORE_FINDINGS = [
@@ -261,7 +319,8 @@ def finding(result: Result, about: Finding) -> str:
     measured, low, high = (
         _plain(end, percent) for end in (verdict.measured, verdict.low, verdict.high)
     )
-    said = about.sentence.format(factor=measured, percent=measured)
+    bound = _plain(verdict.expected.low if verdict.expected else None, percent)
+    said = about.sentence.format(factor=measured, percent=measured, bound=bound)
     sure = f"95 % sure of {low} to {high}{' %' if percent else ''}"
     return f"- {verdict.words.sign} {said} ({sure}; `{about.slug}`)"
 
@@ -273,31 +332,40 @@ def _plain(value: float | None, percent: bool) -> str:
     return f"{100 * value:.0f}" if percent else figure(float(f"{value:.2g}"))
 
 
-def blocks(result: Result) -> dict[Path, tuple[str, str, str]]:
-    """What is generated: by file, the lines before and after it, and the text between them."""
-    findings, more = (
+@dataclass(frozen=True)
+class Block:
+    """What is generated in a file: the text between two lines."""
+
+    file: Path
+    begin: str
+    end: str
+    text: str
+
+
+def blocks(result: Result) -> list[Block]:
+    answers, request_path, more = (
         "\n".join(finding(result, about) for about in findings)
-        for findings in (FINDINGS, MORE_FINDINGS)
+        for findings in (FINDINGS, REQUEST_PATH_FINDINGS, MORE_FINDINGS)
     )
-    return {
-        BASE_DIR / "README.md": (
-            f"<!-- findings: {MADE_BY} -->\n",
-            "<!-- end of findings -->\n",
-            f"\n{findings}\n\n{machine(result)}\n\n",
-        ),
-        BASE_DIR / "loadtests" / "README.md": (
-            f"<!-- results: {MADE_BY} -->\n",
-            "<!-- end of results -->\n",
-            f"\n{more}\n\n{table(result)}\n{not_held(result)}\n\n{machine(result)}\n\n",
-        ),
-    }
+    readme, measuring = BASE_DIR / "README.md", BASE_DIR / "loadtests" / "README.md"
+    results = f"{more}\n\n{table(result)}\n{not_held(result)}\n\n{machine(result)}"
+    return [
+        block(readme, "findings", f"{answers}\n\n{machine(result)}"),
+        block(readme, "request path", request_path),
+        block(measuring, "results", results),
+    ]
 
 
-def panels(result: Result) -> list[charts.Panel]:
-    """What the picture shows. LookupError if the result lacks one of its rows."""
+def block(file: Path, name: str, text: str) -> Block:
+    begin, end = f"<!-- {name}: {MADE_BY} -->\n", f"<!-- end of {name} -->\n"
+    return Block(file, begin, end, f"\n{text}\n\n")
+
+
+def panels(result: Result, pictured: Sequence[Pictured]) -> list[charts.Panel]:
+    """What a picture shows. LookupError if the result lacks one of its rows."""
     pitfalls = {row["comparison"]: row["pitfalls"] for row in result.declared}
     shown = []
-    for of in PICTURED:
+    for of in pictured:
         # The first of a variant is its nearest case.
         first = {
             row.variant: row for row in reversed(result.measurements) if row.comparison == of.slug
@@ -313,12 +381,14 @@ def panels(result: Result) -> list[charts.Panel]:
 
 def main() -> None:
     result = result_store.read(REFERENCE)
-    for file, (begin, end, text) in blocks(result).items():
-        before, _, rest = file.read_text().partition(begin)
-        file.write_text(before + begin + text + end + rest.partition(end)[2])
-    figure = charts.throughput(panels(result))
-    with rc_context({"svg.hashsalt": "reference"}):  # the same picture from the same result
-        figure.savefig(PICTURE, metadata={"Date": None})
+    for made in blocks(result):
+        before, _, rest = made.file.read_text().partition(made.begin)
+        after = rest.partition(made.end)[2]
+        made.file.write_text(before + made.begin + made.text + made.end + after)
+    for name, pictured in PICTURED.items():
+        figure = charts.throughput(panels(result, pictured))
+        with rc_context({"svg.hashsalt": "reference"}):  # the same picture from the same result
+            figure.savefig(PICTURES / f"{name}.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from tests.support.hops import answers_to, ask, note_hops, settings_of
 VARIANTS = {variant.name: variant for variant in middleware.comparison.variants}
 SYNC = [name for name, variant in VARIANTS.items() if not variant.is_async]
 ASYNC = [name for name, variant in VARIANTS.items() if variant.is_async]
-WITH_HEADER = ["sync_one", "async_one", "async_both", "async_ours_one"]
+WITH_HEADER = ["sync_one", "async_one", "async_both", "async_direct_one"]
 # Django's own, for the receivers of request_started and for response.close().
 STARTED, FINISHED = "Signal.asend.<locals>.sync_send", "HttpResponseBase.close"
 
@@ -72,15 +72,15 @@ def test_middleware_takes_so_many_hops_beside_djangos_two(name, between, monkeyp
 def test_sync_middleware_takes_our_handler_into_a_thread(monkeypatch):
     """Which goes there once more then, to close what the middleware may have opened."""
     hops = note_hops(monkeypatch)
-    answer_of("async_ours")
+    answer_of("async_direct")
     assert hops == []
-    answer_of("async_ours_one")
+    answer_of("async_direct_one")
     assert hops == ["deployment_header.<locals>.middleware", FINISHED]
 
 
 @pytest.mark.parametrize(
     ("name", "in_this_thread"),
-    [("async_one", False), ("async_ours_one", False), ("async_both", True), ("sync_one", True)],
+    [("async_one", False), ("async_direct_one", False), ("async_both", True), ("sync_one", True)],
 )
 def test_sync_middleware_leaves_the_loops_thread(name, in_this_thread, monkeypatch):
     ran_in = []
@@ -109,7 +109,7 @@ def threads_within(function):
 
 
 @pytest.mark.parametrize(
-    ("name", "held"), [("async_one", 3), ("async_ours_one", 3), ("async_both", 0)]
+    ("name", "held"), [("async_one", 3), ("async_direct_one", 3), ("async_both", 0)]
 )
 def test_only_a_sync_middleware_holds_a_thread_for_each_request_that_waits(name, held):
     async def main():

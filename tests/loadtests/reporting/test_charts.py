@@ -12,7 +12,10 @@ from comparisons.result import Throughput
 from loadtests.reporting import charts, reference
 
 RESULT = result_store.read(reference.REFERENCE)
-PANELS = reference.panels(RESULT)
+PICTURES = {
+    name: reference.panels(RESULT, pictured) for name, pictured in reference.PICTURED.items()
+}
+PANELS = [panel for panels in PICTURES.values() for panel in panels]
 SVG = "{http://www.w3.org/2000/svg}"
 MARKS = ("bar", "interval")
 
@@ -88,7 +91,7 @@ def test_bars_are_named_in_words_and_have_their_numbers():
 
 def test_pitfall_is_marked_in_words():
     figure = drawn(bar("async_blocking", pitfall=True), bar("async_native"))
-    assert ["mistake" in text for text in texts_of(figure)[2:]] == [True, False]
+    assert ["pitfall" in text for text in texts_of(figure)[2:]] == [True, False]
 
 
 def test_each_kind_of_variant_has_its_look():
@@ -115,9 +118,10 @@ def test_places_without_a_panel_stay_empty():
     assert [axes.axison for axes in figure.axes] == [True, True, True, False]
 
 
-def test_no_word_of_the_readmes_picture_is_cut_or_covered():
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_word_of_the_readmes_pictures_is_cut_or_covered(name):
     """Every text lies within the picture, and none of a panel reaches into the next."""
-    figure = charts.throughput(PANELS)
+    figure = charts.throughput(PICTURES[name])
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     middle = figure.bbox.width / 2
@@ -128,29 +132,31 @@ def test_no_word_of_the_readmes_picture_is_cut_or_covered():
             assert left <= extent.x0 < extent.x1 <= right, text.get_text()
 
 
-# --- The README's picture
+# --- The README's pictures
 
 
-@pytest.fixture(scope="module")
-def extents():
-    """Of every mark in the committed file: its left and right edge."""
+@pytest.fixture(scope="module", params=PICTURES)
+def panels_and_extents(request):
+    """Of every mark in a committed file: its left and right edge."""
     found = {}
-    for group in ElementTree.parse(reference.PICTURE).iter(f"{SVG}g"):
+    for group in ElementTree.parse(reference.PICTURES / f"{request.param}.svg").iter(f"{SVG}g"):
         if group.get("id", "").startswith(tuple(f"{mark}-" for mark in MARKS)):
             path = group.find(f".//{SVG}path").get("d")
             across = [float(x) for x in re.findall(r"[ML] ([\d.]+) [\d.]+", path)]
             found[group.get("id")] = min(across), max(across)
-    return found
+    return PICTURES[request.param], found
 
 
-def test_committed_picture_has_every_mark(extents):
-    assert set(extents) == expected_ids(PANELS)
+def test_committed_picture_has_every_mark(panels_and_extents):
+    panels, extents = panels_and_extents
+    assert set(extents) == expected_ids(panels)
 
 
-def test_committed_marks_are_drawn_to_scale(extents):
+def test_committed_marks_are_drawn_to_scale(panels_and_extents):
     """In a panel: bars as long as their rates, intervals around their ends."""
+    panels, extents = panels_and_extents
     scales = {}
-    for row in rows_of(PANELS):
+    for row in rows_of(panels):
         rate, (left, right) = row.throughput, extents[f"bar-{name_of(row)}"]
         scale = scales.setdefault(row.comparison, (right - left) / rate.mean)
         figures = [(x - left) / scale for mark in MARKS for x in extents[f"{mark}-{name_of(row)}"]]

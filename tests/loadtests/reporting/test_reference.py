@@ -1,6 +1,7 @@
 """What the READMEs show: the findings, and of each comparison the verdict that tells most."""
 
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 
@@ -12,6 +13,7 @@ from loadtests.reporting.reference import (
     FINDINGS,
     MORE_FINDINGS,
     PICTURED,
+    REQUEST_PATH_FINDINGS,
     Finding,
     finding,
     most_telling,
@@ -113,7 +115,7 @@ def test_nothing_is_listed_where_all_holds():
 
 def test_findings_are_declared_expectations():
     """So that a new reference run has a verdict for each."""
-    for about in FINDINGS + MORE_FINDINGS:
+    for about in FINDINGS + REQUEST_PATH_FINDINGS + MORE_FINDINGS:
         texts = [
             expected.text
             for expected in Declared.of(COMPARISONS[about.slug], Cost(5, 1), 0.01).expectations
@@ -122,6 +124,6 @@ def test_findings_are_declared_expectations():
 
 
 def test_pictured_are_declared_variants():
-    for panel in PICTURED:
+    for panel in chain(*PICTURED.values()):
         variants = {variant.name for variant in COMPARISONS[panel.slug].variants}
         assert set(panel.bars) <= variants, panel.slug
