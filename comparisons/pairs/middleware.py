@@ -17,7 +17,7 @@ from comparisons.registry import Comparison, Expectation, Variant
 
 SEVEN = {"EXTRA_MIDDLEWARE": ",".join(settings.STARTPROJECTS_MIDDLEWARE)}
 ONE, BOTH = ({"EXTRA_MIDDLEWARE": f"{__name__}.{name}"} for name in ("sync_only", "both_colours"))
-DIRECT = "asgi-uvicorn-direct"
+DIRECT, CPU = "asgi-uvicorn-direct", "cpu_per_request"
 
 
 def sync_only(get_response: Any) -> Any:
@@ -47,7 +47,6 @@ async def async_view(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"hello": "world"})
 
 
-CPU = "cpu_per_request"
 HOPS = "Thirteen hops, each of which wakes two threads, beside the two that Django itself takes."
 HOP = "It runs in a thread, which asks the loop for the view and waits: a hop there, and one back."
 CALL = "A call and a header, of microseconds: a tenth of a request is more than that."
