@@ -198,6 +198,11 @@ class Measurement:
         return None if peak is None or idle is None else 1000 * (peak - idle) / self.users
 
 
+def without_bystander(measurements: Iterable[Measurement]) -> bool:
+    """Tell whether none of them had one: then what a request costs is shown in its place."""
+    return all(row.bystander_ms.p50 is None for row in measurements)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Expected:
     """What was expected, as plain data: an expectation of one case on one machine.

@@ -18,6 +18,7 @@ from comparisons.result import (
     counts,
     figure,
     interval,
+    without_bystander,
 )
 from comparisons.result_store import ResultError
 from comparisons.sentences import sentence, terms
@@ -53,9 +54,11 @@ class ShownRow:
     # A bystander's median wait, and the longest of a round: what verdicts speak of.
     bystander: str
     bystander_max: str
+    cpu: str  # ms a request
+    threads: str  # of the server
     connections: str
-    # Where requests only wait: the server's threads, and kB that it grew by for each of them.
-    waiting: tuple[str, str] | None
+    # Where requests only wait: kB that the server grew by for each of them.
+    waiting: str | None
     invalid_because: list[str] | None
 
 
@@ -75,17 +78,21 @@ SERVED = [
     ("Failed", "the share of all answers"),
     ("Of ceiling", "the share of what the work allows at most"),
 ]
+THREADS = ("Threads in all", "of the server, whatever they are for")
 WAITED = [
-    ("Threads in all", "of the server, whatever they are for"),
+    THREADS,
     ("kB a request", "memory that the server grew by for each request that waits"),
 ]
 ALWAYS = [
     ("Processes × threads", "those that serve requests"),
     ("p50, p99", "what half and 99 of 100 successful answers take at most"),
-    ("Bystander", "how long a user of a trivial view of the same server waits, typically"),
-    ("Longest", "the bystander's longest wait of a round, typically"),
     ("Database connections", "that the server had open at once, at most"),
 ]
+BYSTANDER = [
+    ("Bystander", "how long a user of a trivial view of the same server waits, typically"),
+    ("Longest", "the bystander's longest wait of a round, typically"),
+]
+COST = [("CPU", "CPU time of the server, for each request"), THREADS]
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,7 @@ class ShownResult:
     verdicts: list[ShownVerdict]
     terms: list[tuple[str, str]]
     counts: list[tuple[Outcome, Words, int]]
+    alone: bool  # no bystander: what a request costs stands in its place
 
     @property
     def one_load(self) -> str | None:
@@ -112,7 +120,9 @@ class ShownResult:
     @property
     def columns(self) -> list[tuple[str, str]]:
         """What the columns of figures mean."""
-        return (WAITED if self.waiting else SERVED) + ALWAYS
+        answers = WAITED if self.waiting else SERVED
+        beside = COST if self.alone and not self.waiting else []
+        return answers + ALWAYS + (beside if self.alone else BYSTANDER)
 
     @property
     def rounds(self) -> str:
@@ -146,9 +156,10 @@ def latest_results(slugs: Collection[str]) -> tuple[dict[str, ShownResult], list
 
 def _result(file: str, result: Result, slug: str) -> ShownResult:
     verdicts = [verdict for verdict in result.verdicts if verdict.comparison == slug]
+    rows = [row for row in result.measurements if row.comparison == slug]
     return ShownResult(
         run=_run(file, result),
-        rows=[_row(row) for row in result.measurements if row.comparison == slug],
+        rows=[_row(row) for row in rows],
         verdicts=[_verdict(verdict) for verdict in verdicts],
         terms=terms(verdicts),
         counts=[
@@ -156,6 +167,7 @@ def _result(file: str, result: Result, slug: str) -> ShownResult:
             for outcome, count in counts(verdicts).items()
             if count
         ],
+        alone=without_bystander(rows),
     )
 
 
@@ -189,8 +201,10 @@ def _row(row: Measurement) -> ShownRow:
         p99=figure(row.latency_ms.p99),
         bystander=figure(row.bystander_ms.p50),
         bystander_max=figure(row.bystander_ms.typical_longest),
+        cpu=figure(row.server.cpu_ms_per_request),
+        threads=f"{row.server.threads:,}",
         connections=str(row.server.db_connections),
-        waiting=(str(row.server.threads), figure(row.kb_per_request)) if row.waiting else None,
+        waiting=figure(row.kb_per_request) if row.waiting else None,
         invalid_because=None if row.valid else row.invalid_because,
     )
 

@@ -1,13 +1,12 @@
 """Middleware before an async view.
 
-Claim: under ASGI each sync hook of a middleware is a hop into a thread and back. Startproject's
-    seven have thirteen: they cost an async view more than all that Django does besides.
+Claim: under ASGI each sync hook of a middleware is a hop. Startproject's seven have thirteen.
 Blocks: nothing; but a middleware that is sync only holds a thread for as long as the view takes.
 Instead: write middleware in both colours. Under WSGI a sync one is only a call.
 """
 
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
@@ -17,7 +16,8 @@ from comparisons.registry import Comparison, Expectation, Variant
 
 SEVEN = {"EXTRA_MIDDLEWARE": ",".join(settings.STARTPROJECTS_MIDDLEWARE)}
 ONE, BOTH = ({"EXTRA_MIDDLEWARE": f"{__name__}.{name}"} for name in ("sync_only", "both_colours"))
-DIRECT, CPU = "asgi-uvicorn-direct", "cpu_per_request"
+DIRECT = "asgi-uvicorn-direct"
+CPU: Final = "cpu_per_request"
 
 
 def sync_only(get_response: Any) -> Any:

@@ -7,7 +7,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from comparisons.result import OUTCOMES, Measurement, Outcome, Verdict, counts, figure, interval
+from comparisons.result import (
+    OUTCOMES,
+    Measurement,
+    Outcome,
+    Verdict,
+    counts,
+    figure,
+    interval,
+    without_bystander,
+)
 from comparisons.sentences import expectation_sentence, sentence, terms
 from loadtests.judging.declared import Declared
 from loadtests.judging.intervals import ALPHA
@@ -126,7 +135,8 @@ def measurement_table(rows: Sequence[Measurement]) -> Table:
     columns = ["users"] if several_users else []
     columns += ["ms\naway"] if several_distances else []
     columns += ["threads\nkB a request"] if waiting else ["req/s\n95 %", "of ceiling\nfailed"]
-    columns += ["p50 ms\np99", "bystander ms\nlongest"]
+    alone = without_bystander(rows)
+    columns += ["p50 ms\np99", "CPU ms\nthreads" if alone else "bystander ms\nlongest"]
     columns += [] if waiting else ["db\nconns"]
     table.add_column("variant\n  processes × threads", no_wrap=True)
     for column in columns:
@@ -137,10 +147,7 @@ def measurement_table(rows: Sequence[Measurement]) -> Table:
         cells += [f"{row.users:,}"] if several_users else []
         cells += [f"{row.round_trip:g}"] if several_distances else []
         cells += [_waiting(row)] if waiting else _throughput(row)
-        cells += [
-            _latency(row),
-            f"{figure(row.bystander_ms.p50)}\n{figure(row.bystander_ms.typical_longest)}",
-        ]
+        cells += [_latency(row), _cost(row) if alone else _bystander(row)]
         cells += [] if waiting else [str(row.server.db_connections)]
         table.add_row(*cells, style=None if row.valid else COLOURS["invalid"])
     return table
@@ -159,6 +166,14 @@ def _latency(row: Measurement) -> str:
     if row.backlog_growth is not None:
         return f"backlog\n+{figure(row.backlog_growth)}/s"
     return f"{figure(row.latency_ms.p50)}\n{figure(row.latency_ms.p99)}"
+
+
+def _bystander(row: Measurement) -> str:
+    return f"{figure(row.bystander_ms.p50)}\n{figure(row.bystander_ms.typical_longest)}"
+
+
+def _cost(row: Measurement) -> str:
+    return f"{figure(row.server.cpu_ms_per_request)}\n{row.server.threads:,}"
 
 
 def _waiting(row: Measurement) -> str:

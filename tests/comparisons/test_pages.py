@@ -388,9 +388,18 @@ def test_page_shows_a_measurement_as_a_row(client: Client, save: Save) -> None:
     assert f"async_blocking ⚠\ufe0e pitfall asgi-uvicorn {figures}" in text
 
 
-@pytest.mark.parametrize("waiting", [False, True])
-def test_every_column_of_figures_is_explained(client: Client, save: Save, waiting: bool) -> None:
-    save(measurement={"waiting": waiting})
+NO_BYSTANDER = {"p50": None, "p99": None, "max": None, "longest": None}
+
+
+@pytest.mark.parametrize(
+    "measurement",
+    [{}, {"waiting": True}, {"bystander_ms": NO_BYSTANDER}],
+    ids=["served", "waiting", "alone"],
+)
+def test_every_column_of_figures_is_explained(
+    client: Client, save: Save, measurement: dict[str, Any]
+) -> None:
+    save(measurement=measurement)
     html = html_of(client, "/cpu-bound/")
     columns = re.findall(r'<th scope="col" class="number">(.*?)</th>', html)
     explained = ", ".join(re.findall(r"<dt>(.*?)</dt>", html[html.index("</table>") :]))
@@ -430,14 +439,6 @@ def test_page_counts_rounds_in_good_english(
 ) -> None:
     save(measurements=[MEASUREMENT | {"rounds": number} for number in rounds])
     assert f"4 users, {said}" in text_of(client, "/cpu-bound/")
-
-
-def test_measurement_without_a_bystander_has_dashes_in_its_place(
-    client: Client, save: Save
-) -> None:
-    """As where users are raw."""
-    save(measurement={"bystander_ms": {"p50": None, "p99": None, "max": None, "longest": None}})
-    assert "94 % 85.1 1234 – – 7" in text_of(client, "/cpu-bound/")
 
 
 def test_invalid_measurement_says_why(client: Client, save: Save) -> None:
@@ -536,8 +537,18 @@ def test_where_requests_only_wait_threads_and_memory_are_shown_and_no_rate(
     save(measurement={"waiting": True, "users": 1000, "server": server})
     text = text_of(client, "/cpu-bound/")
     assert "kB a request" in text
-    assert "1002 38" in text
+    assert "1,002 38" in text
     assert "Requests/s" not in text
+
+
+def test_where_there_is_no_bystander_cpu_time_and_threads_are_shown(
+    client: Client, save: Save
+) -> None:
+    server = MEASUREMENT["server"] | {"threads": 1002, "cpu_ms_per_request": 0.115}
+    save(measurement={"bystander_ms": NO_BYSTANDER, "server": server})
+    text = text_of(client, "/cpu-bound/")
+    assert "0.115 1,002" in text
+    assert "Bystander" not in text
 
 
 def test_run_of_variants_against_themselves_is_no_result(client: Client, save: Save) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from comparisons import result_store
 from comparisons.pairs import COMPARISONS, GROUPS
-from comparisons.result import Expected, Verdict
+from comparisons.result import Bystander, Expected, Verdict
 from loadtests.judging.declared import Declared
 from loadtests.reporting import saved, terminal
 
@@ -62,6 +62,19 @@ def test_table_of_waiting_requests_has_threads_and_memory_instead_of_a_rate():
     text = printed([row])
     assert re.search(r"sync +1,002 +2000 +4.1 *\n +wsgi-threads, 1 × 1000 +38 +2500 +5.2", text)
     assert "req/s" not in text
+
+
+def test_table_without_a_bystander_has_cpu_time_and_threads_in_its_place():
+    alone = replace(
+        ROW,
+        latency_ms=replace(ROW.latency_ms, p50=1.77, p99=4.08),
+        bystander_ms=Bystander(None, None, None, None),
+        server=replace(ROW.server, cpu_ms_per_request=0.115, threads=5),
+    )
+    text = printed([alone])
+    assert re.search(r" 1.77 +0.115 .*\n.* 4.08 +5 ", text)
+    assert "bystander" not in text
+    assert "bystander" in printed([alone, replace(alone, bystander_ms=Bystander(4, 5, 6, 5))])
 
 
 def test_table_names_the_cases_where_there_are_several():
