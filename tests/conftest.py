@@ -94,6 +94,7 @@ def undisturbed(monkeypatch):
     """What others take of this machine makes no round invalid."""
     for taken in ("stolen_share", "throttled_s"):
         monkeypatch.setattr(f"loadtests.running.sampling.{taken}", lambda *_: 0.0)
+    monkeypatch.setattr("loadtests.judging.validity.MAX_STALL_S", 60)
 
 
 @pytest.fixture

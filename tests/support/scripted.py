@@ -101,8 +101,9 @@ class Scripted:
                 number, data = number + 1, b""
                 if (said := self.answer(place, number)) is None:
                     return
-                connection.sendall(said)
+                # Before it is sent: the client may act on it at once.
                 self.answered.append((place, number))
+                connection.sendall(said)
 
     def die(self):
         """Close everything at once."""
