@@ -94,7 +94,6 @@ class DirectASGIHandler(ASGIHandler):
             request: Any
             request, error_response = self.create_request(scope, body_file)
             if error_response is not None:
-                body_file.close()
                 await self.send_response(error_response, send)
                 await close(error_response)
                 return
@@ -178,7 +177,7 @@ class RequestThread(ThreadSensitiveContext):
     def is_used(self) -> bool:
         """Tell whether the request may have run anything in a thread already."""
         threads = SyncToAsync.context_to_thread_executor
-        return not self.token or self._is_of_caller or self in threads
+        return self._is_of_caller or self in threads
 
 
 @coroutine

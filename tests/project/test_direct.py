@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import django
 import pytest
-from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
@@ -193,6 +193,22 @@ def test_receivers_of_other_senders_are_not_called(site, connect, events, name, 
         connect(SIGNALS[name], coloured(colour, happen), sender=sender, weak=False)
     run(ask(site(async_view)))
     assert events == [ASGIHandler]
+
+
+@each_signal
+def test_subclass_of_the_handler_sends_its_own_signals(connect, handler, settings, events, name):
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = (path("", async_view),), []
+    subclass = type("Subclass", (handler,), {})
+    connect(SIGNALS[name], lambda sender, **_: events.append(sender), weak=False)
+    run(ask(subclass()))
+    assert events == [subclass]
+
+
+def test_bad_request_has_a_start_and_an_end(site, connect, events):
+    for name, signal in SIGNALS.items():
+        connect(signal, lambda name=name, **_: events.append(name), weak=False)
+    assert run(ask(site(async_view), query_string=b"\xff")).status == 400
+    assert events == ["started", "finished"]
 
 
 @each_signal
@@ -869,6 +885,39 @@ def test_response_is_closed_before_request_finished(site, connect, events, colou
     assert events == [True]
 
 
+def test_closed_response_keeps_nothing_to_close(site):
+    responses = []
+
+    async def view(request):
+        responses.append(HttpResponse())
+        return responses[0]
+
+    run(ask(site(view)))
+    assert (responses[0].closed, responses[0]._resource_closers) == (True, [])
+
+
+def test_body_is_closed_before_request_finished(site, connect, events):
+    streams = []
+
+    async def finished(**_):
+        events.append(streams[0].closed)
+
+    async def view(request):
+        streams.append(request._stream)
+        return HttpResponse()
+
+    connect(request_finished, finished)
+    run(ask(site(view)))
+    assert events == [True]
+
+
+def test_closers_of_an_error_response_run_in_a_thread(site, happened, monkeypatch, handler):
+    response = closed_of(HttpResponse(status=400), happened)
+    monkeypatch.setattr(handler, "create_request", lambda *_: (None, response))
+    assert run(ask(site(async_view))).status == 400
+    assert happened == [(name, "thread") for name in ("first", "second", "third")]
+
+
 class ResponseWithClose(HttpResponse):
     def close(self):
         HAPPENED.happen("close")
@@ -1039,6 +1088,7 @@ BODIES = {
     "empty": [],
     "small": [b"small"],
     "in several messages": [b"one", b"", b"two"],
+    "after an empty message": [b"", b"two"],
     "on disk": [b"x" * LIMIT, b"y"],
 }
 
@@ -1071,6 +1121,22 @@ def test_body_that_nobody_reads_is_closed(site, body_files, colour, name):
     run(ask(application, method="POST", body=BODIES[name]))
     assert all(stream.closed for stream in streams + body_files)
     assert [file._rolled for file in body_files if body_files] in ([], [False], [name == "on disk"])
+
+
+@each_colour
+def test_body_on_disk_is_closed_in_a_thread(site, body_files, monkeypatch, events, colour):
+    close = tempfile.SpooledTemporaryFile.close
+
+    def noted(file):
+        events.happen("close")
+        close(file)
+
+    application = site(
+        coloured(colour, lambda request: HttpResponse()), FILE_UPLOAD_MAX_MEMORY_SIZE=LIMIT
+    )
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "close", noted)
+    run(ask(application, method="POST", body=BODIES["on disk"]))
+    assert events[0] == ("close", "thread")
 
 
 def test_body_of_a_bad_request_is_closed(site, body_files):
@@ -1492,6 +1558,21 @@ def test_what_the_view_sets_in_a_context_variable_lasts_until_the_requests_end(
 
     run(ask(site(coloured(colour, view))))
     assert events == ["view" if later else "unset"]
+
+
+def test_thread_of_a_request_is_not_that_of_what_comes_after(site):
+    """In the same task, as where another application called the handler."""
+
+    async def ignore(message):
+        pass
+
+    async def main():
+        application, incoming = site(async_view), asyncio.Queue()
+        incoming.put_nowait({"type": "http.request"})
+        await application(scope_of(), incoming.get, ignore)
+        return SyncToAsync.thread_sensitive_context.get(None)
+
+    assert run(main()) is None
 
 
 def test_context_variable_of_a_request_is_not_seen_by_the_next(site):
