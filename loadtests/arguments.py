@@ -65,7 +65,9 @@ def known(name: str, names: Iterable[str], kind: str) -> str:
     if name in names:
         return name
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0)
-    raise bad(f"there is no {kind} {name!r}; did you mean {nearest[0]!r}? (--list shows all)")
+    raise bad(
+        f"there is no {kind} {name!r}; did you mean {nearest[0]!r}? (compare --list shows all)"
+    )
 
 
 def within(kind: Callable[[str], T], low: T, high: T) -> Callable[[str], T]:

@@ -185,20 +185,24 @@ USERS: dict[tuple[str, str], type[VariantUser]] = {
     for slug, comparison in COMPARISONS.items()
     for variant in comparison.variants
 }
-# Locust finds user classes among a locustfile's globals. By hand it loads a deployment that serves
-# Django, where there is nothing of a variant with an application of its own.
-globals().update({cls.__name__: cls for cls in USERS.values() if not cls.variant.app})
+# Locust finds user classes among a locustfile's globals.
+globals().update({cls.__name__: cls for cls in USERS.values()})
 
 
 @events.init.add_listener
-def _only_tagged_classes(environment: Any, **_: Any) -> None:
-    """Drop the classes that --tags leaves out: locust would start users of them, which fail."""
+def _only_classes_that_can_be_served(environment: Any, **_: Any) -> None:
+    """Drop the classes that --tags leaves out: locust would start users of them, which fail.
+
+    And those of variants with an application of their own, unless named: no deployment serves it.
+    """
     options = environment.parsed_options
+    named = set(options.user_classes or ())
     wanted, unwanted = set(options.tags or ()), set(options.exclude_tags or ())
 
     def stays(cls: Any) -> bool:
         tags = {name for task in cls.tasks for name in getattr(task, "locust_tag_set", ())}
-        return (not wanted or bool(tags & wanted)) and not tags & unwanted
+        apart = cls is not Bystander and cls.variant.app and cls.__name__ not in named
+        return not apart and (not wanted or bool(tags & wanted)) and not tags & unwanted
 
     environment.user_classes[:] = [cls for cls in environment.user_classes if stays(cls)]
 

@@ -1,12 +1,31 @@
 """The pages, and every variant at /<slug>/<variant>/: all made from the registry."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.conf import settings
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from comparisons import probes
 from comparisons.pages import views
 from comparisons.pairs import COMPARISONS
+from comparisons.registry import Variant
 from project.deployments import DEPLOYMENTS
+
+
+def view_of(name: str, variant: Variant) -> Callable[..., Any]:
+    """Return the variant's view; on a deployment that lacks its middleware one that says so."""
+    asked = variant.environ.get("EXTRA_MIDDLEWARE")
+    if not settings.DEPLOYMENT or not asked or {*asked.split(",")} <= {*settings.MIDDLEWARE}:
+        return variant.view
+
+    def not_served_here(request: HttpRequest) -> HttpResponse:
+        line = f"{name} needs middleware that is not here: python manage.py serve {name}\n"
+        return HttpResponse(line, "text/plain", status=501)
+
+    return not_served_here
+
 
 # Of the server's own colour: the other one costs a thread or an event loop a request.
 on_event_loop = settings.DEPLOYMENT and DEPLOYMENTS[settings.DEPLOYMENT].interface == "asgi"
@@ -22,7 +41,7 @@ variants = {
 # how many there are, and in which order.
 served = [settings.SERVED] if settings.SERVED in variants else variants
 urlpatterns = [
-    *(path(f"{name}/", variants[name].view, name=name) for name in served),
+    *(path(f"{name}/", view_of(name, variants[name]), name=name) for name in served),
     path("bystander/", bystander, name="bystander"),
     path("pools/", probes.pools, name="pools"),
     path("", views.index, name="index"),

@@ -99,11 +99,7 @@ def measure(
         costs: dict[tuple[str, ...], float] = {}
         for start, (before, look) in enumerate(pairwise((0, *plan.looks)), 1):
             environs = [
-                {
-                    **away[row.round_trip],
-                    **row.environ(server=n),
-                    "SERVED": f"{comparison.slug}/{row.route}",
-                }
+                row.server_environ(comparison.slug, away[row.round_trip], server=n)
                 for n, row in wanted
             ]
             deployments = [row.deployment for _, row in wanted]

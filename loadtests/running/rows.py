@@ -2,6 +2,7 @@
 
 import os
 import resource
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -36,6 +37,13 @@ class Row:
         """Return the variant's own environment, for the server of this number."""
         given = self.variant.environ.items()
         return {name: text.replace("{row}", str(server)) for name, text in given}
+
+    def server_environ(self, slug: str, away: Mapping[str, str], server: int) -> dict[str, str]:
+        """Return all that its server is told besides what its deployment tells it.
+
+        away: the services' URLs, as far away as the row wants them.
+        """
+        return {**away, **self.environ(server), "SERVED": f"{slug}/{self.route}"}
 
 
 def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> list[Row]:

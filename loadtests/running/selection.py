@@ -25,7 +25,7 @@ class Choice:
 
 def choose(options: dict[str, Any]) -> Choice:
     """Choose the comparisons, with the load that was asked for, and rows. CommandError if none."""
-    slugs = [_known_slug(slug) for slug in options["slugs"]]
+    slugs = [known_slug(slug) for slug in options["slugs"]]
     names = [known(name, DEPLOYMENTS, "deployment") for name in options["deployment"]]
     found, left_out = [], []
     for slug in dict.fromkeys(slugs or COMPARISONS):
@@ -66,7 +66,8 @@ def choose(options: dict[str, Any]) -> Choice:
     )
 
 
-def _known_slug(slug: str) -> str:
+def known_slug(slug: str) -> str:
+    """Return the slug if there is such a comparison; else raise CommandError, which says why."""
     if slug not in COMPARISONS and (why := why_unknown(slug)):
         raise bad(why)
     return known(slug, COMPARISONS, "comparison")

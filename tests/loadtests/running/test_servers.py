@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+import urllib.error
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from comparisons.cores import CORES
+from comparisons.pairs import many_waiting
 from loadtests.running import servers
 from loadtests.running.sampling import usage
 from loadtests.running.servers import ServerError
@@ -122,20 +124,37 @@ def test_a_server_dies_with_the_process_that_started_it():
     until(lambda: not psutil.pid_exists(orphan))
 
 
-@pytest.fixture
-def serve():
+@contextmanager
+def served(name, *options):
+    """`manage.py serve`: its process, its port, and the line that it has printed."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "serve", "asgi-uvicorn", "--port", str(port)],
+        [sys.executable, "manage.py", "serve", name, "--port", str(port), *options],
         cwd=BASE_DIR,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    line = process.stdout.readline()
-    yield process, port, line
-    process.kill()
-    process.communicate()
+    try:
+        yield process, port, process.stdout.readline()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def serve():
+    with served("asgi-uvicorn") as running:
+        yield running
+
+
+def answer_at(port, name):
+    """The status and text that the variant's URL answers."""
+    try:
+        with servers.direct.open(f"http://127.0.0.1:{port}/{name}/", timeout=30) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
 
 
 def test_serve_runs_in_the_foreground_until_it_is_interrupted(serve):
@@ -194,6 +213,88 @@ def test_serve_refuses_a_port_that_is_taken(serve):
     assert f"cannot listen on port {port}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "about", "body"),
+    [
+        (
+            "sessions-and-users/async_cache",
+            "uvicorn, one process",
+            '{"user": "comparisons-reader"}',
+        ),
+        ("request-path/async_starlette_query", "uvicorn, one process", '{"ok": true}'),
+        ("middleware/async_direct_one", "uvicorn, one process, our handler", '{"hello": "world"}'),
+    ],
+)
+def test_serve_gives_a_variant_what_it_declares(name, about, body):
+    with served(name) as (_process, port, line):
+        assert line == f"{name}: {about}, at http://127.0.0.1:{port}/{name}/ (Ctrl-C ends it)\n"
+        assert answer_at(port, name) == (200, body)
+
+
+def test_serve_serves_the_variant_alone():
+    with served("middleware/async_one") as (_process, port, _line):
+        assert answer_at(port, "middleware/async_one")[0] == 200
+        assert answer_at(port, "middleware/async_both")[0] == 404
+
+
+def test_serve_gives_a_variant_its_shape_where_no_other_is_asked_for():
+    with served("many-waiting/sync", "--database", "none") as (process, _port, _line):
+        family = psutil.Process(process.pid).children(recursive=True)
+        (server, *_) = (one for one in family if "gthread" in one.cmdline())
+        assert f"--threads {many_waiting.THREADS}" in " ".join(server.cmdline())
+        assert server.environ()["DATABASE_MODE"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "proxies"),
+    [([], "services 10 ms away", ["10"]), (["--round-trip", "0"], "gthread worker, at", [])],
+)
+def test_serve_puts_services_where_the_variant_has_them(options, said, proxies):
+    with served("django-cache/sync", *options) as (process, _port, line):
+        assert said in line
+        family = psutil.Process(process.pid).children(recursive=True)
+        words = [one.cmdline() for one in family]
+        found = [
+            one[one.index("project.services.distance") + 1]
+            for one in words
+            if "project.services.distance" in one
+        ]
+        assert found == proxies
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
+        assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "asgi-uvicor",
+            "there is no deployment or comparison 'asgi-uvicor'; did you mean 'asgi-uvicorn'?",
+        ),
+        (
+            "request-path",
+            "request-path is a comparison; one of its variants is request-path/sync",
+        ),
+        ("request-pth/sync", "there is no comparison 'request-pth'; did you mean 'request-path'?"),
+        ("request-path/async_ours", "there is no variant of request-path called 'async_ours'"),
+    ],
+)
+def test_serve_refuses_what_there_is_not_and_says_the_nearest(name, said):
+    done = python("manage.py", "serve", name)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_deployment_without_a_variants_middleware_says_what_to_serve(serve):
+    _process, port, _line = serve
+    name = "sessions-and-users/async_cache"
+    line = f"{name} needs middleware that is not here: python manage.py serve {name}\n"
+    assert answer_at(port, name) == (501, line)
+    assert answer_at(port, "middleware/async_view") == (200, '{"hello": "world"}')
+
+
 def locust(port, users, names, *arguments):
     """Run locust by hand until each of these is asked for, and return what it says.
 
@@ -223,6 +324,18 @@ def test_locust_takes_class_names(serve):
     names = ("cpu-bound/async_blocking", "bystander")
     said = locust(port, 3, names, "CpuBoundAsyncBlocking", "Bystander")
     assert "cpu-bound/sync" not in said
+
+
+def test_locust_loads_an_application_in_place_of_django_if_its_class_is_named():
+    with served("request-path/async_plain") as (_process, port, _line):
+        locust(
+            port, 3, ("request-path/async_plain", "bystander"), "RequestPathAsyncPlain", "Bystander"
+        )
+
+
+def test_locust_by_tag_asks_no_deployment_for_an_application_in_place_of_django(serve):
+    _process, port, _line = serve
+    assert "async_plain" not in locust(port, 12, ("request-path/sync",), "--tags", "request-path")
 
 
 def test_ports_are_given_once():
