@@ -68,8 +68,13 @@ def shown_views(comparison: Comparison) -> list[ShownView]:
 
 def served_by(variant: Variant) -> str:
     """Return for instance `gunicorn, gthread worker; with 1000 threads; with POOL_SIZE=5`."""
-    _deployment, *own_shape = _serving(variant).values()
-    return "; ".join([settings.DEPLOYMENTS[variant.deployment].about, *own_shape])
+    return "; ".join([settings.DEPLOYMENTS[variant.deployment].about, *own_shape(variant)])
+
+
+def own_shape(variant: Variant) -> list[str]:
+    """Return what it declares besides its deployment: `with 1000 threads`, `with POOL_SIZE=5`."""
+    _deployment, *shape = _serving(variant).values()
+    return shape
 
 
 def difference(variant: Variant, other: Variant) -> str:
@@ -94,9 +99,17 @@ def _serving(variant: Variant) -> dict[str, str]:
         "threads": variant.threads and f"with {variant.threads} threads",
         "database": variant.database and CONNECTING[variant.database],
         "app": variant.app and f"with {variant.app} in place of Django",
-        **{name: f"with {name}={value}" for name, value in variant.environ.items()},
+        **{name: f"with {name}={_short(value)}" for name, value in variant.environ.items()},
     }
     return {name: text for name, text in declared.items() if text}
+
+
+def _short(value: str) -> str:
+    """Return a list of dotted paths as one reads it: their last words, startproject's as such."""
+    paths = value.split(",")
+    if paths == settings.STARTPROJECTS_MIDDLEWARE:
+        return "startproject's seven"
+    return ", ".join(path.rpartition(".")[2] for path in paths) if len(paths) > 1 else value
 
 
 def shared_source(comparison: Comparison) -> str:

@@ -43,17 +43,18 @@ def index(groups: Mapping[str, Sequence[Declared]], width: int) -> Iterator[str]
             yield textwrap.shorten(line, width, placeholder=" …") if len(line) > width else line
 
 
-def detail(declared: Declared, served: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+def detail(declared: Declared, served: Iterable[tuple[str, ...]], width: int) -> Iterator[str]:
     """Yield lines: the variants, and the expectations with their reasons.
 
-    served: variants, and deployments of each.
+    served: a variant, its deployment, and what it declares of its shape, for each that is served.
     """
     yield heading(declared)
     places = list(served)
-    widest = max((len(variant) for variant, _ in places), default=0)
-    for variant, deployment in places:
-        mark = ", pitfall" if variant in declared.pitfalls else ""
-        yield f"  {variant:<{widest}}  {deployment}{mark}"
+    widest = max((len(variant) for variant, *_ in places), default=0)
+    for variant, deployment, *shape in places:
+        marks = ["pitfall"] if variant in declared.pitfalls else []
+        text = ", ".join([deployment, *marks, *shape])
+        yield wrapped(text, width, first=f"  {variant:<{widest}}  ")
     yield "expected:"
     for expected in declared.expectations:
         yield wrapped(expectation_sentence(expected), width, first="- ")

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
+from django.conf import LazySettings, settings
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.test import Client
 from django.utils.html import strip_tags
@@ -226,6 +226,7 @@ def test_page_shows_what_another_application_serves_and_offers_no_try(
     card = html[html.index(f'id="{variant.name}"') :]
     card = card[: card.index("</article>")]
     assert "no view of Django" in card
+    assert f"manage.py serve {slug}/{variant.name}</code>" in card
     assert f"with {variant.app} in place of Django" in card
     assert "data-url" not in card
     assert "href" not in card
@@ -277,6 +278,20 @@ def test_variant_of_a_shown_view_says_how_it_is_served_instead(
         " Postgres, with POOL_SIZE=5, without SHARED_THREAD=1"
     )
     assert source.difference(one, one) == ""
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (["some.module.one"], "some.module.one"),
+        (["some.module.one", "other.two"], "one, two"),
+        (settings.STARTPROJECTS_MIDDLEWARE, "startproject's seven"),
+    ],
+)
+def test_list_of_middleware_is_said_in_few_words(paths: list[str], said: str) -> None:
+    environ = {"EXTRA_MIDDLEWARE": ",".join(paths)}
+    variant = Variant(cpu_bound.sync, "wsgi-threads", environ=environ)
+    assert source.own_shape(variant) == [f"with EXTRA_MIDDLEWARE={said}"]
 
 
 def test_variant_that_connects_as_its_deployment_does_says_how() -> None:

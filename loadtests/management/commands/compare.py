@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from comparisons import result_store
 from comparisons.declarations import nearest
+from comparisons.pages.source import own_shape
 from comparisons.pairs import GROUPS
 from comparisons.registry import MAX_ROUND_TRIP_MS, MAX_USERS, Comparison, Cost
 from comparisons.result import Result, Verdict, now, timestamp
@@ -164,7 +165,9 @@ def _list(options: dict[str, Any], console: Console) -> int:
         lines.append("\n--list SLUG shows its variants, deployments and expectations.")
     for slug in options["slugs"]:
         comparison, rows = chosen[slug]
-        served = dict.fromkeys((row.variant.name, row.deployment.name) for row in rows)
+        served = dict.fromkeys(
+            (row.variant.name, row.deployment.name, *own_shape(row.variant)) for row in rows
+        )
         lines += terminal.detail(Declared.of(comparison), served, console.width)
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False)

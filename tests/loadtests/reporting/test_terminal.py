@@ -145,6 +145,16 @@ def test_detail_has_every_variant_and_every_expectation_with_its_reason():
     assert all(expected.why in flat for expected in declared.expectations)
 
 
+def test_detail_says_what_else_a_variant_declares_beneath_its_deployment():
+    declared = Declared.of(COMPARISONS["blocking-call"])
+    shape = ("asgi-uvicorn", "with 2 processes", "with POOL_SIZE=5")
+    _heading, lines, *_ = terminal.detail(declared, [("async_blocking", *shape)], 50)
+    assert lines.splitlines() == [
+        "  async_blocking  asgi-uvicorn, pitfall, with 2",
+        "                  processes, with POOL_SIZE=5",
+    ]
+
+
 def test_few_verdicts_are_not_added_up():
     assert terminal.sureness([VERDICT] * 5, [VERDICT] * 5) == ""
 
