@@ -56,13 +56,13 @@ comparison = Comparison(
         Variant(sync, "wsgi-threads"),
         Variant(sync, ASGI, name="sync_asgi", pitfall=True),  # pitfall: one more hop, for the view
         Variant(sync, DIRECT, name="sync_direct"),
-        Variant(async_native, ASGI, name="async_stock", pitfall=True),  # pitfall: see what blocks
+        Variant(async_native, ASGI, name="async_stock", pitfall=True),  # pitfall: Django's two hops
         Variant(async_native, ASGI, name="async_shared_thread", environ=SHARED),
         Variant(async_native, DIRECT, name="async_direct"),
         Variant(async_starlette, ASGI, app=STARLETTE),
         Variant(async_plain, ASGI, app=PLAIN),
         Variant(sync_query, "wsgi-threads"),
-        Variant(async_query, ASGI, name="async_stock_query", pitfall=True),  # pitfall: likewise
+        Variant(async_query, ASGI, name="async_stock_query", pitfall=True),  # pitfall: the same two
         Variant(async_query, DIRECT, name=OURS_QUERY),
         Variant(async_starlette_query, ASGI, app=STARLETTE),
     ],

@@ -703,6 +703,25 @@ def test_browser_says_so_when_nothing_answers(browser: Browser, address: str) ->
     page.locator("#answer-sync").get_by_text("No answer").wait_for()
 
 
+@pytest.mark.needs("chromium")
+def test_no_page_is_wider_than_a_telephone(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": WIDTHS[0], "height": 800})
+    too_wide = []
+    for slug in COMPARISONS:
+        page.goto(f"{address}/{slug}/", wait_until="domcontentloaded")
+        if page.evaluate("document.documentElement.scrollWidth") > WIDTHS[0]:
+            too_wide.append(slug)
+    assert too_wide == []
+
+
+def test_reason_of_a_pitfall_is_one_element_with_its_mark(client: Client) -> None:
+    """A text of its own would be torn from it where the head of the card breaks its line."""
+    html = html_of(client, "/request-path/")
+    assert re.search(
+        r"<span><span [^\n]+ pitfall</span>\s*– one more hop, for the view</span>", html
+    )
+
+
 def test_page_of_views_that_share_nothing_shows_no_empty_box(client):
     assert source.shared_source(COMPARISONS["request-path"]) == ""
     assert "Shared by the views" not in client.get("/request-path/").content.decode()
