@@ -23,7 +23,7 @@ from project.processes import BASE_DIR, default_signals
 from tests.support.commands import await_
 from tests.support.prepared import copied, environ_of
 
-COMPARE = ("manage.py", "compare", "cpu-bound", "--quick", "--output", "{output}")
+COMPARE = ("manage.py", "compare", "print", "--quick", "--output", "{output}")
 SERVE = ("manage.py", "serve", "asgi-uvicorn", "--port", "{port}")
 RUNSERVER = ("manage.py", "runserver", "--noreload", "127.0.0.1:{port}")
 SCRIPT = ("-m", "loadtests.studies.first_byte")

@@ -126,15 +126,15 @@ def test_last_exception_of_a_log_is_found(said, line, tmp_path):
 def test_run_goes_on_without_the_failing_comparison_and_exits_with_2(tmp_path):
     path = tmp_path / "result.json"
     broken = ["--settings", "tests.support.lying_settings"]
-    arguments = ["cpu-bound", "gil", "--quick", "--output", str(path), *broken]
-    done = python("manage.py", "compare", *arguments, LIE="cpu-bound/async_threaded raise")
+    arguments = ["print", "across-requests", "--quick", "--output", str(path), *broken]
+    done = python("manage.py", "compare", *arguments, LIE="print/async_silent raise")
     assert done.returncode == 2, done.stdout
     (line,) = done.stderr.splitlines()
-    log = tmp_path / "result.logs" / "cpu-bound-async_threaded.log"
-    assert "cpu-bound: async_threaded answers with status 500: ValueError: planted" in line
+    log = tmp_path / "result.logs" / "print-async_silent.log"
+    assert "print: async_silent answers with status 500: ValueError: planted" in line
     assert str(log) in line
     assert "ValueError: planted" in log.read_text()
     rows = json.loads(path.read_text())["measurements"]
-    assert {row["comparison"] for row in rows} == {"cpu-bound", "gil"}
-    assert not any(row["valid"] for row in rows if row["comparison"] == "cpu-bound")
-    assert any(row["valid"] for row in rows if row["comparison"] == "gil")
+    assert {row["comparison"] for row in rows} == {"print", "across-requests"}
+    assert not any(row["valid"] for row in rows if row["comparison"] == "print")
+    assert any(row["valid"] for row in rows if row["comparison"] == "across-requests")
