@@ -90,9 +90,15 @@ def _heading_of_rows(slug: str, rows: Sequence[Measurement]) -> str:
 
 
 def _load(users: Iterable[int], round_trip: Iterable[float]) -> str:
-    counts = " and ".join(str(count) for count in dict.fromkeys(users))
-    trips = " and ".join(f"{trip:g}" for trip in dict.fromkeys(round_trip))
+    counts = _listed(f"{count:,}" for count in dict.fromkeys(users))
+    trips = _listed(f"{trip:g}" for trip in dict.fromkeys(round_trip))
     return f"{counts} users" + ("" if trips == "0" else f", {trips} ms away")
+
+
+def _listed(words: Iterable[str]) -> str:
+    """For instance `1, 2 and 3`."""
+    *before, last = words
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 # --- After measuring

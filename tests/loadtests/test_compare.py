@@ -302,7 +302,7 @@ def test_pinned_run_leaves_the_last_core_to_the_generator_alone(run):
 def open_loop_run(tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "open.json"
     pin = ["--pin"] if CORES > 1 else []
-    return compare(*pin, "cpu-bound", "--quick", "--rate", "80", "--output", str(path)), path
+    return compare(*pin, "print", "--quick", "--rate", "50", "--output", str(path)), path
 
 
 def test_rate_sends_requests_when_they_are_due(open_loop_run):
@@ -311,17 +311,19 @@ def test_rate_sends_requests_when_they_are_due(open_loop_run):
     for round_ in rounds_of(path):
         starts = sorted(sample[0] for sample in round_["samples"])
         paces = [after - before for before, after in pairwise(starts)]
-        assert paces == pytest.approx([1 / 80] * len(paces), abs=1e-4)
-        assert round_["rate"] == 80
+        assert paces == pytest.approx([1 / 50] * len(paces), abs=1e-4)
+        assert round_["rate"] == 50
     assert "open loop; the generator itself was up to" in done.stdout
 
 
-def test_overloaded_server_has_a_backlog_that_grows_and_no_latency(open_loop_run):
-    """A request computes for some 17 ms, and the GIL lets one compute at a time."""
-    done, path = open_loop_run
+@pytest.mark.long
+def test_overloaded_server_has_a_backlog_that_grows_and_no_latency(tmp_path):
+    """A request computes for far more than 10 ms, and the GIL lets one compute at a time."""
+    path = tmp_path / "open.json"
+    done = compare("cpu-bound", "--quick", "--rate", "100", "--output", str(path))
     for row in json.loads(path.read_text())["measurements"]:
         assert row["latency_ms"]["p50"] is None
-        assert 0 < row["backlog_growth"] < 80
+        assert 0 < row["backlog_growth"] < 100
     assert len(re.findall(r" \+\d.*/s ", done.stdout)) == 3
 
 

@@ -320,7 +320,8 @@ def test_a_command_whose_output_is_lost_says_so(command, output, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
-@pytest.mark.parametrize("output", ["unread", pytest.param("full", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("output", LOST_OUTPUT)
 def test_a_result_is_kept_and_named_when_the_output_is_lost(output, tmp_path):
     path = tmp_path / "result.json"
     quick = ["compare", "print", "--quick", "--output", str(path)]

@@ -83,7 +83,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 STEPS = [
     pytest.param(data_folder_is_in_the_making, signal.SIGKILL, marks=pytest.mark.long),
     pytest.param(data_folder_is_made, signal.SIGTERM, marks=pytest.mark.long),
-    (postgres_answers, signal.SIGKILL),
+    pytest.param(postgres_answers, signal.SIGKILL, marks=pytest.mark.long),
     (tables_are_filled, signal.SIGINT),
 ]
 
