@@ -2,7 +2,8 @@
 
 import urllib.error
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
+from functools import cache
 
 import pytest
 
@@ -28,22 +29,31 @@ LONG = tuple(name for name in DEPLOYMENTS if "granian" in name)
 QUICK = tuple(name for name in DEPLOYMENTS if name not in LONG)
 
 
-@pytest.fixture(scope="module")
-def running(request):
-    deployments = [DEPLOYMENTS[name] for name in request.param]
-    with servers.serving(deployments, [MIDDLEWARE] * len(deployments)) as started:
-        yield {server.deployment.name: server for server in started}
-
-
 def get(server, path):
     with servers.direct.open(f"{server.url}{path}", timeout=30) as response:
         return response.status, response.headers, response.read()
 
 
 @pytest.fixture(scope="module")
-def answers(running):
-    """What every variant answers under every deployment: {(slug, variant, deployment): answer}."""
+def served():
+    """Serve these deployments until the end, and ask each for every variant; once for all tests.
 
+    Returns the servers, and their answers: {(slug, variant, deployment): answer}.
+    """
+    with ExitStack() as stack:
+
+        @cache
+        def served(names):
+            started = stack.enter_context(
+                servers.serving([DEPLOYMENTS[name] for name in names], [MIDDLEWARE] * len(names))
+            )
+            running = dict(zip(names, started, strict=True))
+            return running, answers_of(running)
+
+        yield served
+
+
+def answers_of(running):
     def ask(slug, variant, deployment):
         try:
             return get(running[deployment], f"/{slug}/{variant}/")
@@ -67,18 +77,18 @@ def answers(running):
 
 
 @pytest.mark.parametrize(
-    ("running", "deployment"),
+    ("together", "deployment"),
     [
         *((QUICK, name) for name in QUICK),
         *(pytest.param(LONG, name, marks=pytest.mark.long) for name in LONG),
     ],
     ids=[*QUICK, *LONG],
-    indirect=["running"],
 )
 @pytest.mark.parametrize(("slug", "variant"), VARIANTS)
 def test_every_variant_answers_alike_under_every_deployment(
-    slug, variant, deployment, running, answers
+    slug, variant, deployment, together, served
 ):
+    running, answers = served(together)
     comparison = COMPARISONS[slug]
     declared = next(v for v in comparison.variants if v.name == variant)
     status, headers, body = answers[slug, variant, deployment]
@@ -88,6 +98,6 @@ def test_every_variant_answers_alike_under_every_deployment(
         assert body
         return
     first = comparison.variants[0]
-    expected = answers[slug, first.name, next(iter(running))][2]
+    expected = answers[slug, first.name, together[0]][2]
     assert (status, body) == (200, expected), running[deployment].log.read_text()
     assert body
