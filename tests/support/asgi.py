@@ -47,6 +47,11 @@ class Exchange:
     def disconnect(self):
         self.say({"type": "http.disconnect"})
 
+    async def leave(self):
+        """Disconnect, and wait for the application's end."""
+        self.disconnect()
+        return await self.end()
+
     async def send(self, message):
         self.sent.append(message)
         async with self._sending:
