@@ -106,7 +106,7 @@ def test_shipped_result_is_printed_without_its_samples():
 
 def test_one_comparison_of_a_result_is_printed_alone(said):
     out = said(REFERENCE, "cache")
-    assert "\ncache: A cache's client (4 users, 0 and 1 and 10 ms away)" in out
+    assert "\ncache: A cache's client (4 users, 0, 1 and 10 ms away)" in out
     assert "blocking-call" not in out
     assert "has no comparison 'cach'; did you mean 'cache'?" in refusal(REFERENCE, "cach")
 

@@ -165,7 +165,11 @@ def test_odd_launchers_change_no_measurement(manage, tmp_path):
     assert path.stat().st_mode & 0o600 == 0o600  # whatever the umask was
 
 
-@pytest.mark.parametrize("odd", [together(VARIABLES), *ALONE], ids=str)
+@pytest.mark.parametrize(
+    "odd",
+    [together(VARIABLES), *(pytest.param(odd, marks=pytest.mark.long) for odd in ALONE)],
+    ids=str,
+)
 def test_odd_variables_change_no_list(odd, manage):
     done = manage(odd, "compare", "--list", "cpu-bound")
     assert (done.returncode, done.stderr) == (0, "")

@@ -12,7 +12,7 @@ from tests.support.postgres import backends, path_of
 MARKS = {
     "none": pytest.mark.long,
     "persistent": pytest.mark.long,
-    "pgbouncer": pytest.mark.needs("pgbouncer"),
+    "pgbouncer": [pytest.mark.long, pytest.mark.needs("pgbouncer")],
 }
 
 
