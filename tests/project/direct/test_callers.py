@@ -89,11 +89,15 @@ def test_import_under_sync_code_leaves_it_its_thread():
     assert async_to_sync(main)() == threading.get_ident()
 
 
-def test_task_that_outlives_its_request_has_a_thread(site):
-    """Until it ends, its context keeps the thread that it has asked for."""
+@pytest.mark.parametrize("had_thread", [False, True])
+def test_task_that_outlives_its_request_has_a_thread(site, had_thread):
+    """Until it ends, its context keeps the thread that it has asked for: not its request's."""
     tasks = []
 
     async def view(request):
+        if had_thread:
+            await sync_to_async(side)()
+
         async def work():
             await asyncio.sleep(0.01)
             return await sync_to_async(side)()

@@ -6,6 +6,7 @@ import contextvars
 import django
 import pytest
 from asgiref.sync import SyncToAsync
+from django.core.handlers.base import reset_urlconf
 from django.core.signals import request_finished, request_started
 from django.http import HttpResponse, JsonResponse
 from django.urls import get_script_prefix, get_urlconf, path, reverse
@@ -124,6 +125,25 @@ def test_urlconf_of_a_request_is_reset_at_its_end(site, connect, events, colour)
 
     run(main())
     assert events == [None]
+
+
+def test_urlconf_stays_where_a_project_has_disconnected_what_resets_it(site, later):
+    """Django 5.2's own loses it with the task of the view."""
+
+    async def main():
+        application = site(async_view, urlconf_middleware)
+
+        async def task(scope, receive, send):
+            await application(scope, receive, send)
+            assert (get_urlconf() is not None) == later
+
+        await ask(task)
+
+    request_finished.disconnect(reset_urlconf)
+    try:
+        run(main())
+    finally:
+        request_finished.connect(reset_urlconf)
 
 
 @each_colour

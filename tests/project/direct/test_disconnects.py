@@ -293,6 +293,31 @@ def test_message_after_the_body_that_must_not_be(site, body_files, events, later
     assert [file.closed for file in body_files] == [True]
 
 
+def test_view_that_fails_beside_such_a_message(site, later):
+    """From Django 6.1 on, the server is told of both."""
+    waits = asyncio.Event()
+
+    async def view(request):
+        try:
+            waits.set()
+            await asyncio.sleep(PATIENCE)
+        finally:
+            raise BoomError
+
+    async def main():
+        exchange = Exchange(site(view, DEBUG_PROPAGATE_EXCEPTIONS=True))
+        await waits.wait()
+        exchange.say({"type": "http.request"})
+        with pytest.raises((BaseExceptionGroup, AssertionError)) as raised:
+            await exchange.end()
+        if later:
+            kinds = {type(error) for error in raised.value.exceptions}
+            assert kinds == {AssertionError, BoomError}
+        await stragglers()
+
+    run(main())
+
+
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])
 def test_scope_of_another_kind_is_refused(site, kind):
     async def main():

@@ -4,6 +4,7 @@ A hook that may wait (for a database, a file, a cache, for what a project has pu
 Django's) must be there; what the others do is done on the event loop.
 """
 
+import threading
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,7 +13,7 @@ from django.contrib.messages.storage.cookie import CookieStorage
 from django.contrib.sessions.backends import signed_cookies
 from django.core.cache.backends.locmem import LocMemCache
 from django.http import HttpResponse
-from django.middleware.security import SecurityMiddleware
+from django.middleware import security
 from django.urls import path
 
 from project.direct import WAITS, DirectASGIHandler
@@ -33,6 +34,7 @@ COOKIES = {"SESSION_ENGINE": f"{BACKENDS}signed_cookies"}
 OF_COOKIE = {"MESSAGE_STORAGE": "django.contrib.messages.storage.cookie.CookieStorage"}
 DJANGOS_CACHE = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 OWN_CACHE = {"default": {"BACKEND": f"{HERE}.OwnCache"}}
+TWO_CACHES = DJANGOS_CACHE | {"own": OWN_CACHE["default"]}
 IN_CACHE = {"SESSION_ENGINE": f"{BACKENDS}cache"}
 
 
@@ -48,8 +50,8 @@ class OwnMessages(CookieStorage):
     """A project's own storage, likewise."""
 
 
-class OwnSecurity(SecurityMiddleware):
-    """A project's own middleware, likewise."""
+class SecurityMiddleware(security.SecurityMiddleware):
+    """A project's own middleware, likewise, whatever its name."""
 
 
 async def plain(request):
@@ -58,6 +60,16 @@ async def plain(request):
 
 async def visited(request):
     request.session["visits"] = 1
+    return HttpResponse(b"view")
+
+
+async def without_session(request):
+    del request.session
+    return HttpResponse(b"view")
+
+
+async def without_messages(request):
+    del request._messages
     return HttpResponse(b"view")
 
 
@@ -119,6 +131,13 @@ CASES = [
         settings={**IN_CACHE, "CACHES": OWN_CACHE},
     ),
     Case(
+        "session in one of two caches",
+        [SESSION],
+        ["Session.request"],
+        settings={**IN_CACHE, "SESSION_CACHE_ALIAS": "own", "CACHES": TWO_CACHES},
+    ),
+    Case("session that the view removes", [SESSION], [], without_session, settings=COOKIES),
+    Case(
         "session in the database and a cache of the project's own",
         [SESSION],
         ["Session.request"],
@@ -128,7 +147,9 @@ CASES = [
     Case("common, not found", [COMMON], ["Common.response"], missing),
     Case("common, with www.", [COMMON], ["Common.request"], settings={"PREPEND_WWW": True}),
     Case("csrf of a GET", [CSRF], []),
+    Case("csrf of a HEAD", [CSRF], [], method="HEAD"),
     Case("csrf of a POST", [CSRF], ["CsrfView.view"], method="POST"),
+    Case("csrf of a DELETE", [CSRF], ["CsrfView.view"], method="DELETE"),
     Case(
         "csrf in the session",
         [SESSION, CSRF],
@@ -137,6 +158,7 @@ CASES = [
     ),
     Case("user that nobody asks for", [SESSION, AUTH], [], settings=COOKIES),
     Case("no messages", [MESSAGES], [], settings=OF_COOKIE),
+    Case("messages that the view removes", [MESSAGES], [], without_messages, settings=OF_COOKIE),
     Case("message that is added", [MESSAGES], ["Message.response"], told, settings=OF_COOKIE),
     Case("messages that are read", [MESSAGES], ["Message.response"], listed, settings=OF_COOKIE),
     Case(
@@ -147,7 +169,7 @@ CASES = [
     ),
     Case(
         "subclass of the project's own",
-        [f"{HERE}.OwnSecurity"],
+        [f"{HERE}.SecurityMiddleware"],
         ["Security.request", "Security.response"],
     ),
 ]
@@ -202,18 +224,23 @@ def test_hook_of_the_view_that_answers_is_heeded(answer_of):
     assert answer_of(plain, CSRF, method="POST").status == 403
 
 
-def test_hook_that_a_tool_has_wrapped_runs_in_a_thread(answer_of, monkeypatch):
+def test_hook_that_a_tool_has_wrapped_runs_in_the_thread_of_the_request(answer_of, monkeypatch):
     """For instance one that traces: what it does there may wait."""
-    events = Events()
-    hook = SecurityMiddleware.process_request
+    places = []
+    hook = security.SecurityMiddleware.process_request
 
     def traced(self, request):
-        events.happen("traced")
+        places.append(threading.get_ident())
         return hook(self, request)
 
-    monkeypatch.setattr(SecurityMiddleware, "process_request", traced)
-    assert answer_of(plain, SECURITY).status == 200
-    assert events == [("traced", "thread")]
+    def view(request):
+        places.append(threading.get_ident())
+        return HttpResponse()
+
+    monkeypatch.setattr(security.SecurityMiddleware, "process_request", traced)
+    assert answer_of(view, SECURITY).status == 200
+    assert len(places) == 2
+    assert len({*places, threading.get_ident()}) == 2
 
 
 def test_hook_that_is_an_object_of_a_tools_runs_in_a_thread(answer_of, monkeypatch):
@@ -235,21 +262,21 @@ def test_hook_that_is_an_object_of_a_tools_runs_in_a_thread(answer_of, monkeypat
         def __get__(self, instance, owner):
             return Wrapped(hook.__get__(instance, owner))
 
-    hook = SecurityMiddleware.process_request
-    monkeypatch.setattr(SecurityMiddleware, "process_request", Descriptor())
+    hook = security.SecurityMiddleware.process_request
+    monkeypatch.setattr(security.SecurityMiddleware, "process_request", Descriptor())
     assert answer_of(plain, SECURITY).status == 200
     assert events == [("traced", "thread")]
 
 
 def test_middleware_whose_call_a_tool_has_wrapped_is_called_so(answer_of, monkeypatch):
     events = Events()
-    call = SecurityMiddleware.__acall__
+    call = security.SecurityMiddleware.__acall__
 
     async def traced(self, request):
         events.happen("traced")
         return await call(self, request)
 
-    monkeypatch.setattr(SecurityMiddleware, "__acall__", traced)
+    monkeypatch.setattr(security.SecurityMiddleware, "__acall__", traced)
     assert answer_of(plain, SECURITY).status == 200
     assert events == [("traced", "loop")]
 
