@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,20 @@ def test_granian_says_why_it_does_not_start():
     broken = replace(DEPLOYMENTS["asgi-granian"], app="project.nothing:application")
     with pytest.raises(ServerError, match=r"project\.nothing"), servers.serving([broken]):
         raise AssertionError("it started")
+
+
+@pytest.mark.parametrize("name", ["asgi-uvicorn", "asgi-granian"])
+def test_server_whose_port_is_taken_meanwhile_says_so(name, tmp_path):
+    """After it was found free, as any program may do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        server = servers.start(DEPLOYMENTS[name], port=port, log=tmp_path / "log")
+        try:
+            with pytest.raises(ServerError, match=r"(?i)address (already )?in use"):
+                servers.wait_until_ready(server)
+        finally:
+            servers.stop([server])
 
 
 def test_two_starts_of_a_deployment_are_told_apart():
@@ -157,14 +172,22 @@ def answer_at(port, name):
         return error.code, error.read().decode()
 
 
-def test_serve_runs_in_the_foreground_until_it_is_interrupted(serve):
-    process, port, line = serve
-    assert f"http://127.0.0.1:{port}" in line
-    assert header_of(f"http://127.0.0.1:{port}").startswith("asgi-uvicorn ")
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(PATIENCE) == 130
-    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("asgi-uvicorn", signal.SIGINT),
+        ("asgi-granian", signal.SIGTERM),
+        ("asgi-granian-direct", signal.SIGINT),
+    ],
+)
+def test_serve_runs_in_the_foreground_until_it_is_interrupted(name, number):
+    with served(name) as (process, port, line):
+        assert f"http://127.0.0.1:{port}" in line
+        assert header_of(f"http://127.0.0.1:{port}").startswith(f"{name} ")
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 128 + number
+        assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
 
 @pytest.fixture
@@ -206,11 +229,15 @@ def test_serve_leaves_no_temporary_files(short_folder):
     assert list(short_folder.iterdir()) == []
 
 
-def test_serve_refuses_a_port_that_is_taken(serve):
-    _process, port, _line = serve
-    done = python("manage.py", "serve", "wsgi-threads", "--port", str(port))
-    assert done.returncode == 2
-    assert f"cannot listen on port {port}" in done.stderr
+@pytest.mark.parametrize(
+    ("first", "second"), [("asgi-uvicorn", "wsgi-threads"), ("asgi-granian", "asgi-granian-direct")]
+)
+def test_serve_refuses_a_port_that_is_taken(first, second):
+    """Granian itself would listen beside another granian (SO_REUSEPORT), and share its requests."""
+    with served(first) as (_process, port, _line):
+        done = python("manage.py", "serve", second, "--port", str(port))
+        assert done.returncode == 2
+        assert f"cannot listen on port {port}" in done.stderr
 
 
 @pytest.mark.parametrize(
