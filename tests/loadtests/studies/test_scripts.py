@@ -56,6 +56,7 @@ def interrupted():
     raise KeyboardInterrupt
 
 
+@pytest.mark.long
 def test_the_first_byte_of_every_variant_comes_before_the_last(monkeypatch, capsys):
     monkeypatch.setattr(first_byte, "TURNS", 1)
     first_byte.main()
@@ -66,6 +67,7 @@ def test_the_first_byte_of_every_variant_comes_before_the_last(monkeypatch, caps
         assert 0 < first <= last
 
 
+@pytest.mark.long
 def test_every_batch_size_is_measured_at_every_distance(monkeypatch, capsys):
     monkeypatch.setattr(batch_sizes, "ROUND_TRIPS", (0, 5))
     monkeypatch.setattr(batch_sizes, "BATCHES", (100, 1_000))
