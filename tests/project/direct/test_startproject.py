@@ -138,6 +138,12 @@ CASES = [
     ),
     Case("session that the view removes", [SESSION], [], without_session, settings=COOKIES),
     Case(
+        "session in the database and Django's cache, untouched",
+        [SESSION],
+        [],
+        settings={"SESSION_ENGINE": f"{BACKENDS}cached_db"},
+    ),
+    Case(
         "session in the database and a cache of the project's own",
         [SESSION],
         ["Session.request"],

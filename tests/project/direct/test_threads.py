@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, sync_to_async
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
@@ -125,6 +125,21 @@ def test_threads_of_two_requests_at_once_are_two_and_end(site):
     for thread in seen:
         thread.join(PATIENCE)
         assert not thread.is_alive()
+
+
+def test_thread_of_a_request_takes_no_work_after_it(site):
+    """It is ended at once, not when the garbage collector comes."""
+    executors = []
+
+    async def view(request):
+        await sync_to_async(side)()
+        context = SyncToAsync.thread_sensitive_context.get()
+        executors.append(SyncToAsync.context_to_thread_executor[context])
+        return HttpResponse()
+
+    run(ask(site(view)))
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executors[0].submit(side)
 
 
 # --- What the thread holds: connections, and caches
