@@ -41,6 +41,7 @@ from rich.table import Table
 
 django.setup()
 
+from comparisons import floor  # noqa: E402
 from loadtests.judging.intervals import ALPHA, Interval, geometric  # noqa: E402
 from project import direct  # noqa: E402
 from project.direct import DirectASGIHandler  # noqa: E402
@@ -250,7 +251,7 @@ def made(changes: int) -> Iterator[None]:
         yield
 
 
-async def cpu_time(application: Any, seconds: float) -> float:
+async def cpu_time(application: Any, seconds: float, path: str = "/view/") -> float:
     """Return the CPU time of a request, in microseconds, all threads together."""
 
     async def ask() -> None:
@@ -263,7 +264,7 @@ async def cpu_time(application: Any, seconds: float) -> float:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await application(SCOPE, receive, send)
+        await application(SCOPE | {"path": path}, receive, send)
         assert sent[0]["status"] == 200, sent
 
     await ask()
@@ -286,6 +287,11 @@ def measured(changes: int, middleware: list[str], seconds: float) -> float:
         return uvloop.run(cpu_time(application, seconds))
 
 
+def measured_beside(seconds: float) -> float:
+    """Return the same of Starlette, which answers the same."""
+    return uvloop.run(cpu_time(floor.starlette, seconds, "/request-path/async_starlette/"))
+
+
 def main() -> None:
     console = Console()
     steps = range(len(CHANGES) + 1)
@@ -304,6 +310,9 @@ def main() -> None:
             *(said(taken[step, name]) for name in MIDDLEWARE),
             end_section=step in (0, OURS),
         )
+    beside = said([measured_beside(SECONDS) for _ in range(ROUNDS)])
+    table.add_section()
+    table.add_row("Starlette, for comparison", "", beside, "")
     console.print("CPU time per request in µs, and the 95 % interval of its mean:")
     console.print(table)
 

@@ -1,5 +1,6 @@
 """What a request costs before the view runs, step by step: the steps are what they say."""
 
+import re
 import threading
 
 import pytest
@@ -68,5 +69,6 @@ def test_every_step_has_a_row(monkeypatch, capsys):
     request_path.main()
     printed = capsys.readouterr().out
     assert "Django's handler" in printed
+    assert re.search(r"Starlette, for comparison.*\d \(", printed)
     assert printed.count("asgiref") == 2
     assert printed.count("Django ") >= len(CHANGES) - 2
