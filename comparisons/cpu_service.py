@@ -7,13 +7,13 @@ GET /fib/N    {"fib": ...} (0 to 30)
 
 from typing import Any
 
-from comparisons.json_app import json_app
+from comparisons.json_app import Gone, json_app
 from comparisons.offload import fib
 
 MAX_N = 30
 
 
-async def answer_to(path: str) -> tuple[int, dict[str, Any]]:
+async def answer_to(path: str, gone: Gone) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON object that answer a GET of this path."""
     match path.split("/"):
         case ["", "fib", n] if n.isdecimal() and len(n) <= 2 and int(n) <= MAX_N:

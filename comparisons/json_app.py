@@ -14,7 +14,10 @@ App = Callable[
 ]
 
 
-def json_app(answer_to: Callable[[str], Awaitable[tuple[int, dict[str, Any]]]]) -> App:
+Gone = Callable[[], Awaitable[None]]  # returns when the client has left
+
+
+def json_app(answer_to: Callable[[str, Gone], Awaitable[tuple[int, dict[str, Any]]]]) -> App:
     """Return an ASGI app that answers a path with the status and the JSON object of `answer_to`."""
 
     async def app(
@@ -27,7 +30,12 @@ def json_app(answer_to: Callable[[str], Awaitable[tuple[int, dict[str, Any]]]]) 
                 await receive()
                 await send({"type": f"lifespan.{event}.complete"})
             return
-        status, answer = await answer_to(scope["path"])
+
+        async def gone() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        status, answer = await answer_to(scope["path"], gone)
         body = json.dumps(answer).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})

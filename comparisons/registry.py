@@ -22,23 +22,32 @@ Metric = Literal[
     "throughput",  # answers a second
     "latency",  # ms, the median
     "latency_p99",  # ms
+    "first_byte",  # ms until the first byte of the body, the median
     "bystander",  # ms, the median
     "bystander_max",  # ms, the longest of a round
     "cpu_per_request",  # CPU ms of the whole server, for an answer or for a request that waits
     "memory",  # MB that the server grew to above its idle size
     "threads",  # of the whole server, at most
     "connections",  # to Postgres, of the whole server, at most
+    "queries",  # of them that run a query at once, at most
+    "transactions",  # of them that have a transaction open at once, at most
+    "upstream_calls",  # of the server, that the upstream is busy with at once, at most
     "pool_wait",  # ms that a request for a connection waits in its pool, on average
     "failures",  # the share of answers that failed, 0 to 1
+    "failed",  # how many of a whole round failed
+    "backlog_growth",  # requests a second by which those without an answer become more (open loop)
 ]
 # What theory alone gives, as the other side of a ratio: the variant's own wait (for metrics in ms),
 # its ceiling (for throughput), or the measured duration of the comparison's CPU work (for ms).
 THEORY = ("wait", "ceiling", "work")
-IN_MS = ("latency", "latency_p99", "bystander", "bystander_max", "cpu_per_request", "pool_wait")
-MAX_USERS, MAX_ROUND_TRIP_MS = 10_000, 1_000
+IN_MS = (
+    *("latency", "latency_p99", "first_byte", "bystander", "bystander_max"),
+    *("cpu_per_request", "pool_wait"),
+)
+MAX_USERS, MAX_ROUND_TRIP_MS, MAX_RATE, MAX_BODY_MB = 10_000, 1_000, 10_000, 100
 # Three kinds of quantity, three kinds of interval. Rates and times are all the others.
 SHARES = ("failures",)
-LIMITS = ("threads", "connections")
+LIMITS = ("threads", "connections", "queries", "transactions", "upstream_calls", "failed")
 # Bounds that the machine decides, as Cost and `slack` say.
 NEAR: Literal["near"] = "near"  # at_least, of the ceiling: nothing else than the wait limits it
 SAME: Literal["same"] = "same"  # between, of another variant: no difference that a cost can explain
@@ -67,6 +76,26 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Client:
+    """How users ask, where that is not a GET whose answer they wait for.
+
+    method: GET or POST. body_mb: MB (10**6 bytes) that they post; upload_s: seconds that they take
+    for it, evenly. leaves_after: seconds after which they close the connection, and ask again on
+    another: a request that was left has neither succeeded nor failed.
+    """
+
+    method: Literal["GET", "POST"] = "GET"
+    body_mb: float = 0
+    upload_s: float = 0
+    leaves_after: float | None = None
+    place: str = _place()
+
+    def __post_init__(self) -> None:
+        for problem in _problems_of_client(self):
+            raise DeclarationError(self.place, problem)
+
+
+@dataclass(frozen=True)
 class Variant:
     """One view of a comparison, and the deployment it is measured on.
 
@@ -81,6 +110,7 @@ class Variant:
         that a server is asked for, and says in X-Deployment who it is.
     environ: what else the server finds in its environment; `{row}` in a value becomes a number of
         the server's own, for what servers that run side by side cannot share.
+    client: how it is asked, where that is not by a GET.
     """
 
     view: View
@@ -96,6 +126,7 @@ class Variant:
     database: str | None = None
     app: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
+    client: Client | None = None
     place: str = _place()
 
     def __post_init__(self) -> None:
@@ -206,22 +237,27 @@ class Comparison:
     """One question: its variants, the load they are measured under, and what theory expects.
 
     users: concurrent users, each of whom sends the next request as soon as the last is answered.
+    rate: requests a second, answered or not, in their place (an open loop).
     raw: users have a socket each and prepared bytes to send, as fast as they are answered: where
         requests are so cheap that locust's own client would be the limit (loadtests/raw.py).
     waiting: users -> seconds, where instead each of them sends one request, all at once, and it
         waits for so long (`?seconds=`): what is measured is that they wait.
     work: the CPU-bound part of a request alone; timed in every round where given.
     round_trip: ms to Postgres, Valkey and the upstream; 0 is this machine.
+    connections_end: when a window opens, Postgres ends the idle connections of its server, as when
+        it restarts. (What is under way then fails whatever one does.)
     Of users and round_trip there may be several; every variant is measured in each case.
     """
 
-    users: int | tuple[int, ...]
-    variants: Sequence[Variant]
-    expectations: Sequence[Expectation]
+    users: int | tuple[int, ...] | None = None
+    variants: Sequence[Variant] = ()
+    expectations: Sequence[Expectation] = ()
+    rate: float | None = None
     work: Callable[[], Any] | None = None
     round_trip: float | tuple[float, ...] = 0
     waiting: Callable[[int], float] | None = None
     raw: bool = False
+    connections_end: bool = False
     place: str = _place()
 
     def __post_init__(self) -> None:
@@ -245,8 +281,8 @@ class Comparison:
 
     @property
     def cases(self) -> list[tuple[int, float]]:
-        """Every (users, round_trip) that the variants are measured in."""
-        users = self.users if isinstance(self.users, tuple) else (self.users,)
+        """Every (users, round_trip) that the variants are measured in; of an open loop (1, ...)."""
+        users = self.users if isinstance(self.users, tuple) else (self.users or 1,)
         trips = self.round_trip if isinstance(self.round_trip, tuple) else (self.round_trip,)
         return [(count, trip) for count in users for trip in trips]
 
@@ -343,11 +379,28 @@ def _problems_of_variant(variant: Variant) -> Iterator[str]:
         )
     if not isinstance(variant.environ, Mapping):
         yield f"environ is {variant.environ!r}; it is a dict"
+    if variant.client is not None and not isinstance(variant.client, Client):
+        yield f"client is {variant.client!r}; it is Client(...)"
     if variant.app is not None and not _is_application(variant.app):
         yield f'app is {variant.app!r}; it is "module:application"'
     for name, value in variant.environ.items():
         if not (isinstance(name, str) and isinstance(value, str)):
             yield f"environ has {name!r}: {value!r}; both are strings"
+
+
+def _problems_of_client(client: Client) -> Iterator[str]:
+    if client.method not in ("GET", "POST"):
+        yield f"method is {client.method!r}; it is GET or POST"
+    if not _is_number(client.body_mb) or not 0 <= client.body_mb <= MAX_BODY_MB:
+        yield f"body_mb is {client.body_mb!r}; it is a number of MB from 0 to {MAX_BODY_MB}"
+    if client.body_mb and client.method == "GET":
+        yield "a body is posted: it takes method='POST'"
+    if not _is_number(client.upload_s) or client.upload_s < 0:
+        yield f"upload_s is {client.upload_s!r}; it is a number of seconds from 0 on"
+    if client.upload_s and not client.body_mb:
+        yield "who takes upload_s has something to send: it takes body_mb=..."
+    if client.leaves_after is not None and not _is_number(client.leaves_after, above=0):
+        yield f"leaves_after is {client.leaves_after!r}; it is a number of seconds above 0"
 
 
 def _problems_of_expectation(expectation: Expectation) -> Iterator[str]:
@@ -425,11 +478,20 @@ def _problems_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]
 
 
 def _problems_of_load(comparison: Comparison) -> Iterator[str]:
+    if comparison.users is None and comparison.rate is None:
+        yield "it says no load: users=..., or rate=..."
+    if comparison.rate is not None:
+        if not _is_number(comparison.rate, above=0) or comparison.rate > MAX_RATE:
+            yield f"rate is {comparison.rate!r}; it is requests a second, to {MAX_RATE:,}"
+        if comparison.users is not None or comparison.raw or comparison.waiting:
+            yield "an open loop has a rate=, and no users"
     for name, problems_of in (
         ("users", _problems_of_users),
         ("round_trip", _problems_of_round_trip),
     ):
         value = getattr(comparison, name)
+        if name == "users" and value is None:
+            continue
         cases = value if isinstance(value, tuple) else (value,)
         if not cases:
             yield f"{name} has no case"
@@ -437,10 +499,13 @@ def _problems_of_load(comparison: Comparison) -> Iterator[str]:
             yield from problems_of(case)
         if again := [case for case, count in Counter(cases).items() if count > 1]:
             yield f"{name} has {again[0]!r} twice"
-    if not isinstance(comparison.raw, bool):
-        yield f"raw is {comparison.raw!r}; it is True or False"
+    for name in ("raw", "connections_end"):
+        if not isinstance(value := getattr(comparison, name), bool):
+            yield f"{name} is {value!r}; it is True or False"
     if comparison.raw and comparison.waiting:
         yield "raw users ask as fast as they are answered: with waiting=, each asks once"
+    if comparison.raw and any(variant.client for variant in comparison.variants):
+        yield "raw users send a GET and wait: they have no client=..."
 
 
 def _problems_of_functions(comparison: Comparison) -> Iterator[str]:
@@ -503,10 +568,14 @@ def _problems_within(expectation: Expectation, comparison: Comparison) -> Iterat
         yield f"{variant.name} declares no {expectation.of}: it takes {takes[expectation.of]}"
     if expectation.takes_slack and not waits and not works:
         yield f"what is near, or the same, takes {variant.name}'s wait=..., or work=..."
-    if expectation.metric == "failures" and not variant.may_fail:
+    if expectation.metric in ("failures", "failed") and not variant.may_fail:
         yield f"{variant.name} counts with failures only if it says may_fail=True"
     if expectation.metric.startswith("bystander") and comparison.raw:
         yield "no bystander stands beside raw users"
+    if expectation.metric == "first_byte" and comparison.raw:
+        yield "raw users do not look when the first byte comes"
+    if expectation.metric == "backlog_growth" and comparison.rate is None:
+        yield "a backlog grows in an open loop only: it takes the comparison's rate=..."
     if expectation.metric == "throughput" and comparison.waiting:
         yield "requests that only wait have no throughput"
     for place, name in enumerate(("users", "round_trip")):

@@ -97,6 +97,10 @@ class Server:
     db_connections: int
     # Of a connection from the pool, on average; None without a pool, or with several processes.
     pool_wait_ms: float | None
+    # At once, at most; None in older files, and where nobody looked.
+    queries: int | None = None  # that Postgres runs
+    transactions: int | None = None  # open in Postgres
+    upstream_calls: int | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Server":
@@ -109,6 +113,9 @@ class Server:
             idle_mb=_number(row.get("idle_mb")),
             db_connections=int(row["db_connections"]),
             pool_wait_ms=_number(row.get("pool_wait_ms")),
+            queries=row.get("queries"),
+            transactions=row.get("transactions"),
+            upstream_calls=row.get("upstream_calls"),
         )
 
 

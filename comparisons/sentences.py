@@ -10,6 +10,7 @@ from comparisons.result import Expected, Verdict, figure, interval
 # What a reader may not know, explained where it is used.
 TERMS = {
     "ceiling": "what the work allows: min(users, slots) / wait, or cores / CPU time of the work",
+    "backlog": "requests that wait for an answer while as many come as ever (open loop)",
     "bystander": "a user who calls a trivial view of the same server meanwhile, 40 times a second",
     "wait": "the least time that a request has to wait, on any server",
     "work": "the CPU time of the work that a request does",
@@ -40,6 +41,9 @@ WORDS = {
     ),
     "latency": Words("{variant} answers after", "the time of {of}", "of the time of {of}"),
     "latency_p99": Words("the slowest hundredth of {variant}'s answers comes after"),
+    "first_byte": Words(
+        "{variant} sends its first byte after", "the time of {of}", "of the time of {of}"
+    ),
     "bystander": Words(
         "a bystander of {variant} waits", "as long as one of {of}", "of the time of one of {of}"
     ),
@@ -53,6 +57,16 @@ WORDS = {
     "memory": Words("{variant} takes", "the memory of {of}", "of the memory of {of}", " MB"),
     "threads": Words("{variant}'s server has", unit=" threads"),
     "connections": Words("{variant} holds", unit=" connections to Postgres"),
+    "queries": Words("Postgres runs for {variant} at once", unit=" queries"),
+    "transactions": Words("{variant} has open in Postgres", unit=" transactions at once"),
+    "upstream_calls": Words("{variant} keeps the upstream busy with", unit=" calls at once"),
+    "failed": Words("of {variant}'s requests fail in a round", unit=" requests"),
+    "backlog_growth": Words(
+        "{variant}'s backlog grows by",
+        "as much as that of {of}",
+        "of that of {of}",
+        " requests a second",
+    ),
     "pool_wait": Words("a request to {variant} waits for a connection"),
     "failures": Words("of {variant}'s requests", unit=" % fail"),
 }
@@ -97,6 +111,7 @@ def terms(verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
     """The terms that these sentences use, each with its meaning."""
     expectations = [verdict.expected for verdict in verdicts if verdict.expected]
     used = {expected.of for expected in expectations}
+    used |= {"backlog" for e in expectations if e.metric == "backlog_growth"}
     used |= {"bystander" for e in expectations if e.metric in ("bystander", "bystander_max")}
     return [(term, meaning) for term, meaning in TERMS.items() if term in used]
 

@@ -29,7 +29,7 @@ from loadtests.locustfile import (
     digest,
     open_loop,
 )
-from loadtests.orders import CORE, LoadResult, Order
+from loadtests.orders import CORE, LEFT, LoadResult, Order
 
 # Seconds
 WARM_UP_TIMEOUT = 20
@@ -65,8 +65,13 @@ class Recording:
         """Listen to locust's event of an answer. Its latency counts from when it was due."""
         start = context["due"] or start_time
         delay = 1000 * (start_time - start)
-        error = str(exception) if exception else None
-        sample = [start, response_time + delay, response.status_code, digest(response), error]
+        if response is not None:
+            error = str(exception) if exception else None
+            sample = [start, response_time + delay, response.status_code, digest(response), error]
+        else:
+            sample = [start, response_time + delay, 0, 0, LEFT]
+        if first_byte_ms := context.get("first_byte_ms"):
+            sample.append(first_byte_ms)
         if type(context["user"]) is self._user_class:
             self.samples.append(sample)
             self.send_delays.append(delay)
@@ -153,8 +158,10 @@ def user_class_for(order: Order) -> tuple[type[CheckingUser], int]:
             user_class.wait_time = constant(DRAIN_TIMEOUT)  # after its one request
     else:
         users = 1
-        user_class = open_loop(order.comparison, order.variant, order.rate)
+        variant = USERS[order.comparison, order.variant].variant
+        user_class = open_loop(order.comparison, variant, order.rate)
     user_class.server = Bystander.server = order.server
+    user_class.notes_first_byte = order.first_byte
     return user_class, users
 
 

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ try:
 except DeclarationError as error:
     print(f"locust: {error}", file=sys.stderr)
     sys.exit(exit_status.CANNOT_RUN)
-from comparisons.registry import Variant  # noqa: E402
-from loadtests.orders import BYSTANDER_PACE_S  # noqa: E402
+from comparisons.registry import Client, Variant  # noqa: E402
+from loadtests.orders import BYSTANDER_PACE_S, LEFT  # noqa: E402
 from project.middleware import HEADER  # noqa: E402
 
 # Seconds over which users come where nothing is known: all at once, they may all be accepted by one
@@ -46,31 +47,99 @@ SPREAD = 0.1
 UNDER_WAY: set[tuple["CheckingUser", float]] = set()
 
 
+GET = Client()
+
+
+class SlowBody:
+    """A body that is sent in pieces, evenly over so many seconds: a file, as far as sockets ask."""
+
+    PIECES = 20
+
+    def __init__(self, body: bytes, seconds: float) -> None:
+        self._rest, self._length = memoryview(body), len(body)
+        self._piece = -(-len(body) // self.PIECES)
+        self._pause = seconds / self.PIECES
+
+    def __len__(self) -> int:
+        return self._length
+
+    def read(self, _size: int = -1) -> memoryview:
+        if self._rest:
+            gevent.sleep(self._pause)
+        piece, self._rest = self._rest[: self._piece], self._rest[self._piece :]
+        return piece
+
+
+@cache
+def body_of(client: Client) -> bytes:
+    return bytes(int(1_000_000 * client.body_mb))
+
+
 class CheckingUser(FastHttpUser):
     """A user who checks every answer: its status, and the server's name where one is expected."""
 
     abstract = True
     # What X-Deployment must say; None by hand, where any server will do.
     server: str | None = None
+    notes_first_byte = False
 
     def on_stop(self) -> None:
         # At once, not when the garbage collector comes: a server that stops waits for connections.
         self.client.client.close()
 
-    def call(self, path: str, name: str, due: float | None = None) -> None:
-        """Send one checked GET. due: when it should have started (time.time()); None is now."""
-        context = {"due": due, "user": self}
-        call = (self, due or time.time())
+    def call(self, path: str, name: str, due: float | None = None, how: Client = GET) -> None:
+        """Send one checked request. due: when it should have started (time.time()); None is now."""
+        context: dict[str, Any] = {"due": due, "user": self}
+        start = time.time()
+        call = (self, due or start)
         UNDER_WAY.add(call)
-        with self.client.get(path, name=name, context=context, catch_response=True) as response:
+        with gevent.Timeout(how.leaves_after, False):
+            self._ask(path, name, context, start, how)
+            UNDER_WAY.discard(call)
+            return
+        # The time was over: leave.
+        self.client.client.close()
+        UNDER_WAY.discard(call)
+        self.environment.events.request.fire(
+            request_type=how.method,
+            name=f"{name} ({LEFT})",
+            response_time=1000 * (time.time() - start),
+            response_length=0,
+            response=None,
+            context=context,
+            exception=None,
+            start_time=start,
+            url=path,
+        )
+
+    def _ask(self, path: str, name: str, context: Any, start: float, how: Client) -> None:
+        body = body_of(how)
+        asking = self.client.request(
+            how.method,
+            path,
+            name=name,
+            data=SlowBody(body, how.upload_s) if how.upload_s else body,
+            context=context,
+            catch_response=True,
+            stream=self.notes_first_byte,
+        )
+        with asking as response:
+            if self.notes_first_byte:
+                self._read(response, context, start)
             served_by = response.headers.get(HEADER) if response.headers else None
             if response.status_code != 200:
                 response.failure(f"status {response.status_code}")
             elif self.server is not None and served_by != self.server:
                 response.failure(f"answered by {served_by!r} instead of {self.server!r}")
-        UNDER_WAY.discard(call)
         if response.status_code == 0:
             gevent.sleep(0.1)  # nobody listens: do not spin
+
+    def _read(self, response: Any, context: dict[str, Any], start: float) -> None:
+        """Read the body, and note when its first byte came."""
+        first = response.stream.read(1) if response.status_code else b""
+        context["first_byte_ms"] = 1000 * (time.time() - start)
+        response._cached_content = first + (response.stream.read() if first else b"")
+        response.request_meta["response_time"] = 1000 * (time.time() - start)
 
 
 class VariantUser(CheckingUser):
@@ -91,8 +160,13 @@ class VariantUser(CheckingUser):
         # The golden ratio's multiples spread evenly however many users there are.
         gevent.sleep(self.spread * (cls.started * 0.618034 % 1))
 
+    @property
+    def path(self) -> str:
+        return f"/{self.slug}/{self.variant.name}/"
+
     def call_variant(self) -> None:
-        self.call(f"/{self.slug}/{self.variant.name}/", name=f"{self.slug}/{self.variant.name}")
+        name = f"{self.slug}/{self.variant.name}"
+        self.call(self.path, name, how=self.variant.client or GET)
 
 
 class WaitingUser(VariantUser):
@@ -110,9 +184,9 @@ class WaitingUser(VariantUser):
         if self.gate:
             self.gate.wait()
 
-    def call_variant(self) -> None:
-        path = f"/{self.slug}/{self.variant.name}/?seconds={self.seconds:g}"
-        self.call(path, name=f"{self.slug}/{self.variant.name}")
+    @property
+    def path(self) -> str:
+        return f"{super().path}?seconds={self.seconds:g}"
 
 
 class OpenLoopUser(CheckingUser):
@@ -128,6 +202,7 @@ class OpenLoopUser(CheckingUser):
     pace: float
     path: str
     request_name: str
+    how = GET
 
     def on_start(self) -> None:
         self.due = time.time()
@@ -140,7 +215,7 @@ class OpenLoopUser(CheckingUser):
     def call_when_due(self) -> None:
         self.due += self.pace
         gevent.sleep(max(0, self.due - time.time()))
-        self.under_way.spawn(self.call, self.path, self.request_name, self.due)
+        self.under_way.spawn(self.call, self.path, self.request_name, self.due, self.how)
 
 
 class Bystander(OpenLoopUser):
@@ -156,13 +231,16 @@ class Bystander(OpenLoopUser):
         self.call_when_due()
 
 
-def open_loop(slug: str, variant: str, rate: float) -> type[OpenLoopUser]:
+def open_loop(slug: str, variant: Variant, rate: float) -> type[OpenLoopUser]:
     """Make the class of a user who calls a variant `rate` times a second."""
+    name = f"{slug}/{variant.name}"
+    decorated = tag(slug, variant.name)(task(lambda user: user.call_when_due()))
     members = {
-        **{"pace": 1 / rate, "path": f"/{slug}/{variant}/", "request_name": f"{slug}/{variant}"},
-        **{"call_it": task(lambda user: user.call_when_due()), "__module__": __name__},
+        **{"variant": variant, "how": variant.client or GET, "pace": 1 / rate, "fixed_count": 1},
+        **{"path": f"/{name}/", "request_name": name},
+        **{"call_it": decorated, "__module__": __name__},
     }
-    return type("OpenLoop", (OpenLoopUser,), members)
+    return type(class_name(slug, variant.name), (OpenLoopUser,), members)
 
 
 def class_name(slug: str, variant: str) -> str:
@@ -170,7 +248,9 @@ def class_name(slug: str, variant: str) -> str:
     return f"{slug}_{variant}".replace("-", "_").title().replace("_", "")
 
 
-def _user_class(slug: str, variant: Variant) -> type[VariantUser]:
+def _user_class(slug: str, variant: Variant) -> type[CheckingUser]:
+    if rate := COMPARISONS[slug].rate:
+        return open_loop(slug, variant, rate)
     base = WaitingUser if COMPARISONS[slug].waiting else VariantUser
     decorated = tag(slug, variant.name)(task(lambda user: user.call_variant()))
     members = {
@@ -180,7 +260,7 @@ def _user_class(slug: str, variant: Variant) -> type[VariantUser]:
     return type(class_name(slug, variant.name), (base,), members)
 
 
-USERS: dict[tuple[str, str], type[VariantUser]] = {
+USERS: dict[tuple[str, str], Any] = {  # the classes
     (slug, variant.name): _user_class(slug, variant)
     for slug, comparison in COMPARISONS.items()
     for variant in comparison.variants

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 BYSTANDER_PACE_S = 0.025  # between two calls of the bystander
+LEFT = "left"  # in place of an error: the user did not wait for the answer, as declared
 CORE = "GENERATOR_CORE"  # the environment variable with the number of its own core, if it has one
 
 
@@ -29,6 +30,7 @@ class Order:
     # Seconds for which each user's one request waits; the window ends before. None: no such round.
     waiting: float | None = None
     raw: bool = False  # by raw users (raw.py), without a bystander
+    first_byte: bool = False  # note when the first byte of each body comes
 
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
@@ -42,7 +44,8 @@ class Order:
 class LoadResult:
     """What the load generator measured in a round.
 
-    A sample is [start (time.time()), latency in ms, status, CRC-32 of the body, error or None].
+    A sample is [start (time.time()), latency in ms, status, CRC-32 of the body, error or None,
+    ms until the first byte of the body, or None where that was not asked for].
     """
 
     opened: float  # time.time()

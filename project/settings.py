@@ -111,6 +111,8 @@ DATABASE_ROLE = env.str("DATABASE_ROLE", "")
 DATABASE: dict[str, Any] = env.dj_db_url("DATABASE_URL", "postgres://not-started/comparisons")
 REDIS_URL = env.str("REDIS_URL", "redis://not-started")
 UPSTREAM_URL = env.str("UPSTREAM_URL", "http://not-started")
+if DEPLOYMENT_NONCE:  # by which it tells how many calls of this server are under way
+    UPSTREAM_URL += f"/of/{DEPLOYMENT_NONCE}"
 CPU_SERVICE_URL = env.str("CPU_SERVICE_URL", "http://not-started")
 
 INSTALLED_APPS = [

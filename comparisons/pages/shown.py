@@ -218,10 +218,10 @@ def _latency(row: Measurement) -> str:
 def _load(row: Measurement) -> str:
     """For instance `10 users, 5 ms round trip`."""
     load = f"{row.users:,} user{'' if row.users == 1 else 's'}"
+    if row.rate:
+        load = f"{row.rate:g} requests/s asked for"
     if row.round_trip:
         load += f", {row.round_trip:g} ms round trip"
-    if row.rate:
-        load += f", {row.rate:g} requests/s asked for"
     return load
 
 

@@ -48,6 +48,7 @@ class Declared:
     variants: tuple[str, ...]
     pitfalls: tuple[str, ...]
     expectations: tuple[Expected, ...]
+    rate: float | None = None  # requests/s of an open loop, in place of users
 
     @classmethod
     def of(
@@ -65,6 +66,7 @@ class Declared:
                 expected(expectation, comparison, cost, work_s)
                 for expectation in comparison.expectations
             ),
+            rate=comparison.rate,
         )
 
     def as_row(self) -> dict[str, Any]:

@@ -107,6 +107,12 @@ def _server(used: Sequence[Round]) -> Server:
         rss_mb=rounded(max(server.rss_mb for server in servers)),
         idle_mb=rounded(servers[0].idle_mb),
         db_connections=max(server.db_connections for server in servers),
+        queries=max(server.queries for server in servers),
+        transactions=max(server.transactions for server in servers),
+        upstream_calls=max(
+            (server.upstream_calls for server in servers if server.upstream_calls is not None),
+            default=None,
+        ),
         pool_wait_ms=_mean_of_known(server.pool_wait_ms for server in servers),
     )
 

@@ -54,9 +54,15 @@ def bystander_max_ms(round_: Round) -> float:
     return max(bystander_latencies_ms(round_), default=nan)
 
 
+def first_bytes_ms(round_: Round) -> list[float]:
+    """Of successful answers, where somebody looked."""
+    found = [sample.first_byte_ms for sample in succeeded(round_.due())]
+    return [ms for ms in found if ms is not None]
+
+
 def failures(round_: Round) -> list[Sample]:
     """Of the window, in which the load is steady."""
-    return [sample for sample in round_.due() if sample.error]
+    return [sample for sample in round_.due() if sample.failed]
 
 
 def cpu_ms_per_request(round_: Round) -> float:
@@ -68,8 +74,11 @@ def cpu_ms_per_request(round_: Round) -> float:
 
 
 def pool_wait_ms(round_: Round) -> float:
-    waited = round_.server.pool_wait_ms
-    return nan if waited is None else waited
+    return _known(round_.server.pool_wait_ms)
+
+
+def _known(value: float | None) -> float:
+    return nan if value is None else value
 
 
 def backlog_growth(round_: Round) -> float:
@@ -86,14 +95,20 @@ METRICS: dict[str, Callable[[Round], float]] = {
     "throughput": throughput,
     "latency": lambda round_: percentile(latencies_ms(round_), 50),
     "latency_p99": lambda round_: percentile(latencies_ms(round_), 99),
+    "first_byte": lambda round_: percentile(first_bytes_ms(round_), 50),
     "bystander": lambda round_: percentile(bystander_latencies_ms(round_), 50),
     "bystander_max": bystander_max_ms,
     "cpu_per_request": cpu_ms_per_request,
     "memory": lambda round_: max(round_.server.rss_mb - round_.server.idle_mb, 0.1),
     "threads": lambda round_: round_.server.threads,
     "connections": lambda round_: round_.server.db_connections,
+    "queries": lambda round_: round_.server.queries,
+    "transactions": lambda round_: round_.server.transactions,
+    "upstream_calls": lambda round_: _known(round_.server.upstream_calls),
     "pool_wait": pool_wait_ms,
     "failures": lambda round_: len(failures(round_)) / max(1, len(round_.due())),
+    "failed": lambda round_: sum(sample.failed for sample in round_.samples),
+    "backlog_growth": backlog_growth,
 }
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
+from loadtests.orders import LEFT
+
 AGAIN = "_again"  # ends the second name of a variant that is measured against itself
 
 
@@ -16,10 +18,16 @@ class Sample(NamedTuple):
     status: int  # 0: no answer
     digest: int  # CRC-32 of the body
     error: str | None
+    first_byte_ms: float | None = None  # of the body; None where nobody looked
 
     @property
     def end(self) -> float:
         return self.start + self.latency_ms / 1000
+
+    @property
+    def failed(self) -> bool:
+        """A request that its user has left has not."""
+        return self.error not in (None, LEFT)
 
 
 @dataclass(frozen=True)
@@ -31,10 +39,13 @@ class Server:
     cpu_seconds: float
     rss_mb: float  # at most; shared pages counted once where the kernel tells (PSS)
     idle_mb: float  # the same before the first request
-    db_connections: int  # at most
+    db_connections: int  # at most, as the next three
     # Of a connection from its pools, on average; None without a pool, or with several processes.
     pool_wait_ms: float | None = None
     bystander_cpu_ms: float = 0  # CPU time of one of the bystander's calls, calibrated
+    queries: int = 0  # that Postgres runs for it
+    transactions: int = 0  # open in Postgres
+    upstream_calls: int | None = None  # that the upstream is busy with; None where nobody looked
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def why_invalid(round_: Round, digest: int | None) -> list[str]:
         ("answers", [] if round_.may_fail else round_.samples),
         ("bystander's answers", round_.bystander_answers()),
     ):
-        errors = Counter(sample.error for sample in calls if sample.error)
+        errors = Counter(sample.error for sample in calls if sample.failed)
         for error, count in errors.most_common(2):
             reasons.append(f"{count} of {len(calls)} {whose} failed: {error}")
     if round_.waiting and len(answers) < round_.users:
@@ -74,7 +74,8 @@ def why_invalid(round_: Round, digest: int | None) -> list[str]:
     # What slots or cores allow is a claim, which a measurement may refute; that a wait takes its
     # time is none.
     rate = metrics.throughput(round_)
-    if round_.wait and not round_.waiting and rate > MAX_OF_WAITS * round_.users / round_.wait:
+    closed_loop = round_.rate is None and not round_.waiting
+    if round_.wait and closed_loop and rate > MAX_OF_WAITS * round_.users / round_.wait:
         reasons.append(f"{rate:.0f} answers/s are more than {round_.users} users who wait can have")
     return reasons
 

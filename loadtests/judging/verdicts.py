@@ -187,6 +187,8 @@ def _judge_once(sides: Sides, digest: int | None, confidence: float) -> Verdict:
 def _judge_limit(verdict: Verdict, expectation: Expected, rounds: list[Round]) -> Verdict:
     """Judge "never more than", or "always at least": one round that is beyond refutes it."""
     values = [METRICS[expectation.metric](round_) for round_ in rounds]
+    if any(map(isnan, values)):
+        return replace(verdict, because=f"{expectation.metric} was not measured in every round")
     low, high = min(values), max(values)
     within = (expectation.low is None or low >= expectation.low) and (
         expectation.high is None or high <= expectation.high
@@ -208,7 +210,7 @@ def _judge_share(
     """A share is one of the window's answers; "none" speaks of all that were asked for."""
     none = expectation.high == 0
     counts = [
-        (sum(bool(sample.error) for sample in samples), len(samples))
+        (sum(sample.failed for sample in samples), len(samples))
         for samples in (round_.samples if none else round_.due() for round_ in rounds)
     ]
     answers = sum(n for _, n in counts)

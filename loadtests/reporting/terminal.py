@@ -80,19 +80,20 @@ def wrapped(text: str, width: int, first: str = "") -> str:
 def heading(declared: Declared) -> str:
     """For instance `cache: A cache call (10 users, 0 and 5 ms away)`."""
     title = f"{declared.comparison}: {declared.title}"
-    return f"\n{title} ({_load(declared.users, declared.round_trip)})"
+    return f"\n{title} ({_load(declared.users, declared.round_trip, declared.rate)})"
 
 
 def _heading_of_rows(slug: str, rows: Sequence[Measurement]) -> str:
     """The same of a file that does not say the title."""
-    load = _load((row.users for row in rows), (row.round_trip for row in rows))
+    load = _load((row.users for row in rows), (row.round_trip for row in rows), rows[0].rate)
     return f"\n{slug} ({load})"
 
 
-def _load(users: Iterable[int], round_trip: Iterable[float]) -> str:
+def _load(users: Iterable[int], round_trip: Iterable[float], rate: float | None) -> str:
     counts = _listed(f"{count:,}" for count in dict.fromkeys(users))
     trips = _listed(f"{trip:g}" for trip in dict.fromkeys(round_trip))
-    return f"{counts} users" + ("" if trips == "0" else f", {trips} ms away")
+    load = f"{rate:g} requests a second" if rate else f"{counts} users"
+    return load + ("" if trips == "0" else f", {trips} ms away")
 
 
 def _listed(words: Iterable[str]) -> str:

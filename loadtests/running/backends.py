@@ -2,6 +2,7 @@
 
 import select
 import time
+from dataclasses import dataclass
 
 import psycopg
 from psycopg.pq import ExecStatus
@@ -12,7 +13,23 @@ ABSENCE_TIMEOUT_S = 5  # seconds that a PostgreSQL that restarts may be away
 SILENCE_TIMEOUT_S = 60  # seconds that one that has stopped may keep us waiting
 TICK, MAX_TICK = 0.05, 0.2  # seconds, and on a busy machine
 
-COUNT = b"SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
+COUNT = b"""
+    SELECT count(*), count(*) FILTER (WHERE state = 'active'), count(xact_start)
+    FROM pg_stat_activity WHERE application_name = $1
+"""
+END_IDLE = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE application_name = %s AND state = 'idle'
+"""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of a server's connections, now: all, those that run a query, those in a transaction."""
+
+    connections: int = 0
+    queries: int = 0
+    transactions: int = 0
 
 
 class Backends:
@@ -22,7 +39,7 @@ class Backends:
         self._url = url
         self._connection = psycopg.connect(url, autocommit=True)
 
-    def count(self, application_name: str) -> tuple[int, float]:
+    def count(self, application_name: str) -> tuple[Counts, float]:
         """Return how many there are, and the seconds for which PostgreSQL was silent.
 
         Raises psycopg.OperationalError when it goes away, and until `wait_for_it`; ServiceError if
@@ -47,7 +64,14 @@ class Backends:
             raise psycopg.OperationalError(message)
         while libpq.get_result():  # up to None, which ends the answer
             pass
-        return int(result.get_value(0, 0) or 0), silence
+        return Counts(*(int(result.get_value(0, column) or 0) for column in range(3))), silence
+
+    def end_idle(self, application_name: str) -> None:
+        """End those that do nothing at the moment, as when PostgreSQL restarts.
+
+        Raises psycopg.OperationalError as `count` does.
+        """
+        self._connection.execute(END_IDLE, [application_name])
 
     def wait_for_it(self) -> None:
         """Return once PostgreSQL answers again. Raises ServiceError if it does not."""

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from comparisons.cores import CORES
-from comparisons.registry import Comparison, ceiling
+from comparisons.registry import Comparison, Metric, ceiling
 from loadtests.judging import rounds, validity
 from loadtests.judging.rounds import Round, Sample
 from loadtests.orders import Order
@@ -30,6 +30,7 @@ from project import services
 from project.services import distance
 
 OPEN_LOOP_WINDOW_S = 1.0  # at least: a backlog takes time to be seen to grow
+ANY_NUMBER = 10**9  # of users: an open loop has as many requests under way as come
 WAITING_WINDOW_S = 0.2  # while all requests wait, nothing changes
 
 # Of the rounds so far, the rows (by their key) that an expectation without a verdict speaks of.
@@ -175,16 +176,22 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
     ceiling_rate = ceiling(
         row.variant,
         row.deployment.interface,
-        users=row.users,
+        users=ANY_NUMBER if row.rate else row.users,
         processes=row.deployment.workers,
         threads=row.deployment.threads,
         cores=CORES,
         work=work_s,
     )
+    if ceiling_rate and row.rate:
+        ceiling_rate = min(ceiling_rate, row.rate)
     # The window opens, is looked into, and closes.
-    generator.send(order_of(comparison.slug, row, server, measurement.plan, ceiling_rate))
+    order = order_of(comparison.slug, row, server, measurement.plan, ceiling_rate)
+    generator.send(replace(order, first_byte=_speaks_of(comparison, "first_byte")))
     opened = generator.expect("open")
-    looks = sampling.Looks(server, measurement.backends, opened["at"])
+    asks = _speaks_of(comparison, "upstream_calls")
+    looks = sampling.Looks(server, measurement.backends, opened["at"], upstream=asks)
+    if comparison.connections_end:
+        looks.end_connections()
     own_cpu = time.process_time()
     cpu_before, throttled_before = psutil.cpu_times(), sampling.throttled_s()
     closed = generator.expect("close", looks.look, sampling.SAMPLING_S)
@@ -216,7 +223,10 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
             rss_mb=max(use.memory_mb for use in looks.used),
             idle_mb=one.idle_mb,
             bystander_cpu_ms=one.bystander_cpu_ms,
-            db_connections=looks.connections,
+            db_connections=max((counts.connections for counts in looks.counts), default=0),
+            queries=max((counts.queries for counts in looks.counts), default=0),
+            transactions=max((counts.transactions for counts in looks.counts), default=0),
+            upstream_calls=max(looks.upstream_calls, default=None),
             pool_wait_ms=sampling.pool_wait_ms(pools, sampling.pool_counters(server)),
         ),
         generator_cpu=result.cpu,
@@ -239,6 +249,11 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
     )
     exception = why_failed(round_, row, server, measurement.logs)
     return replace(round_, broken=[*round_.broken, exception]) if exception else round_
+
+
+def _speaks_of(comparison: Comparison, metric: Metric) -> bool:
+    """Tell whether anything is expected of this metric: some cost the server to look at."""
+    return any(expectation.metric == metric for expectation in comparison.expectations)
 
 
 def order_of(

@@ -67,7 +67,7 @@ def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> lis
             users,
             round_trip,
             route=variant.name.removesuffix(AGAIN),
-            rate=rate,
+            rate=rate or comparison.rate,
             raw=comparison.raw and not rate,
             waiting=comparison.waiting(users) if comparison.waiting and not rate else None,
         )

@@ -1,6 +1,7 @@
 """What a server uses while the window is open, and what others took of the machine meanwhile."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ import psutil
 import psycopg
 
 from loadtests.running import servers
-from loadtests.running.backends import Backends
+from loadtests.running.backends import Backends, Counts
+from project.services.service import ServiceError
 
 SAMPLING_S = 0.1  # between two looks at a server
 # Linux makes the id of a process's CPU clock of its pid: clock_getcpuclockid(3), which Python lacks
@@ -71,35 +73,58 @@ def _memory(process: psutil.Process) -> float:
 class Looks:
     """What a server uses, looked at when the window opens, every SAMPLING_S, and at its end.
 
+    upstream: whether to ask the upstream too, how many calls of the server it is busy with.
     late: seconds, the longest for which this process did not look though it should have.
     silence: seconds, the longest for which PostgreSQL did not tell the server's connections.
     """
 
-    def __init__(self, server: servers.Running, backends: Backends, opened: float) -> None:
+    def __init__(
+        self, server: servers.Running, backends: Backends, opened: float, upstream: bool = False
+    ) -> None:
         self.late = time.time() - opened
         self.silence = 0.0
         self.used = [usage(server)]
-        self.connections = 0
+        self.counts: list[Counts] = []
+        self.upstream_calls: list[int] = []
         self.broken: list[str] = []
-        self._server, self._backends = server, backends
+        self._server, self._backends, self._upstream = server, backends, upstream
         self._looked = time.monotonic()
 
     def look(self) -> None:
         self.used.append(usage(self._server))
         silence = 0.0
         try:
-            connections, silence = self._backends.count(self._server.name)
-            self.connections = max(self.connections, connections)
+            counts, silence = self._backends.count(self._server.name)
+            self.counts.append(counts)
         except psycopg.OperationalError:
             self.broken = ["PostgreSQL was away"]
+        if self._upstream:
+            self.upstream_calls.append(calls_under_way(self._server))
         now = time.monotonic()
         self.late = max(self.late, now - self._looked - SAMPLING_S - silence)
         self.silence = max(self.silence, silence)
         self._looked = now
 
+    def end_connections(self) -> None:
+        """End the server's connections to Postgres that are idle."""
+        try:
+            self._backends.end_idle(self._server.name)
+        except psycopg.OperationalError:
+            self.broken = ["PostgreSQL was away"]
+
     def end(self, closed: float) -> None:
         self.late = max(self.late, time.time() - closed)
         self.look()
+
+
+def calls_under_way(server: servers.Running) -> int:
+    """Ask the upstream how many calls of the server it is busy with. ServiceError if it is away."""
+    url = f"{os.environ['UPSTREAM_URL']}/under-way/{server.nonce}"
+    try:
+        with servers.direct.open(url, timeout=5) as response:
+            return int(json.load(response)["under_way"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ServiceError(f"the upstream does not tell what it is busy with: {error}") from None
 
 
 # --- Its pools

@@ -29,18 +29,14 @@ def choose(options: dict[str, Any]) -> Choice:
     names = [known(name, DEPLOYMENTS, "deployment") for name in options["deployment"]]
     found, left_out = [], []
     for slug in dict.fromkeys(slugs or COMPARISONS):
-        comparison = with_load(COMPARISONS[slug], options)
-        if options["rate"] and comparison.waiting:
-            left_out.append(f"{slug} is left out: its requests only wait, which needs no --rate")
+        if why := why_not_under_load(COMPARISONS[slug], options):
+            left_out.append(f"{slug} is left out: {why}")
             continue
+        comparison = with_load(COMPARISONS[slug], options)
         if options["quick"] and options["users"] is None:
-            if all(users > MAX_QUICK_USERS for users, _ in comparison.cases):
-                why = f"a quick run has at most {MAX_QUICK_USERS} users (or what --users says)"
-                left_out.append(f"{slug} is left out: {why}")
-                continue
             comparison = without_crowds(comparison)
         if options["null"]:
-            comparison = against_itself(comparison, options["rate"])
+            comparison = against_itself(comparison, options["rate"] or comparison.rate)
         rows = rows_of(comparison, names, options["rate"])
         reasons = [
             f"{slug}/{variant.name} is left out: {why}"
@@ -73,6 +69,21 @@ def known_slug(slug: str) -> str:
     return known(slug, COMPARISONS, "comparison")
 
 
+def why_not_under_load(comparison: Comparison, options: dict[str, Any]) -> str:
+    """Say why the comparison has nothing to measure under the requested load; "" if it has."""
+    leave = any(variant.client and variant.client.leaves_after for variant in comparison.variants)
+    if options["rate"] and comparison.waiting:
+        return "its requests only wait, which needs no --rate"
+    if options["rate"] and leave:
+        return "its users leave, which needs no --rate"
+    if options["users"] and comparison.rate:
+        return "its load is a rate, and no number of users"
+    least = min(users for users, _ in comparison.cases)
+    if options["quick"] and options["users"] is None and least > MAX_QUICK_USERS:
+        return f"a quick run has at most {MAX_QUICK_USERS} users (or what --users says)"
+    return ""
+
+
 def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
     """Return the comparison with the requested load, and with the expectations that speak of it.
 
@@ -90,7 +101,7 @@ def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
 
     return replace(
         comparison,
-        users=comparison.users if users is None else users,
+        users=users or comparison.users,
         round_trip=comparison.round_trip if trip is None else trip,
         expectations=[e for e in comparison.expectations if speaks_of_it(e)],
     )
@@ -119,6 +130,8 @@ def not_judged(rows: list[tuple[Comparison, list[Row]]], options: dict[str, Any]
 def without_crowds(comparison: Comparison) -> Comparison:
     """Return the comparison without its cases of more than MAX_QUICK_USERS users."""
     users = {users for users, _ in comparison.cases}
+    if max(users) <= MAX_QUICK_USERS:
+        return comparison
     return replace(
         comparison,
         users=tuple(sorted(count for count in users if count <= MAX_QUICK_USERS)),
@@ -148,7 +161,7 @@ def against_itself(comparison: Comparison, rate: float | None = None) -> Compari
     ]
     return replace(
         comparison,
-        users=comparison.cases[0][0],
+        users=comparison.users and comparison.cases[0][0],
         round_trip=comparison.cases[0][1],
         variants=[*comparison.variants, *again],
         expectations=expectations,

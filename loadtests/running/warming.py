@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from comparisons.registry import Client
 from loadtests.judging import metrics
 from loadtests.judging.rounds import Round
 from loadtests.running import servers
@@ -42,7 +43,8 @@ def warm_up(
 
     def call(row: Row, server: servers.Running) -> Answer:
         for _ in range(CALLS):
-            answer = _answer(server, f"/{slug}/{row.route}/{'?seconds=0' if row.waiting else ''}")
+            path = f"/{slug}/{row.route}/{'?seconds=0' if row.waiting else ''}"
+            answer = _answer(server, path, row.variant.client or Client())
             if answer.failure and not row.variant.may_fail:
                 break
         return answer
@@ -95,12 +97,13 @@ class Answer:
     failure: str = ""
 
 
-def _answer(server: servers.Running, path: str) -> Answer:
+def _answer(server: servers.Running, path: str, client: Client) -> Answer:
+    """Ask as the users do, but wait for the answer, and send what there is to send at once."""
     deadline = time.monotonic() + TIMEOUT_S
     body = bytearray()
     try:
         with closing(HTTPConnection("127.0.0.1", server.port, TIMEOUT_S)) as connection:
-            connection.request("GET", path)
+            connection.request(client.method, path, bytes(int(1_000_000 * client.body_mb)))
             response = connection.getresponse()
             while part := response.read1():
                 body += part

@@ -235,7 +235,7 @@ def test_file_that_is_right_is_loaded(folder):
             "Variant has no 'wiat'; did you mean 'wait'?",
         ),
         ("of=sync", "off=sync", 27, "Expectation has no 'off'; did you mean 'of'?"),
-        ("users=4,", "", 21, "TypeError: Comparison.__init__() missing 1 required"),
+        ("users=4,", "", 21, "it says no load: users=..., or rate=..."),
         ("users=4", "users=FOUR", 22, "NameError: name 'FOUR' is not defined"),
         ("users=4", "users=(4", 21, "SyntaxError: "),
         (

@@ -19,7 +19,7 @@ from comparisons import result_store
 from comparisons.declarations import nearest
 from comparisons.pages.source import own_shape
 from comparisons.pairs import GROUPS
-from comparisons.registry import MAX_ROUND_TRIP_MS, MAX_USERS, Comparison, Cost
+from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_USERS, Comparison, Cost
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
 from loadtests.arguments import SHAPE, add_shape, bad, within
@@ -44,7 +44,6 @@ from project.output import OutputError
 from project.services import schema
 
 RECORDED = (*SHAPE, "quick", "minutes", "null", "pin", "deployment", "users", "round_trip", "rate")
-MAX_RATE = 10_000
 MAX_MINUTES = 24 * 60
 
 

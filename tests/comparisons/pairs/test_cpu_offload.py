@@ -119,6 +119,6 @@ def test_each_thread_has_a_native_function_of_its_own():
     ],
 )
 def test_service_computes_small_numbers_only(path, status, answer):
-    got = asyncio.run(cpu_service.answer_to(path))
+    got = asyncio.run(cpu_service.answer_to(path, gone=None))
     assert got[0] == status
     assert answer in (got[1], None)
