@@ -485,6 +485,8 @@ def _problems_of_load(comparison: Comparison) -> Iterator[str]:
             yield f"rate is {comparison.rate!r}; it is requests a second, to {MAX_RATE:,}"
         if comparison.users is not None or comparison.raw or comparison.waiting:
             yield "an open loop has a rate=, and no users"
+        if any(variant.client and variant.client.leaves_after for variant in comparison.variants):
+            yield "who leaves comes again: it takes users=, and no rate="
     for name, problems_of in (
         ("users", _problems_of_users),
         ("round_trip", _problems_of_round_trip),

@@ -123,6 +123,7 @@ def _open_pool(kind: type[P], min_size: int = 1) -> P:
         min_size=min_size,
         max_size=settings.POOL_SIZE,
         timeout=settings.POOL_TIMEOUT,
+        check=kind.check_connection if settings.CONN_HEALTH_CHECKS else None,
         open=True,
     )
     atexit.register(opened.close)
@@ -139,5 +140,6 @@ def _new_pool() -> AsyncConnectionPool:
         min_size=0 if bounced else 1,
         max_size=settings.POOL_SIZE,
         timeout=settings.POOL_TIMEOUT,
+        check=kind.check_connection if settings.CONN_HEALTH_CHECKS else None,
         open=False,
     )

@@ -57,10 +57,10 @@ WORDS = {
     "memory": Words("{variant} takes", "the memory of {of}", "of the memory of {of}", " MB"),
     "threads": Words("{variant}'s server has", unit=" threads"),
     "connections": Words("{variant} holds", unit=" connections to Postgres"),
-    "queries": Words("Postgres runs for {variant} at once", unit=" queries"),
+    "queries": Words("Postgres runs for {variant}", unit=" queries at once"),
     "transactions": Words("{variant} has open in Postgres", unit=" transactions at once"),
     "upstream_calls": Words("{variant} keeps the upstream busy with", unit=" calls at once"),
-    "failed": Words("of {variant}'s requests fail in a round", unit=" requests"),
+    "failed": Words("a round of {variant} has", unit=" requests that fail"),
     "backlog_growth": Words(
         "{variant}'s backlog grows by",
         "as much as that of {of}",

@@ -75,6 +75,10 @@ def body_of(client: Client) -> bytes:
     return bytes(int(1_000_000 * client.body_mb))
 
 
+class TimeToLeave(BaseException):
+    """Nothing that the client's code catches."""
+
+
 class CheckingUser(FastHttpUser):
     """A user who checks every answer: its status, and the server's name where one is expected."""
 
@@ -93,13 +97,15 @@ class CheckingUser(FastHttpUser):
         start = time.time()
         call = (self, due or start)
         UNDER_WAY.add(call)
-        with gevent.Timeout(how.leaves_after, False):
-            self._ask(path, name, context, start, how)
-            UNDER_WAY.discard(call)
-            return
-        # The time was over: leave.
-        self.client.client.close()
+        try:
+            with gevent.Timeout(how.leaves_after, TimeToLeave):
+                self._ask(path, name, context, start, how)
+        except TimeToLeave:
+            self._leave(path, name, context, start, how)
         UNDER_WAY.discard(call)
+
+    def _leave(self, path: str, name: str, context: Any, start: float, how: Client) -> None:
+        self.client.client.close()
         self.environment.events.request.fire(
             request_type=how.method,
             name=f"{name} ({LEFT})",

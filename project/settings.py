@@ -99,6 +99,8 @@ DATABASE_MODE = env.str("DATABASE_MODE", "none", validate=validate.OneOf(DATABAS
 POOL_SIZE = env.int("POOL_SIZE", 20, validate=validate.Range(min=1, max=100))
 # Seconds that a request waits for a connection of the pool.
 POOL_TIMEOUT = env.float("POOL_TIMEOUT", 10, validate=validate.Range(min=0.1, max=60))
+# Whether a kept connection is tried before it is used, Django's and the pools' own alike.
+CONN_HEALTH_CHECKS = env.bool("CONN_HEALTH_CHECKS", False)
 # What a variant asks for besides: middleware (dotted paths, comma-separated) within that of the
 # deployment, and where sessions are kept.
 EXTRA_MIDDLEWARE: list[str] = env.list("EXTRA_MIDDLEWARE", [], validate=_dotted_paths)
@@ -146,6 +148,7 @@ DATABASE.setdefault("OPTIONS", {})["application_name"] = (
 )
 if DATABASE_ROLE:
     DATABASE["USER"] = DATABASE_ROLE
+DATABASE["CONN_HEALTH_CHECKS"] = CONN_HEALTH_CHECKS
 if DATABASE_MODE == "persistent":
     DATABASE["CONN_MAX_AGE"] = None
 if DATABASE_MODE == "pool":

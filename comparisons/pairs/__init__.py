@@ -54,6 +54,12 @@ GROUPS = load(
             "prepared_statements",
             "held_cursor",
         ],
+        "Questions that people ask": [
+            "timeouts",
+            "cancelled_requests",
+            "overload",
+            "dead_connections",
+        ],
     }
 )
 

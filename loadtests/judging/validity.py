@@ -53,7 +53,7 @@ def why_invalid(round_: Round, digest: int | None) -> list[str]:
     answers = round_.due()
     for whose, calls in (
         ("answers", [] if round_.may_fail else round_.samples),
-        ("bystander's answers", round_.bystander_answers()),
+        ("bystander's answers", [] if round_.may_fail else round_.bystander_answers()),
     ):
         errors = Counter(sample.error for sample in calls if sample.failed)
         for error, count in errors.most_common(2):

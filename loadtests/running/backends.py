@@ -17,9 +17,10 @@ COUNT = b"""
     SELECT count(*), count(*) FILTER (WHERE state = 'active'), count(xact_start)
     FROM pg_stat_activity WHERE application_name = $1
 """
+# Of those that were just used, the next query may be on its way.
 END_IDLE = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-    WHERE application_name = %s AND state = 'idle'
+    WHERE application_name = %s AND state = 'idle' AND state_change < now() - interval '10 ms'
 """
 
 

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.conf import settings
 
 from comparisons.loading import LABELS
-from comparisons.registry import THEORY, Comparison, Expectation, Metric, Variant
+from comparisons.registry import THEORY, Client, Comparison, Expectation, Metric, Variant
 
 README = Path(settings.BASE_DIR, "README.md").read_text()
 SECTION = README.partition("## Adding a comparison\n")[2].partition("\n## ")[0]
@@ -20,7 +20,7 @@ def row_of(name):
     return re.search(rf"^\| `?{name}`? \| (.*) \|$", SECTION, re.MULTILINE)[1]
 
 
-@pytest.mark.parametrize("kind", [Comparison, Variant, Expectation])
+@pytest.mark.parametrize("kind", [Comparison, Variant, Client, Expectation])
 def test_section_names_every_field_of_a_declaration(kind):
     fields = {field.name for field in dataclasses.fields(kind)} - {"place"}  # not for its author
     assert fields <= set(re.findall(r"`(\w+)(?:=\w+)?`", row_of(kind.__name__)))

@@ -13,7 +13,7 @@ from comparisons import floor, loading, pairs
 from comparisons.declarations import DeclarationError
 from comparisons.pairs import COMPARISONS, cpu_bound
 from comparisons.pairs.blocking_call import async_native, sync
-from comparisons.registry import MAX_USERS, Comparison, Expectation, Variant
+from comparisons.registry import MAX_RATE, MAX_USERS, Client, Comparison, Expectation, Variant
 from project.processes import BASE_DIR
 
 LIMITS = {"at_least": 1}
@@ -97,6 +97,22 @@ def test_what_is_declared_rightly_is_not_refused():
         ({"raw": 1}, "raw is 1; it is True or False"),
         ({"raw": True, "waiting": lambda users: 1.0}, "with waiting=, each asks once"),
         (expecting(metric="bystander", of=None) | {"raw": True}, "no bystander stands beside raw"),
+        ({"raw": True, "variant": {"client": Client()}}, "they have no client="),
+        (expecting(metric="first_byte", of=None) | {"raw": True}, "do not look when the first"),
+        # Clients, open loops and ended connections
+        ({"variant": {"client": "POST"}}, "client is 'POST'; it is Client(...)"),
+        ({"users": None}, "it says no load: users=..., or rate=..."),
+        ({"rate": 5}, "an open loop has a rate=, and no users"),
+        ({"users": None, "rate": 0}, "rate is 0;"),
+        ({"users": None, "rate": MAX_RATE + 1}, "rate is 10001;"),
+        ({"users": None, "rate": 5, "raw": True}, "an open loop has a rate=, and no users"),
+        (
+            {"users": None, "rate": 5, "variant": {"client": Client(leaves_after=1)}},
+            "who leaves comes again: it takes users=, and no rate=",
+        ),
+        (expecting(metric="backlog_growth"), "a backlog grows in an open loop only"),
+        (expecting(metric="failed", of=None), "only if it says may_fail=True"),
+        ({"connections_end": 1}, "connections_end is 1; it is True or False"),
         # Expectations
         (expecting(variant="async_nativ"), "did you mean 'async_native'?"),
         (expecting(variant=5), "not of 5"),
@@ -157,6 +173,27 @@ def test_wrong_declaration_is_refused_in_one_line(changes, said):
     assert file == "tests/comparisons/test_declarations.py"
     first = inspect.getsourcelines(declared)[1]
     assert first < int(line) < first + len(inspect.getsourcelines(declared)[0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"method": "PUT"}, "method is 'PUT'; it is GET or POST"),
+        ({"method": "POST", "body_mb": -1}, "body_mb is -1;"),
+        ({"method": "POST", "body_mb": 101}, "body_mb is 101;"),
+        ({"body_mb": 1}, "a body is posted: it takes method='POST'"),
+        ({"method": "POST", "body_mb": 1, "upload_s": -1}, "upload_s is -1;"),
+        ({"upload_s": 1}, "it takes body_mb=..."),
+        ({"leaves_after": 0}, "leaves_after is 0;"),
+    ],
+)
+def test_wrong_client_is_refused_in_one_line(fields, said):
+    line = inspect.currentframe().f_lineno + 2
+    with pytest.raises(DeclarationError) as refused:
+        Client(**fields)
+    place, _, problem = str(refused.value).partition(": ")
+    assert place == f"tests/comparisons/test_declarations.py:{line}"
+    assert said in problem
 
 
 def test_refusal_names_the_line_of_the_part_that_is_wrong():
