@@ -22,7 +22,11 @@ LABELS = ["Claim", "Blocks", "Instead"]
 
 
 def load(groups: Mapping[str, Sequence[str]]) -> dict[str, list[ModuleType]]:
-    """The modules of these names in `comparisons.pairs`, by group."""
+    """The modules of these names in `comparisons.pairs`, by group.
+
+    In a server that is measured only the one that it serves: nobody asks it for the others, and
+    what they import would be in its start, in its memory and in each of its garbage collections.
+    """
     names = list(chain.from_iterable(groups.values()))
     files = {path.stem for path in PAIRS.glob("[!_]*.py")}
     for place, name in enumerate(names):
@@ -31,7 +35,12 @@ def load(groups: Mapping[str, Sequence[str]]) -> dict[str, list[ModuleType]]:
             raise DeclarationError(_line_of(name), problem + nearest(name, files - {*names}))
         if name in names[:place]:
             raise DeclarationError(_line_of(name, last=True), f"{name!r} is in GROUPS twice")
-    return {group: [_pair(name) for name in of_group] for group, of_group in groups.items()}
+    served = settings.SERVED.partition("/")[0].replace("-", "_")
+    wanted = {served} if served in names else {*names}
+    return {
+        group: [_pair(name) for name in of_group if name in wanted]
+        for group, of_group in groups.items()
+    }
 
 
 def why_unknown(slug: str) -> str:

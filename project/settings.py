@@ -93,7 +93,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 DEPLOYMENT = env.str("DEPLOYMENT", "")
 DEPLOYMENT_NONCE = env.str("DEPLOYMENT_NONCE", "")
 # The only variant that it serves, where it is measured ("blocking-call/sync"); "" is all of them.
-SERVED = env.str("SERVED", "")
+SERVED = env.str("SERVED", "") if DEPLOYMENT_NONCE else ""
 DEBUG = env.bool("DEBUG", False) and not DEPLOYMENT  # a deployment is measured
 DATABASE_MODE = env.str("DATABASE_MODE", "none", validate=validate.OneOf(DATABASE_MODES))
 POOL_SIZE = env.int("POOL_SIZE", 20, validate=validate.Range(min=1, max=100))

@@ -1,4 +1,7 @@
-"""The pages, and every variant at /<slug>/<variant>/: all made from the registry."""
+"""The pages, and every variant at /<slug>/<variant>/: all made from the registry.
+
+Where one variant is measured: that variant, and what the measuring asks for.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from comparisons import probes
-from comparisons.pages import views
 from comparisons.pairs import COMPARISONS
 from comparisons.registry import Variant
 from project.deployments import DEPLOYMENTS
@@ -37,15 +39,21 @@ variants = {
     for variant in comparison.variants
     if not variant.app
 }
+measured = settings.SERVED in variants
 # Where one is measured, no other stands before it: what it takes to find a view is not to depend on
 # how many there are, and in which order.
-served = [settings.SERVED] if settings.SERVED in variants else variants
+served = [settings.SERVED] if measured else variants
 urlpatterns = [
     *(path(f"{name}/", view_of(name, variants[name]), name=name) for name in served),
     path("bystander/", bystander, name="bystander"),
     path("pools/", probes.pools, name="pools"),
-    path("", views.index, name="index"),
-    # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
-    path("static/<path:path>", views.static_file),
-    *(path(f"{slug}/", views.comparison, {"slug": slug}, name=slug) for slug in COMPARISONS),
 ]
+if not measured:
+    from comparisons.pages import views  # it imports what colours Python, reads results, ...
+
+    urlpatterns += [
+        path("", views.index, name="index"),
+        # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
+        path("static/<path:path>", views.static_file),
+        *(path(f"{slug}/", views.comparison, {"slug": slug}, name=slug) for slug in COMPARISONS),
+    ]

@@ -29,12 +29,14 @@ def calibrate(generator: Generator) -> Cost:
     measured = [blocking_call.sync, blocking_call.async_native]
     variants = [v for v in blocking_call.comparison.variants if v.view in measured]
     deployments = [DEPLOYMENTS[variant.deployment] for variant in variants]
-    with servers.serving(deployments) as running:
+    slug = blocking_call.comparison.slug
+    environs = [{"SERVED": f"{slug}/{variant.name}"} for variant in variants]
+    with servers.serving(deployments, environs) as running:
         excess_ms = []
         for variant, server in zip(variants, running, strict=True):
             generator.send(
                 Order(
-                    comparison=blocking_call.comparison.slug,
+                    comparison=slug,
                     variant=variant.name,
                     host=server.url,
                     server=server.name,

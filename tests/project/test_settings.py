@@ -125,3 +125,33 @@ def test_measured_server_imports_nothing_that_only_pages_need():
         "print({'pygments', 'numpy', 'rich', 'psutil', 'locust'} & {*sys.modules})"
     )
     assert python("-c", code, DEPLOYMENT="asgi-uvicorn").stdout == "set()\n"
+
+
+ITS_OWN = """
+import django, sys
+django.setup()
+from django.urls import get_resolver
+print(*sorted(pattern.name for pattern in get_resolver().url_patterns))
+print(*sorted(name for name in sys.modules if name.startswith("comparisons.pairs.")))
+print({"comparisons.pages.views", "starlette", "wasmtime"} & {*sys.modules})
+"""
+
+
+def test_measured_server_has_its_own_pair_and_no_page():
+    served = {"SERVED": "blocking-call/async_native", "DEPLOYMENT_NONCE": "1"}
+    said = python("-c", ITS_OWN, DEPLOYMENT="asgi-uvicorn", **served).stdout.splitlines()
+    urls = "blocking-call/async_native bystander pools"
+    assert said == [urls, "comparisons.pairs.blocking_call", "set()"]
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"DEPLOYMENT": "asgi-uvicorn", "DEPLOYMENT_NONCE": "1"},  # by `serve`
+        {"DEPLOYMENT_NONCE": "", "SERVED": "blocking-call/sync"},  # a command of ours
+    ],
+)
+def test_whoever_is_not_measured_has_every_pair(environ):
+    code = "import django; django.setup(); import comparisons.pairs as p; print(len(p.COMPARISONS))"
+    every = len([*(BASE_DIR / "comparisons" / "pairs").glob("[!_]*.py")])
+    assert python("-c", code, **environ).stdout == f"{every}\n"
