@@ -137,7 +137,7 @@ def test_row_that_is_always_disturbed_uses_up_no_other_rows_repeats(generator, m
     assert counts == {"sync": 1 + 2, "async_native": 1 + 1}
 
 
-def test_garbage_is_collected_before_a_round_and_not_after(generator, monkeypatch):
+def test_garbage_is_collected_before_each_round_and_repeat_and_not_after(generator, monkeypatch):
     events = []
 
     def note_pools(_server, *, collect=False):
@@ -149,8 +149,9 @@ def test_garbage_is_collected_before_a_round_and_not_after(generator, monkeypatc
 
     monkeypatch.setattr(sampling, "pool_counters", note_pools)
     monkeypatch.setattr(measuring, "order_of", note_round)
-    one_round(generator)
-    assert events[:3] == ["collect", "round", "ask"]
+    monkeypatch.setattr(sampling, "stolen_share", lambda *_: 0.9)  # all rounds are disturbed
+    rounds_of_one(generator, plan=replace(PLAN, looks=(2,)))
+    assert events == ["collect", "ask", "round", "ask"] * (2 + schedule.REPEATS)
 
 
 # --- Stops: Ctrl-Z and fg, a laptop that sleeps
