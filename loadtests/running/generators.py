@@ -130,6 +130,7 @@ def load_generator() -> Iterator[Generator]:
             with signals.held():
                 process.kill()
                 process.communicate()
+                servers.await_ends()  # of the last ones that it has loaded
 
 
 def _capacity(generator: Generator) -> float:

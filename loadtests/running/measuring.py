@@ -106,7 +106,8 @@ def measure(
                 for n, row in wanted
             ]
             deployments = [row.deployment for _, row in wanted]
-            with servers.serving(deployments, environs) as running:
+            # While they end, what they have shown is judged, and the next ones start.
+            with servers.serving(deployments, environs, wait=False) as running:
                 served = [
                     Served(row, running, index, sampling.usage(server).memory_mb, start)
                     for index, ((_, row), server) in enumerate(zip(wanted, running, strict=True))

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from types import MappingProxyType
 
 from project import signals
@@ -62,14 +63,14 @@ class Running:
         return f"{self.deployment.name} died ({how})"
 
 
+# Those that end servers while we do something else.
+_enders: list[Thread] = []
+
+
 @contextmanager
 def temporary_folder() -> Iterator[str]:
-    """Make a folder for the servers' TMPDIR: a signal leaves files there.
-
-    Its path is short, as must be those of the sockets in it.
-    """
-    place = None if len(tempfile.gettempdir()) <= MAX_TMPDIR else "/tmp"
-    folder = TemporaryDirectory(prefix="s-", dir=place, ignore_cleanup_errors=True)
+    """Make a folder for a process's TMPDIR: a signal leaves files there."""
+    folder = _folder()
     try:
         yield folder.name
     finally:
@@ -77,31 +78,62 @@ def temporary_folder() -> Iterator[str]:
             folder.cleanup()
 
 
+def _folder() -> TemporaryDirectory[str]:
+    """Make one with a short path, as must be those of the sockets in it."""
+    place = None if len(tempfile.gettempdir()) <= MAX_TMPDIR else "/tmp"
+    return TemporaryDirectory(prefix="s-", dir=place, ignore_cleanup_errors=True)
+
+
 @contextmanager
 def serving(
-    deployments: Sequence[Deployment], environs: Sequence[Mapping[str, str]] | None = None
+    deployments: Sequence[Deployment],
+    environs: Sequence[Mapping[str, str]] | None = None,
+    *,
+    wait: bool = True,
 ) -> Iterator[list[Running]]:
     """Start these deployments on free ports and stop them after the block:
 
         with serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
             direct.open(server.url)
 
-    environs: what the environment of each adds to `child_environ`.
+    environs: what the environment of each adds to `child_environ`. wait: for their end, after the
+    block. If not, the next block of this kind begins only when they have ended, and so does what
+    follows `await_ends`; a block that an error ends waits anyway.
     """
     started: list[Running] = []
-    with temporary_folder() as folder:
-        try:
-            for number, deployment in enumerate(deployments):
-                environ = dict(environs[number] if environs else {}) | {"TMPDIR": folder}
-                with signals.held():
-                    server = start(deployment, environ, log=Path(folder, f"{number}.log"))
-                    started.append(server)
-            for server in started:
-                wait_until_ready(server)
-            yield started
-        finally:
+    folder = _folder()
+    in_order = False
+    try:
+        for number, deployment in enumerate(deployments):
+            environ = dict(environs[number] if environs else {}) | {"TMPDIR": folder.name}
             with signals.held():
-                stop(started)
+                server = start(deployment, environ, log=Path(folder.name, f"{number}.log"))
+                started.append(server)
+        for server in started:
+            wait_until_ready(server)
+        await_ends()
+        yield started
+        in_order = True
+    finally:
+        with signals.held():
+            if in_order and not wait:
+                ender = Thread(target=_end, args=(started, folder))
+                ender.start()
+                _enders.append(ender)
+            else:
+                _end(started, folder)
+
+
+def _end(servers: Sequence[Running], folder: TemporaryDirectory[str]) -> None:
+    stop(servers)
+    folder.cleanup()
+
+
+def await_ends() -> None:
+    """Return when the servers that nobody has waited for have ended."""
+    with signals.held():
+        while _enders:
+            _enders.pop().join()
 
 
 def restart(servers: list[Running], index: int) -> Running:

@@ -11,6 +11,7 @@ import urllib.error
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import psutil
 import pytest
@@ -41,6 +42,36 @@ def test_a_deployment_names_itself_and_is_gone_after_the_block(deployment):
         assert usage(server).processes == 1 + len(family)
     assert not psutil.pid_exists(server.process.pid)
     assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+
+
+def test_block_that_does_not_wait_leaves_the_wait_to_the_next_one(monkeypatch):
+    stop, wait_until_ready, may_end = servers.stop, servers.wait_until_ready, Event()
+
+    def stop_when_told(started):
+        may_end.wait(PATIENCE)
+        stop(started)
+
+    def see_the_first_one(server):
+        wait_until_ready(server)
+        assert first.process.returncode is None  # while this one has started
+        may_end.set()
+
+    monkeypatch.setattr(servers, "stop", stop_when_told)
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], wait=False) as (first,):
+        pass
+    monkeypatch.setattr(servers, "wait_until_ready", see_the_first_one)
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]):
+        assert first.process.returncode is not None
+        assert not first.log.parent.exists()
+
+
+def test_block_that_an_error_ends_waits_in_any_case():
+    with (
+        pytest.raises(KeyError),
+        servers.serving([DEPLOYMENTS["asgi-uvicorn"]], wait=False) as (server,),
+    ):
+        raise KeyError
+    assert server.process.returncode is not None
 
 
 @pytest.mark.parametrize("name", ["asgi-granian", "asgi-granian-direct"])
