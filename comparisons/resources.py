@@ -8,11 +8,9 @@ import atexit
 from collections.abc import Callable
 from functools import cache, wraps
 from threading import Lock
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx2
-import redis
-import redis.asyncio
 from django.conf import settings
 from django.db import connection
 from psycopg_pool import (
@@ -25,6 +23,9 @@ from psycopg_pool import (
 from comparisons import recipe
 from comparisons.recipe import NoPool, of_running_loop
 from comparisons.recipe import lasting as lasting  # for the ASGI application
+
+if TYPE_CHECKING:  # most of the servers that are measured need no Redis: it is a tenth of a start
+    import redis.asyncio
 
 T = TypeVar("T")
 P = TypeVar("P", bound=ConnectionPool)
@@ -64,14 +65,16 @@ def async_upstream() -> httpx2.AsyncClient:
 
 
 @once
-def redis_client() -> redis.Redis:
+def redis_client() -> "redis.Redis":
     """Return the sync client of Redis or Valkey: one a process, shared by its threads."""
+    import redis
+
     return redis.Redis.from_url(settings.REDIS_URL)
 
 
-def async_redis() -> redis.asyncio.Redis:
+def async_redis() -> "redis.asyncio.Redis":
     """Return the async client of Redis: one an event loop (see comparisons/recipe.py)."""
-    return of_running_loop(_open_redis, redis.asyncio.Redis.aclose)
+    return of_running_loop(_open_redis, _close_redis)
 
 
 @once
@@ -113,8 +116,14 @@ def _open_client() -> httpx2.AsyncClient:
     )
 
 
-def _open_redis() -> redis.asyncio.Redis:
+def _open_redis() -> "redis.asyncio.Redis":
+    import redis.asyncio
+
     return redis.asyncio.Redis.from_url(settings.REDIS_URL)
+
+
+async def _close_redis(client: "redis.asyncio.Redis") -> None:
+    await client.aclose()
 
 
 def _open_pool(kind: type[P], min_size: int = 1) -> P:

@@ -133,7 +133,7 @@ django.setup()
 from django.urls import get_resolver
 print(*sorted(pattern.name for pattern in get_resolver().url_patterns))
 print(*sorted(name for name in sys.modules if name.startswith("comparisons.pairs.")))
-print({"comparisons.pages.views", "starlette", "wasmtime"} & {*sys.modules})
+print({"comparisons.pages.views", "starlette", "wasmtime", "redis"} & {*sys.modules})
 """
 
 
