@@ -18,6 +18,7 @@ from typing import Any
 
 import gevent.event
 from locust import FastHttpUser, constant, events, tag, task
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
@@ -131,7 +132,7 @@ class CheckingUser(FastHttpUser):
         )
         with asking as response:
             if self.notes_first_byte:
-                self._read(response, context, start)
+                self._read(response, start)
             served_by = response.headers.get(HEADER) if response.headers else None
             if response.status_code != 200:
                 response.failure(f"status {response.status_code}")
@@ -140,12 +141,19 @@ class CheckingUser(FastHttpUser):
         if response.status_code == 0:
             gevent.sleep(0.1)  # nobody listens: do not spin
 
-    def _read(self, response: Any, context: dict[str, Any], start: float) -> None:
+    def _read(self, response: Any, start: float) -> None:
         """Read the body, and note when its first byte came."""
-        first = response.stream.read(1) if response.status_code else b""
-        context["first_byte_ms"] = 1000 * (time.time() - start)
-        response._cached_content = first + (response.stream.read() if first else b"")
-        response.request_meta["response_time"] = 1000 * (time.time() - start)
+        noted = response.request_meta  # what the listeners will be told: locust copies our context
+        body = b""
+        try:
+            if response.status_code:
+                body = response.stream.read(1)
+                noted["context"]["first_byte_ms"] = 1000 * (time.time() - start)
+                body += response.stream.read() if body else b""
+        except FAILURE_EXCEPTIONS as error:
+            response.failure(error)
+        noted["response"]._cached_content = body
+        noted["response_time"] = 1000 * (time.time() - start)
 
 
 class VariantUser(CheckingUser):
