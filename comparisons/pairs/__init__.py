@@ -59,6 +59,7 @@ GROUPS = load(
             "cancelled_requests",
             "overload",
             "dead_connections",
+            "server_sent_events",
         ],
     }
 )
