@@ -23,10 +23,16 @@ UVICORN = (
     "--lifespan on --no-access-log --log-level error --timeout-graceful-shutdown 5"
 )
 GRANIAN = (
-    "{python} -m granian --host 127.0.0.1 --port {port} --workers {workers} --interface asgi "
-    "--http 1 --no-ws --loop uvloop --runtime-mode st --log-level error --no-access-log "
-    "--workers-kill-timeout 5"
+    "{python} -m granian --host 127.0.0.1 --port {port} --workers {workers} --http 1 --no-ws "
+    "--loop uvloop --runtime-mode st --log-level error --no-access-log --workers-kill-timeout 5 "
 )
+GRANIAN_ASGI = GRANIAN + "--interface asgi"
+# A thread that has nothing to do ends, and leaves its connection to the garbage collector: not
+# after 30 seconds, but as late as it can be.
+GRANIAN_WSGI = (
+    GRANIAN + "--interface wsgi --blocking-threads {threads} --blocking-threads-idle-timeout 600"
+)
+WSGI = "project.wsgi:application"
 DIRECT = "project.asgi_direct:application"  # see project/direct.py
 BOUNCER = "{python} -m project.services.pgbouncer "  # starts one, then becomes the command after it
 
@@ -41,12 +47,15 @@ class Deployment:
     command: str  # words, with {python}, {port}, {workers} and {threads} to fill in
     app: str = "project.asgi:application"  # the last word of the command; "" where it takes none
     workers: int = 1  # processes
-    threads: int = 1  # of each process, to serve requests; 1 on an event loop, 0 is no limit
+    # Of each process, to serve requests; 1 on an event loop, 0 is no limit: one a connection.
+    threads: int = 1
     # How Django connects: a connection per request (none), per thread (persistent), a pool a
     # process (pool), or a connection per request to a PgBouncer of the server (pgbouncer).
     database: str = "pool"
     can_fork: bool = True  # whether the server takes another number of processes
     can_thread: bool = False  # likewise of threads
+    why_not_persistent: str = ""  # why it can keep no connection a thread; "" where it can
+    why_not_async: str = ""  # why it serves no async view; "" where it does
 
     def argv(self, port: int) -> list[str]:
         command = (BOUNCER if self.database == "pgbouncer" else "") + self.command
@@ -85,6 +94,9 @@ class Deployment:
             raise ValueError(f"{self.name} runs {self.workers} process only")
         if threads not in (None, self.threads) and not self.can_thread:
             raise ValueError(f"{self.name} has no threads to set")
+        if database == "persistent" and self.why_not_persistent:
+            why = self.why_not_persistent
+            raise ValueError(f"{self.name} has no persistent connections: {why}")
         if app and not self.app:
             raise ValueError(f"{self.name} serves Django only")
         return replace(
@@ -102,7 +114,7 @@ _ALL = (
         about="gunicorn, sync workers",
         interface="wsgi",
         command=GUNICORN + "--worker-class sync",
-        app="project.wsgi",
+        app=WSGI,
         workers=2 * CORES + 1,  # what gunicorn's documentation suggests
         database="persistent",
     ),
@@ -111,7 +123,29 @@ _ALL = (
         about="gunicorn, gthread worker",
         interface="wsgi",
         command=GUNICORN + "--worker-class gthread --threads {threads} --keep-alive 60",
-        app="project.wsgi",
+        app=WSGI,
+        threads=20,
+        database="persistent",
+        can_thread=True,
+    ),
+    Deployment(
+        name="wsgi-gevent",
+        about="gunicorn, gevent worker",
+        interface="wsgi",
+        # More connections than anybody opens (its default is 1,000): one that waits idle has a
+        # place too, and whoever finds none waits until another client leaves.
+        command=GUNICORN + "--worker-class gevent --worker-connections 20000 --keep-alive 60",
+        app=WSGI,
+        threads=0,  # a greenlet a connection, all in one thread
+        why_not_persistent="a greenlet ends with its client, and leaves its connection behind",
+        why_not_async="all its requests share a thread, and a thread runs one event loop at a time",
+    ),
+    Deployment(
+        name="wsgi-granian",
+        about="granian, WSGI with threads",
+        interface="wsgi",
+        command=GRANIAN_WSGI,
+        app=WSGI,
         threads=20,
         database="persistent",
         can_thread=True,
@@ -133,13 +167,13 @@ _ALL = (
         name="asgi-granian",
         about="granian, one process",
         interface="asgi",
-        command=GRANIAN,
+        command=GRANIAN_ASGI,
     ),
     Deployment(
         name="asgi-granian-direct",
         about="granian, one process, our handler",
         interface="asgi",
-        command=GRANIAN,
+        command=GRANIAN_ASGI,
         app=DIRECT,
     ),
     Deployment(

@@ -17,16 +17,27 @@ from project.deployments import DEPLOYMENTS
 
 
 def view_of(name: str, variant: Variant) -> Callable[..., Any]:
-    """Return the variant's view; on a deployment that lacks its middleware one that says so."""
-    asked = variant.environ.get("EXTRA_MIDDLEWARE")
-    if not settings.DEPLOYMENT or not asked or {*asked.split(",")} <= {*settings.MIDDLEWARE}:
+    """Return the variant's view; on a deployment that cannot serve it one that says why."""
+    why = why_not_here(variant) if settings.DEPLOYMENT else ""
+    if not why:
         return variant.view
 
     def not_served_here(request: HttpRequest) -> HttpResponse:
-        line = f"{name} needs middleware that is not here: python manage.py serve {name}\n"
+        line = f"{name} {why}: python manage.py serve {name}\n"
         return HttpResponse(line, "text/plain", status=501)
 
     return not_served_here
+
+
+def why_not_here(variant: Variant) -> str:
+    """Say what of the deployment keeps it from serving the variant; "" if nothing does."""
+    deployment = DEPLOYMENTS[settings.DEPLOYMENT]
+    asked = variant.environ.get("EXTRA_MIDDLEWARE")
+    if asked and not {*asked.split(",")} <= {*settings.MIDDLEWARE}:
+        return "needs middleware that is not here"
+    if variant.is_async and deployment.why_not_async:
+        return f"is an async view, and {deployment.name} serves none ({deployment.why_not_async})"
+    return ""
 
 
 # Of the server's own colour: the other one costs a thread or an event loop a request.

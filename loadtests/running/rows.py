@@ -98,11 +98,17 @@ def why_unfit(comparison: Comparison, variant: Variant, name: str) -> str:
     asked = {is_direct(other.deployment) for other in comparison.variants} == {True, False}
     if asked and not variant.app and is_direct(name) != is_direct(variant.deployment):
         return f"its handler is the question, and {name} has another"
+    if variant.is_async and (why := DEPLOYMENTS[name].why_not_async):
+        return f"it is an async view, and {name} serves none: {why}"
     try:
         DEPLOYMENTS[name].shaped(variant.workers, variant.threads, variant.database, variant.app)
     except ValueError as error:
-        shape = {"processes": variant.workers, "threads": variant.threads}
-        declared = " and ".join(f"{count} {what}" for what, count in shape.items() if count)
+        shape = {
+            "processes": variant.workers,
+            "threads": variant.threads,
+            "database mode": variant.database,
+        }
+        declared = " and ".join(f"{value} {what}" for what, value in shape.items() if value)
         return f"it declares {declared}, and {error}"
     return ""
 

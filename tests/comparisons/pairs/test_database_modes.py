@@ -18,7 +18,12 @@ MARKS = {
 
 @pytest.mark.parametrize("mode", [pytest.param(mode, marks=MARKS.get(mode, ())) for mode in MODES])
 def test_every_deployment_can_have_every_database_mode(mode, postgres):
-    shaped = [deployment.shaped(database=mode) for deployment in DEPLOYMENTS.values()]
+    shaped = [
+        deployment.shaped(database=mode)
+        for deployment in DEPLOYMENTS.values()
+        if mode != "persistent" or not deployment.why_not_persistent
+    ]
+    assert len(shaped) >= len(DEPLOYMENTS) - 1
     with servers.serving(shaped) as running:
         for server in running:
             assert get_many(server, path_of(orm_in_async, "sync"), 5) == {200: 5}

@@ -94,6 +94,10 @@ def test_every_variant_answers_alike_under_every_deployment(
     status, headers, body = answers[slug, variant, deployment]
     assert status, body
     assert headers[HEADER] == running[deployment].name
+    if declared.is_async and DEPLOYMENTS[deployment].why_not_async:
+        assert (status, headers["Content-Type"]) == (501, "text/plain")
+        assert DEPLOYMENTS[deployment].why_not_async in body.decode()
+        return
     if declared.may_fail and declared.pitfall and status == 503:  # its lesson; it says why
         assert body
         return

@@ -58,12 +58,13 @@ def test_every_comparison_is_chosen_or_refused_on_every_deployment(name, databas
         choice = chosen(**options | shape)
         fits = name is None or DEPLOYMENTS[name].can_fork or "workers" not in shape
         fits = fits and (name is None or DEPLOYMENTS[name].can_thread or "threads" not in shape)
+        fits = fits and (name, database) != ("wsgi-gevent", "persistent")
         assert (choice is not None) == (fits and (slug, name) not in CANNOT)
 
 
 # Their one sync variant declares how many threads it has, which is their question.
 WITH_THREADS = ("many-waiting", "persistent-under-asgi")
-CANNOT = set(product(WITH_THREADS, ("wsgi-sync", "runserver")))
+CANNOT = set(product(WITH_THREADS, ("wsgi-sync", "wsgi-gevent", "runserver")))
 
 
 @pytest.mark.parametrize("name", [None, *DEPLOYMENTS])
@@ -101,6 +102,33 @@ def test_variant_that_a_deployment_cannot_have_leaves_the_others():
         "many-waiting/async_direct is left out: its handler is the question, and asgi-uvicorn has"
         " another",
     ]
+
+
+def test_gevent_has_neither_async_views_nor_persistent_connections():
+    ((_, rows),) = (choice := chosen(slugs=["shared-resource"], deployment=["wsgi-gevent"])).rows
+    assert {row.variant.name for row in rows} == {"sync"}
+    why = DEPLOYMENTS["wsgi-gevent"].why_not_async
+    assert choice.left_out == [
+        f"shared-resource/{name} is left out: it is an async view, and wsgi-gevent serves none:"
+        f" {why}"
+        for name in ("async_shared_client", "async_loop_per_request")
+    ]
+    (line,) = chosen(slugs=["connections"], deployment=["wsgi-gevent"]).left_out
+    assert line.startswith(
+        "connections/sync_persistent is left out: it declares persistent database mode, and"
+        " wsgi-gevent has no persistent connections: a greenlet"
+    )
+
+
+def test_persistent_connections_that_no_deployment_can_have_are_refused():
+    options = {"slugs": ["connections"], "database": "persistent"}
+    assert refusal(**options, deployment=["wsgi-gevent"]).startswith(
+        "wsgi-gevent has no persistent connections: a greenlet"
+    )
+    ((_, rows),) = chosen(**options, deployment=["wsgi-gevent", "wsgi-threads"]).rows
+    assert {row.deployment.name: row.deployment.database for row in rows}["wsgi-threads"] == (
+        "persistent"
+    )
 
 
 @pytest.mark.parametrize(

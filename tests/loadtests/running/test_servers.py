@@ -74,8 +74,10 @@ def test_block_that_an_error_ends_waits_in_any_case():
     assert server.process.returncode is not None
 
 
-@pytest.mark.parametrize("name", ["asgi-granian", "asgi-granian-direct"])
-def test_granians_workers_all_answer_as_one_start_and_none_is_left(name):
+@pytest.mark.parametrize(
+    "name", ["wsgi-gevent", "wsgi-granian", "asgi-granian", "asgi-granian-direct"]
+)
+def test_all_workers_answer_as_one_start_and_none_is_left(name):
     with servers.serving([DEPLOYMENTS[name].shaped(workers=2)]) as (server,):
         family = psutil.Process(server.process.pid).children(recursive=True)
         assert len(family) >= 2
@@ -83,22 +85,24 @@ def test_granians_workers_all_answer_as_one_start_and_none_is_left(name):
     assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
 
-def test_granians_workers_do_not_outlive_it():
-    with servers.serving([DEPLOYMENTS["asgi-granian"].shaped(workers=2)]) as (server,):
+@pytest.mark.parametrize("name", ["wsgi-gevent", "wsgi-granian", "asgi-granian"])
+def test_workers_do_not_outlive_their_server(name):
+    with servers.serving([DEPLOYMENTS[name].shaped(workers=2)]) as (server,):
         family = psutil.Process(server.process.pid).children(recursive=True)
         server.process.kill()
         server.process.wait()
-        assert server.death() == "asgi-granian died (signal 9)"
+        assert server.death() == f"{name} died (signal 9)"
     assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
 
-def test_granian_says_why_it_does_not_start():
-    broken = replace(DEPLOYMENTS["asgi-granian"], app="project.nothing:application")
+@pytest.mark.parametrize("name", ["wsgi-gevent", "wsgi-granian", "asgi-granian"])
+def test_a_server_of_workers_says_why_it_does_not_start(name):
+    broken = replace(DEPLOYMENTS[name], app="project.nothing:application")
     with pytest.raises(ServerError, match=r"project\.nothing"), servers.serving([broken]):
         raise AssertionError("it started")
 
 
-@pytest.mark.parametrize("name", ["asgi-uvicorn", "asgi-granian"])
+@pytest.mark.parametrize("name", ["asgi-uvicorn", "asgi-granian", "wsgi-granian"])
 def test_server_whose_port_is_taken_meanwhile_says_so(name, tmp_path):
     """After it was found free, as any program may do."""
     with socket.socket() as taken:
@@ -209,6 +213,8 @@ def answer_at(port, name):
         ("asgi-uvicorn", signal.SIGINT),
         ("asgi-granian", signal.SIGTERM),
         ("asgi-granian-direct", signal.SIGINT),
+        ("wsgi-gevent", signal.SIGINT),
+        ("wsgi-granian", signal.SIGTERM),
     ],
 )
 def test_serve_runs_in_the_foreground_until_it_is_interrupted(name, number):
