@@ -294,6 +294,14 @@ class Comparison:
             if expectation.users in (None, users) and expectation.round_trip in (None, trip)
         )
 
+    @property
+    def met_under(self) -> str:
+        """Who meets its pitfalls: `ASGI (asgi-uvicorn)`; "" where it has none."""
+        places: dict[str, list[str]] = {}
+        for name in dict.fromkeys(v.deployment for v in self.variants if v.pitfall):
+            places.setdefault(settings.DEPLOYMENTS[name].interface.upper(), []).append(name)
+        return " and ".join(f"{kind} ({', '.join(names)})" for kind, names in places.items())
+
     def lesson(self) -> dict[str, str]:
         """The labelled paragraphs of the module's docstring: Claim, Blocks, Instead."""
         lesson: dict[str, str] = {}

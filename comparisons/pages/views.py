@@ -17,6 +17,7 @@ from django.views.static import serve
 from comparisons.pages import source
 from comparisons.pages.shown import ShownResult, latest_results
 from comparisons.pairs import COMPARISONS, GROUPS
+from comparisons.questions import QUESTIONS
 from comparisons.registry import Comparison
 
 
@@ -31,7 +32,11 @@ def index(request: HttpRequest) -> HttpResponse:
     newest = max(
         (result.run for result in results.values()), key=lambda run: run.started, default=None
     )
-    return _page(request, "index", groups=groups, run=newest, notices=notices)
+    questions = [
+        (question, [_entry(COMPARISONS[slug], results) for slug in slugs])
+        for question, slugs in QUESTIONS.items()
+    ]
+    return _page(request, "index", questions=questions, groups=groups, run=newest, notices=notices)
 
 
 def comparison(request: HttpRequest, slug: str) -> HttpResponse:
@@ -52,6 +57,7 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
         shared=source.highlighted(shared) if shared else "",
         views=source.shown_views(shown),
         recipes=source.recipes(shown),
+        questions=[question for question, slugs in QUESTIONS.items() if slug in slugs],
         pitfalls={variant.name for variant in shown.variants if variant.pitfall},
         notices=notices,
         group=next(name for name, modules in GROUPS.items() if shown.module in modules),

@@ -1,7 +1,7 @@
 """What `compare` prints: comparisons before they are measured, their tables and verdicts after."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -43,12 +43,28 @@ def index(groups: Mapping[str, Sequence[Declared]], width: int) -> Iterator[str]
             yield textwrap.shorten(line, width, placeholder=" …") if len(line) > width else line
 
 
-def detail(declared: Declared, served: Iterable[tuple[str, ...]], width: int) -> Iterator[str]:
+def questions(
+    asked: Mapping[str, Sequence[str]], slugs: Collection[str], width: int
+) -> Iterator[str]:
+    """Yield what people ask, and which of these slugs answer it."""
+    yield "\nBy question"
+    for question, answers in asked.items():
+        if found := [slug for slug in answers if slug in slugs]:
+            yield wrapped(question, width, first="  ")
+            yield wrapped(", ".join(found), width, first="    ")
+
+
+def detail(
+    declared: Declared, served: Iterable[tuple[str, ...]], met_under: str, width: int
+) -> Iterator[str]:
     """Yield lines: the variants, and the expectations with their reasons.
 
     served: a variant, its deployment, and what it declares of its shape, for each that is served.
+    met_under: by which servers' users its pitfalls are met; "" where it has none.
     """
     yield heading(declared)
+    if met_under:
+        yield f"met under {met_under}"
     places = list(served)
     widest = max((len(variant) for variant, *_ in places), default=0)
     for variant, deployment, *shape in places:

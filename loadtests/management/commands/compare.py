@@ -19,6 +19,7 @@ from comparisons import result_store
 from comparisons.declarations import nearest
 from comparisons.pages.source import own_shape
 from comparisons.pairs import GROUPS
+from comparisons.questions import QUESTIONS
 from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_USERS, Comparison, Cost
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
@@ -161,13 +162,16 @@ def _list(options: dict[str, Any], console: Console) -> int:
             for name, group in GROUPS.items()
         }
         lines += terminal.index(groups, console.width)
+        lines += terminal.questions(QUESTIONS, chosen, console.width)
         lines.append("\n--list SLUG shows its variants, deployments and expectations.")
     for slug in options["slugs"]:
         comparison, rows = chosen[slug]
         served = dict.fromkeys(
             (row.variant.name, row.deployment.name, *own_shape(row.variant)) for row in rows
         )
-        lines += terminal.detail(Declared.of(comparison), served, console.width)
+        lines += terminal.detail(
+            Declared.of(comparison), served, comparison.met_under, console.width
+        )
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False)
     return exit_status.OK
