@@ -60,6 +60,7 @@ GROUPS = load(
             "overload",
             "dead_connections",
             "server_sent_events",
+            "client_per_request",
         ],
     }
 )
