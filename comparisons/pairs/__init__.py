@@ -61,6 +61,7 @@ GROUPS = load(
             "dead_connections",
             "server_sent_events",
             "client_per_request",
+            "redis_pool",
         ],
     }
 )
