@@ -1,16 +1,23 @@
-"""What the measuring asks of a server beside its variants: the bystander's view, its pools."""
+"""What the measuring asks of a server beside its variants: the bystander's view, its pools.
+
+None takes a connection, also where each request is a transaction (ATOMIC_REQUESTS), which would
+refuse the async one.
+"""
 
 import gc
 
+from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 
 from comparisons import resources
 
 
+@transaction.non_atomic_requests
 def bystander(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"ok": True})
 
 
+@transaction.non_atomic_requests
 def pools(request: HttpRequest) -> JsonResponse:
     """Answer before and after each round.
 
@@ -22,5 +29,6 @@ def pools(request: HttpRequest) -> JsonResponse:
     return JsonResponse(resources.pool_counters())
 
 
+@transaction.non_atomic_requests
 async def async_bystander(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"ok": True})

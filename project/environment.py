@@ -18,6 +18,7 @@ KEPT_BACK = {
     "DATABASE_ROLE": "a variant says as whom it logs in",
     "POOL_SIZE": "a variant says how large a pool is",
     "POOL_TIMEOUT": "and how long one waits for it",
+    "ATOMIC_REQUESTS": "a variant says whether its request is a transaction",
     "EXTRA_MIDDLEWARE": "a variant says what stands before its view",
     "SESSION_ENGINE": "a variant says where its sessions are",
     "SHARED_THREAD": "a variant says whether it has one",

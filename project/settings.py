@@ -101,6 +101,8 @@ POOL_SIZE = env.int("POOL_SIZE", 20, validate=validate.Range(min=1, max=100))
 POOL_TIMEOUT = env.float("POOL_TIMEOUT", 10, validate=validate.Range(min=0.1, max=60))
 # Whether a kept connection is tried before it is used, Django's and the pools' own alike.
 CONN_HEALTH_CHECKS = env.bool("CONN_HEALTH_CHECKS", False)
+# Whether each request is a transaction (see atomic-requests).
+ATOMIC_REQUESTS = env.bool("ATOMIC_REQUESTS", False)
 # What a variant asks for besides: middleware (dotted paths, comma-separated) within that of the
 # deployment, and where sessions are kept.
 EXTRA_MIDDLEWARE: list[str] = env.list("EXTRA_MIDDLEWARE", [], validate=_dotted_paths)
@@ -146,6 +148,7 @@ DATABASES = {"default": DATABASE}
 DATABASE.setdefault("OPTIONS", {})["application_name"] = (
     f"{DEPLOYMENT} {DEPLOYMENT_NONCE}".strip() or "comparisons"
 )
+DATABASE["ATOMIC_REQUESTS"] = ATOMIC_REQUESTS
 if DATABASE_ROLE:
     DATABASE["USER"] = DATABASE_ROLE
 DATABASE["CONN_HEALTH_CHECKS"] = CONN_HEALTH_CHECKS

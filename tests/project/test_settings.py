@@ -68,6 +68,7 @@ def test_check_deploy_has_nothing_to_say_once_a_host_and_a_key_are_named():
         ("DATABASE_MODE", "sometimes"),
         ("DEBUG", "perhaps"),
         ("POOL_SIZE", "0"),
+        ("ATOMIC_REQUESTS", "perhaps"),
         ("SESSION_ENGINE", "django.contrib.sessions.backends.dB"),
         ("EXTRA_MIDDLEWARE", "nowhere.at.All"),
         ("EXTRA_MIDDLEWARE", "django.middleware.common.NotThere"),
