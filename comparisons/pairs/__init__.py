@@ -62,6 +62,7 @@ GROUPS = load(
             "server_sent_events",
             "client_per_request",
             "redis_pool",
+            "connection_held",
         ],
     }
 )
