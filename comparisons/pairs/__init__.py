@@ -63,6 +63,7 @@ GROUPS = load(
             "client_per_request",
             "redis_pool",
             "connection_held",
+            "sync_under_asgi",
         ],
     }
 )
