@@ -64,6 +64,7 @@ GROUPS = load(
             "redis_pool",
             "connection_held",
             "sync_under_asgi",
+            "atomic_requests",
         ],
     }
 )

@@ -22,6 +22,7 @@ VARIANTS = [
 ]
 # Without it `request.user` is not there, whatever the deployment; to the others it does nothing.
 MIDDLEWARE = sessions_and_users.DATABASE
+MOVING = ("transactions", "atomic-requests")  # money between accounts
 
 
 # Their interface and handlers are those of uvicorn's: the server alone is another.
@@ -65,7 +66,7 @@ def answers_of(running):
     def ask_all(slug):
         """One after another: they may share what has a limit."""
         names = [name for of, name in VARIANTS if of == slug]
-        with accounts_alone() if slug == "transactions" else nullcontext():
+        with accounts_alone() if slug in MOVING else nullcontext():
             return {(slug, name, at): ask(slug, name, at) for name in names for at in running}
 
     with ThreadPoolExecutor(8) as threads:
