@@ -18,6 +18,7 @@ KEPT_BACK = {
     "DATABASE_ROLE": "a variant says as whom it logs in",
     "POOL_SIZE": "a variant says how large a pool is",
     "POOL_TIMEOUT": "and how long one waits for it",
+    "CONN_HEALTH_CHECKS": "a variant says whether connections are tried before they are used",
     "ATOMIC_REQUESTS": "a variant says whether its request is a transaction",
     "EXTRA_MIDDLEWARE": "a variant says what stands before its view",
     "SESSION_ENGINE": "a variant says where its sessions are",

@@ -39,8 +39,8 @@ def index(groups: Mapping[str, Sequence[Declared]], width: int) -> Iterator[str]
         if group:
             yield f"\n{name}"
         for one in group:
-            line = f"  {one.comparison:<{widest}}  {one.title}"
-            yield textwrap.shorten(line, width, placeholder=" …") if len(line) > width else line
+            slug = f"  {one.comparison:<{widest}}  "
+            yield slug + textwrap.shorten(one.title, width - len(slug), placeholder=" …")
 
 
 def questions(

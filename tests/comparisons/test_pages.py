@@ -205,7 +205,8 @@ def test_page_shows_lesson_and_every_view_with_its_place(client: Client, slug: s
         assert f'data-url="/{slug}/{variant.name}/"' in card
         path, number = re.findall(r"(comparisons/\S+\.py):(\d+)", card)[0]
         assert comparison.module.__file__.endswith(path)
-        assert f"def {variant.view.__name__}(request: HttpRequest) -> " in lines[int(number) - 1]
+        first = next(line for line in lines[int(number) - 1 :] if not line.startswith("@"))
+        assert f"def {variant.view.__name__}(request: HttpRequest) -> " in first
 
 
 WITH_APP = [

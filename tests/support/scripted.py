@@ -36,6 +36,12 @@ class Listener:
         for one in (self._socket, *self._peers):
             one.close()
 
+    def end(self):
+        """Accept nobody any more, where another thread waits for somebody."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
 
 class Peer:
     """The server's end of a connection."""
@@ -45,10 +51,19 @@ class Peer:
         self._socket.settimeout(PATIENCE)
 
     def request(self):
+        data = self.request_or_end()
+        assert data
+        return data
+
+    def request_or_end(self):
+        """b"" if the client has closed the connection instead."""
         data = b""
         while not data.endswith(b"\r\n\r\n"):
-            data += (part := self._socket.recv(2**16))
-            assert part, data
+            part = self._socket.recv(2**16)
+            if not part:
+                assert not data
+                return b""
+            data += part
         return data
 
     def send(self, data):

@@ -8,6 +8,7 @@ import pytest
 from loadtests.judging.measurements import measurement
 from loadtests.judging.metrics import METRICS, backlog_growth, throughput
 from loadtests.judging.rounds import Sample
+from loadtests.orders import LEFT
 from tests.support.made import BODY, made_round
 
 
@@ -40,6 +41,37 @@ def test_bystander_pays_for_its_own_calls():
     round_ = made_round(bystander=calls)
     round_ = replace(round_, server=replace(round_.server, bystander_cpu_ms=2.0))
     assert METRICS["cpu_per_request"](round_) == pytest.approx((500 - 40 * 2) / 101)
+
+
+def test_request_that_its_user_left_has_neither_succeeded_nor_failed():
+    samples = made_round().samples
+    half = [s._replace(error=LEFT) if n % 2 else s for n, s in enumerate(samples)]
+    round_ = made_round(samples=half)
+    assert throughput(round_) == pytest.approx(50, abs=1)
+    assert (METRICS["failures"](round_), METRICS["failed"](round_)) == (0, 0)
+
+
+def test_failed_counts_those_of_the_whole_round():
+    samples = [sample._replace(error="status 500") for sample in made_round().samples]
+    assert METRICS["failed"](made_round(samples=samples)) == len(samples)
+
+
+def test_first_byte_is_that_of_successful_answers():
+    sample = made_round().samples[-1]
+    samples = [sample._replace(first_byte_ms=ms) for ms in (10.0, 20.0, 30.0)]
+    samples += [sample._replace(first_byte_ms=90.0, error="status 500")] * 9
+    assert METRICS["first_byte"](made_round(samples=samples)) == 20
+    assert isnan(METRICS["first_byte"](made_round()))
+
+
+@pytest.mark.parametrize("metric", ["queries", "transactions", "upstream_calls"])
+def test_what_is_counted_at_once_is_the_most_of_a_round(metric):
+    round_ = made_round()
+    assert METRICS[metric](replace(round_, server=replace(round_.server, **{metric: 7}))) == 7
+
+
+def test_upstream_that_nobody_asked_has_no_number_of_calls():
+    assert isnan(METRICS["upstream_calls"](made_round()))
 
 
 # --- An open loop

@@ -1,9 +1,12 @@
 """Which made-up rounds count, and why others do not."""
 
+from dataclasses import replace
+
 import pytest
 
 from loadtests.judging.rounds import Sample
 from loadtests.judging.validity import agreed_digest, why_invalid
+from loadtests.orders import LEFT
 from tests.support.made import BODY, made_round
 
 
@@ -57,6 +60,21 @@ def test_round_that_cannot_be_trusted_says_why(changes, reason):
 def test_failures_that_are_the_lesson_leave_a_round_valid():
     samples = failed(made_round().samples, "status 503")
     assert why_invalid(made_round(samples=samples, may_fail=True), BODY) == []
+
+
+def test_requests_that_their_users_left_leave_a_round_valid():
+    samples = failed(made_round().samples, LEFT)
+    assert why_invalid(made_round(samples=samples), BODY) == []
+
+
+def test_refused_bystander_of_who_may_fail_leaves_a_round_valid():
+    bystander = failed(made_round().bystander, "status 503")
+    assert why_invalid(made_round(bystander=bystander, may_fail=True), BODY) == []
+
+
+def test_open_loop_may_have_more_answers_than_one_user_who_waits():
+    assert why_invalid(made_round(rate=100.0, users=1, wait=0.05), BODY) != []
+    assert why_invalid(replace(made_round(users=1, wait=0.05), rate=100.0), BODY) == []
 
 
 def test_sound_round_counts():

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from comparisons import result_store
 from comparisons.pairs import COMPARISONS, GROUPS
+from comparisons.questions import QUESTIONS
 from comparisons.result import Bystander, Expected, Verdict
 from loadtests.judging.declared import Declared
 from loadtests.reporting import saved, terminal
@@ -136,10 +137,29 @@ def test_list_has_a_line_for_each_comparison():
     assert [line.split()[0] for line in lines if line.startswith("  ")] == list(COMPARISONS)
 
 
+def test_list_has_every_question_that_a_chosen_comparison_answers():
+    lines = list(terminal.questions(QUESTIONS, ["uploads", "overload"], 80))
+    asked = [
+        question for question, slugs in QUESTIONS.items() if {"uploads", "overload"} & {*slugs}
+    ]
+    assert [line.strip() for line in lines[1::2]] == asked
+    assert {line.strip() for line in lines[2::2]} == {"uploads", "overload"}
+
+
+MET = COMPARISONS["blocking-call"].met_under
+
+
+def test_open_loops_heading_says_its_rate():
+    assert terminal.heading(Declared.of(COMPARISONS["overload"])).endswith(
+        "(150 requests a second)"
+    )
+
+
 def test_detail_has_every_variant_and_every_expectation_with_its_reason():
     declared = Declared.of(COMPARISONS["blocking-call"])
-    text = "\n".join(terminal.detail(declared, [("async_blocking", "asgi-uvicorn")], 80))
+    text = "\n".join(terminal.detail(declared, [("async_blocking", "asgi-uvicorn")], MET, 80))
     assert re.search(r"async_blocking +asgi-uvicorn, pitfall", text)
+    assert "\nmet under ASGI (asgi-uvicorn)\n" in text
     assert text.count("\n- ") == len(declared.expectations)
     flat = re.sub(r"\s+", " ", text)
     assert all(expected.why in flat for expected in declared.expectations)
@@ -148,7 +168,7 @@ def test_detail_has_every_variant_and_every_expectation_with_its_reason():
 def test_detail_says_what_else_a_variant_declares_beneath_its_deployment():
     declared = Declared.of(COMPARISONS["blocking-call"])
     shape = ("asgi-uvicorn", "with 2 processes", "with POOL_SIZE=5")
-    _heading, lines, *_ = terminal.detail(declared, [("async_blocking", *shape)], 50)
+    _heading, lines, *_ = terminal.detail(declared, [("async_blocking", *shape)], "", 50)
     assert lines.splitlines() == [
         "  async_blocking  asgi-uvicorn, pitfall, with 2",
         "                  processes, with POOL_SIZE=5",
