@@ -1,6 +1,7 @@
 """The simulated external service: a plain ASGI app in a process of its own.
 
 GET /wait/MS                answers after that many milliseconds (0 to 60,000)
+GET /failing/MS             fails after that many (500)
 GET /limited/WHO/CAPACITY/MS
                             the same, but 503 at once while CAPACITY (to 1,000) others of that WHO
                             are answered
@@ -37,6 +38,9 @@ async def answer_to(path: str, gone: Gone) -> tuple[int, dict[str, Any]]:
         case ["", "wait", ms] if _is_within(ms, MAX_WAIT_MS):
             await _wait(int(ms), gone)
             return 200, {"waited_ms": int(ms)}
+        case ["", "failing", ms] if _is_within(ms, MAX_WAIT_MS):
+            await _wait(int(ms), gone)
+            return 500, {"error": f"failed after {ms} ms"}
         case ["", "limited", _, capacity, ms] if _is_within(capacity, MAX_CAPACITY) and _is_within(
             ms, MAX_WAIT_MS
         ):

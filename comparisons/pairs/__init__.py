@@ -62,6 +62,7 @@ GROUPS = load(
             "server_sent_events",
             "client_per_request",
             "redis_pool",
+            "gathered_tasks",
             "connection_held",
             "sync_under_asgi",
             "atomic_requests",

@@ -26,6 +26,10 @@ def test_upstream_answers_after_the_wait_that_was_asked_for(path):
     assert asyncio.run(answer_to(path)) == (200, {"waited_ms": ms})
 
 
+def test_failing_call_fails_after_the_wait_that_was_asked_for():
+    assert asyncio.run(answer_to("/failing/2")) == (500, {"error": "failed after 2 ms"})
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -35,6 +39,7 @@ def test_upstream_answers_after_the_wait_that_was_asked_for(path):
         "/wait/x",
         "/wait/60001",
         f"/wait/{'9' * 5000}",
+        "/failing/60001",
         "/limited/test/1001/1",
         "/limited/test/1/60001",
         "/limited/test/1",

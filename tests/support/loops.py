@@ -102,7 +102,10 @@ async def turns(awaitable):
 
 
 class FakeUpstream:
-    """An upstream whose clock is the event loop: a wait of N ms lasts N turns of the loop."""
+    """An upstream whose clock is the event loop: a wait of N ms lasts N turns of the loop.
+
+    events: "ask" for each call that it takes, "got" or "failed" when it has answered one.
+    """
 
     def __init__(self):
         self.events = []
@@ -121,8 +124,13 @@ class FakeUpstream:
                 await asyncio.sleep(0)
         finally:
             self.under_way -= 1
+        if kind == "failing":
+            self.events.append("failed")
+            return httpx2.Response(500, request=httpx2.Request("GET", f"http://fake{path}"))
         self.events.append("got")
-        return httpx2.Response(200, json={"waited_ms": ms})
+        return httpx2.Response(
+            200, json={"waited_ms": ms}, request=httpx2.Request("GET", f"http://fake{path}")
+        )
 
 
 def calls_in_threads(monkeypatch, pair, view, at_once):

@@ -23,6 +23,7 @@ EXCHANGED = {
     "server-sent-events": ("async_sync_iterator", "async_direct"),
     "client-per-request": ("async_per_request", "async_shared"),
     "redis-pool": ("async_gather", "async_mget"),
+    "gathered-tasks": ("async_gather", "async_task_group"),
 }
 PLAN = Plan(window=QUICK.window, looks=(4,), min_answers=QUICK.min_answers)
 
