@@ -104,6 +104,7 @@ def test_client_of_one_request_connects_for_it(view, connections, settings):
             await ask(view)
             for writer in connected:
                 writer.close()
+                await writer.wait_closed()
 
     asyncio.run(main())
     assert len(connected) == connections
