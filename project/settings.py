@@ -135,7 +135,12 @@ WSGI_APPLICATION = "project.wsgi.application"
 MIDDLEWARE = ["project.middleware.deployment_header", *EXTRA_MIDDLEWARE]
 if not DEPLOYMENT:
     MIDDLEWARE += STARTPROJECTS_MIDDLEWARE
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": not SERVED,  # our 404.html links to pages, which a measured server has not
+    }
+]
 RESULTS_DIR = BASE_DIR / "loadtests" / "results"
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "comparisons" / "static"
