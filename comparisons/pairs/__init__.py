@@ -54,19 +54,7 @@ GROUPS = load(
             "prepared_statements",
             "held_cursor",
         ],
-        "Questions that people ask": [
-            "timeouts",
-            "cancelled_requests",
-            "overload",
-            "dead_connections",
-            "server_sent_events",
-            "client_per_request",
-            "redis_pool",
-            "gathered_tasks",
-            "connection_held",
-            "sync_under_asgi",
-            "atomic_requests",
-        ],
+        "Questions that people ask": ["server_sent_events"],
     }
 )
 

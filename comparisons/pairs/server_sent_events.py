@@ -16,16 +16,16 @@ from django.http import HttpRequest, StreamingHttpResponse
 from comparisons.pairs.many_waiting import MANY_CONNECTIONS, THREADS, as_many, seconds_from
 from comparisons.registry import Comparison, Expectation, Variant
 
-PAUSE_S, CASES, EVENT, TYPE = 0.3, (100, 500), "data: tick\n\n", "text/event-stream"
+CASES, EVENTS, EVENT, TYPE = (100, 500), 4, "data: tick\n\n", "text/event-stream"
 LISTENERS: set[object] = set()
 
 
 def events(seconds: float) -> Iterator[str]:
     LISTENERS.add(me := object())
     try:
-        for _ in range(max(1, round(seconds / PAUSE_S))):
+        for _ in range(EVENTS):
             yield EVENT
-            time.sleep(PAUSE_S)
+            time.sleep(seconds / EVENTS)
     finally:  # at its end, or when an event cannot be sent
         LISTENERS.remove(me)
 
@@ -33,9 +33,9 @@ def events(seconds: float) -> Iterator[str]:
 async def async_events(seconds: float) -> AsyncIterator[str]:
     LISTENERS.add(me := object())
     try:
-        for _ in range(max(1, round(seconds / PAUSE_S))):
+        for _ in range(EVENTS):
             yield EVENT
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(seconds / EVENTS)
     finally:  # at its end, or as soon as its listener leaves
         LISTENERS.remove(me)
 
@@ -59,10 +59,10 @@ AT_ONCE = "The first event is sent at once, and half have come when half of the 
 EACH_ONE = "Who listens holds a thread; Django's ASGI handler keeps one for each request anyway."
 HELPERS = "An event loop has its thread and a few helpers, however many listen: twenty is generous."
 NO_STACK = "The same request, response and generator as a thread has, but no stack."
-FEW = "At most 1,700 events a second, of a tenth of a ms each: who comes waits for few of them."
+FEW = "At most 1,300 events a second, of a tenth of a ms each: who comes waits for few of them."
 comparison = Comparison(
     users=CASES,
-    waiting=lambda users: max(5, users // 100) * PAUSE_S,  # until all have come, and a window more
+    waiting=lambda users: 0.6 + 0.002 * users,  # until all have come, and for the window then
     variants=[
         Variant(sync, "wsgi-threads", threads=THREADS, environ=MANY_CONNECTIONS),
         Variant(async_sync_iterator, "asgi-uvicorn", pitfall=True),

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 import warnings
 
 import pytest
@@ -15,7 +16,7 @@ from project.deployments import DEPLOYMENTS
 from project.direct import DirectASGIHandler
 from tests.support.asgi import Exchange, run
 from tests.support.clients import answer, asked, loop_until, until
-from tests.support.postgres import path_of
+from tests.support.postgres import path_of, server_of
 
 urlpatterns = [
     path("sync_iterator/", pair.async_sync_iterator),
@@ -23,14 +24,11 @@ urlpatterns = [
 ]
 HANDLERS = pytest.mark.parametrize("handler", [get_asgi_application, DirectASGIHandler])
 OF_THIS_FILE = override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=[])
-EVENTS = 10
-LONG = f"?seconds={EVENTS * pair.PAUSE_S}"
 
 
 @pytest.mark.parametrize("variant", pair.comparison.variants, ids=lambda v: v.name)
-def test_stream_is_the_same_however_it_is_sent(variant, rf, monkeypatch):
-    monkeypatch.setattr(pair, "PAUSE_S", 0.001)
-    request = rf.get("/?seconds=0.005")
+def test_stream_is_the_same_however_it_is_sent(variant, rf):
+    request = rf.get("/?seconds=0")
 
     async def of_async():
         response = await variant.view(request)
@@ -39,15 +37,15 @@ def test_stream_is_the_same_however_it_is_sent(variant, rf, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sent = asyncio.run(of_async()) if variant.is_async else list(variant.view(request))
-    assert sent == [pair.EVENT.encode()] * 5
+    assert sent == [pair.EVENT.encode()] * pair.EVENTS
 
 
 def test_sync_generator_sends_an_event_before_it_waits_for_the_next(rf, monkeypatch):
     happened = []
     monkeypatch.setattr(pair.time, "sleep", lambda _: happened.append("waited"))
-    for _ in pair.sync(rf.get(f"/{LONG}")):
+    for _ in pair.sync(rf.get("/")):
         happened.append("sent")
-    assert happened == ["sent", "waited"] * EVENTS
+    assert happened == ["sent", "waited"] * pair.EVENTS
 
 
 @HANDLERS
@@ -83,7 +81,7 @@ def test_sync_iterator_under_asgi_goes_on_in_its_thread_when_its_listener_has_le
     monkeypatch.setattr(pair.time, "sleep", wait)
 
     async def main():
-        exchange = Exchange(handler(), f"/sync_iterator/{LONG}")
+        exchange = Exchange(handler(), "/sync_iterator/")
         await loop_until(lambda: pair.LISTENERS)
         exchange.disconnect()
         await loop_until(exchange.incoming.empty)
@@ -91,7 +89,7 @@ def test_sync_iterator_under_asgi_goes_on_in_its_thread_when_its_listener_has_le
         assert len(pair.LISTENERS) == 1
         left.set()
         await exchange.end()
-        assert len(waits) == EVENTS
+        assert len(waits) == pair.EVENTS
         assert threading.main_thread() not in waits
         assert not exchange.chunks  # nobody has ever heard of any
         assert not pair.LISTENERS
@@ -99,26 +97,42 @@ def test_sync_iterator_under_asgi_goes_on_in_its_thread_when_its_listener_has_le
     run(main())
 
 
-@pytest.fixture
-def server_with_one_thread():
-    with servers.serving([DEPLOYMENTS["wsgi-threads"].shaped(threads=1)]) as (server,):
-        yield server
+ENDLESS = {"DJANGO_SETTINGS_MODULE": "tests.support.endless_settings"}
 
 
-def test_listener_under_wsgi_holds_its_thread_until_an_event_cannot_be_sent(
-    server_with_one_thread,
-):
-    server, stream = server_with_one_thread, f"{path_of(pair, 'sync')}?seconds=60"
+@pytest.mark.parametrize("variant", ["sync", "async_native", "async_direct"])
+def test_listener_who_has_left_is_none_when_an_event_cannot_be_sent(variant):
+    """That is one of the next two: the first makes the client's kernel say that nobody is there."""
 
-    async def main():
-        async with asyncio.timeout(30):  # of 60
-            async with asked(server, stream) as listener:
+    def listeners(server):
+        _, body = asyncio.run(answer(server, "/listeners/"))
+        return int(body)
+
+    async def listen_and_leave(server, path):
+        async with asked(server, f"{path}?seconds=60") as listener:
+            for _ in range(3):
                 await listener.readuntil(pair.EVENT.encode())
-                other = asyncio.create_task(answer(server, "/bystander/"))
-                for _ in range(2):  # while events come, nobody else is answered
-                    await listener.readuntil(pair.EVENT.encode())
-                    assert not other.done()
-            status, _ = await other
-            assert status == 200
+            _, body = await answer(server, "/listeners/")
+            assert int(body) == 1
 
-    asyncio.run(main())
+    with server_of(pair, variant, **ENDLESS) as (server, path):
+        asyncio.run(listen_and_leave(server, path))
+        left = time.monotonic()
+        until(lambda: not listeners(server))
+        assert time.monotonic() < left + 30  # of 60
+
+
+def test_listener_under_wsgi_holds_a_thread():
+    deployment = DEPLOYMENTS["wsgi-threads"].shaped(threads=1)
+
+    async def main(server):
+        async with asked(server, f"{path_of(pair, 'sync')}?seconds=60") as listener:
+            await listener.readuntil(pair.EVENT.encode())
+            other = asyncio.create_task(answer(server, "/bystander/"))
+            for _ in range(5):
+                await listener.readuntil(pair.EVENT.encode())
+                assert not other.done()
+        assert (await other)[0] == 200
+
+    with servers.serving([deployment], [ENDLESS]) as (server,):
+        asyncio.run(main(server))
