@@ -1,8 +1,8 @@
 """The floor: what a request costs where there is no Django.
 
-Two ASGI applications for `request-path` and `many-waiting`, which uvicorn serves in place of
-`project.asgi`: one that does nothing but answer, and one on Starlette, a framework that is async
-only. They answer as the project does: the same body, and the header that says who answered.
+Two ASGI applications for `request-path`, `many-waiting` and `uploads`, which uvicorn serves in
+place of `project.asgi`: one that does nothing but answer, and one on Starlette, a framework that is
+async only. They answer as the project does: the same body, and the header that says who answered.
 """
 
 import asyncio
@@ -51,6 +51,13 @@ async def async_starlette_query(request: Request) -> Any:
     return json_response({"ok": ok})
 
 
+async def async_streaming(request: Request) -> Any:
+    size = 0
+    async for piece in request.stream():  # as it comes
+        size += len(piece)
+    return json_response({"whole": size == int(request.headers.get("Content-Length") or 0)})
+
+
 def json_response(data: Any) -> Response:
     """Return a response with the bytes of Django's `JsonResponse`; Starlette's have no spaces."""
     return Response(json.dumps(data), media_type="application/json")
@@ -76,6 +83,7 @@ starlette = Starlette(
     routes=[
         Route("/request-path/async_starlette/", async_starlette),
         Route("/request-path/async_starlette_query/", async_starlette_query),
+        Route("/uploads/async_streaming/", async_streaming, methods=["GET", "POST"]),
         Route("/bystander/", async_starlette),
     ],
     middleware=[Middleware(DeploymentHeader)],

@@ -54,7 +54,7 @@ GROUPS = load(
             "prepared_statements",
             "held_cursor",
         ],
-        "Questions that people ask": ["server_sent_events"],
+        "Questions that people ask": ["server_sent_events", "uploads"],
     }
 )
 
