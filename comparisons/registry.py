@@ -26,6 +26,7 @@ Metric = Literal[
     "bystander",  # ms, the median
     "bystander_max",  # ms, the longest of a round
     "cpu_per_request",  # CPU ms of the whole server, for an answer or for a request that waits
+    "busiest_worker",  # CPU time of the busiest process that serves, in those of the average one
     "memory",  # MB that the server grew to above its idle size
     "threads",  # of the whole server, at most
     "connections",  # to Postgres, of the whole server, at most
@@ -47,7 +48,10 @@ IN_MS = (
 MAX_USERS, MAX_ROUND_TRIP_MS, MAX_RATE, MAX_BODY_MB = 10_000, 1_000, 10_000, 100
 # Three kinds of quantity, three kinds of interval. Rates and times are all the others.
 SHARES = ("failures",)
-LIMITS = ("threads", "connections", "queries", "transactions", "upstream_calls", "failed")
+LIMITS = (
+    *("threads", "connections", "queries", "transactions", "upstream_calls", "failed"),
+    "busiest_worker",  # chance deals anew in every round: what is sure is sure of each
+)
 # Bounds that the machine decides, as Cost and `slack` say.
 NEAR: Literal["near"] = "near"  # at_least, of the ceiling: nothing else than the wait limits it
 SAME: Literal["same"] = "same"  # between, of another variant: no difference that a cost can explain

@@ -101,6 +101,7 @@ class Server:
     queries: int | None = None  # that Postgres runs
     transactions: int | None = None  # open in Postgres
     upstream_calls: int | None = None
+    busiest_worker: float | None = None  # its CPU time, in those of the average worker
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Server":
@@ -116,6 +117,7 @@ class Server:
             queries=row.get("queries"),
             transactions=row.get("transactions"),
             upstream_calls=row.get("upstream_calls"),
+            busiest_worker=_number(row.get("busiest_worker")),
         )
 
 

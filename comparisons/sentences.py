@@ -55,6 +55,9 @@ WORDS = {
         " ms of CPU time",
     ),
     "memory": Words("{variant} takes", "the memory of {of}", "of the memory of {of}", " MB"),
+    "busiest_worker": Words(
+        "the busiest worker of {variant} takes", unit=" times the CPU time of the average one"
+    ),
     "threads": Words("{variant}'s server has", unit=" threads"),
     "connections": Words("{variant} holds", unit=" connections to Postgres"),
     "queries": Words("Postgres runs for {variant}", unit=" queries at once"),

@@ -114,6 +114,7 @@ def _server(used: Sequence[Round]) -> Server:
             default=None,
         ),
         pool_wait_ms=_mean_of_known(server.pool_wait_ms for server in servers),
+        busiest_worker=_mean_of_known(server.busiest_worker for server in servers),
     )
 
 

@@ -99,6 +99,7 @@ METRICS: dict[str, Callable[[Round], float]] = {
     "bystander": lambda round_: percentile(bystander_latencies_ms(round_), 50),
     "bystander_max": bystander_max_ms,
     "cpu_per_request": cpu_ms_per_request,
+    "busiest_worker": lambda round_: _known(round_.server.busiest_worker),
     "memory": lambda round_: max(round_.server.rss_mb - round_.server.idle_mb, 0.1),
     "threads": lambda round_: round_.server.threads,
     "connections": lambda round_: round_.server.db_connections,

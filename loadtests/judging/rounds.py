@@ -46,6 +46,9 @@ class Server:
     queries: int = 0  # that Postgres runs for it
     transactions: int = 0  # open in Postgres
     upstream_calls: int | None = None  # that the upstream is busy with; None where nobody looked
+    # CPU time of the busiest of the processes that serve, in those of the average one; None if none
+    # took any.
+    busiest_worker: float | None = None
 
 
 @dataclass(frozen=True)

@@ -237,6 +237,7 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
             rss_mb=max(use.memory_mb for use in looks.used),
             idle_mb=one.idle_mb,
             bystander_cpu_ms=one.bystander_cpu_ms,
+            busiest_worker=sampling.busiest_worker(looks.used, row.deployment.workers),
             db_connections=max((counts.connections for counts in looks.counts), default=0),
             queries=max((counts.queries for counts in looks.counts), default=0),
             transactions=max((counts.transactions for counts in looks.counts), default=0),

@@ -4,9 +4,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,26 +29,42 @@ CGROUP_CPU = Path("/sys/fs/cgroup/cpu.stat")  # version 2, as a container sees i
 
 @dataclass(frozen=True)
 class Usage:
-    """Of a process tree, now. memory_mb: PSS where the kernel tells it, else RSS."""
+    """Of a process tree, now. memory_mb: PSS where the kernel tells it, else RSS.
+
+    cpu_of: seconds of each process, by its id.
+    """
 
     processes: int
     threads: int
     cpu_seconds: float
     memory_mb: float
+    cpu_of: Mapping[int, float] = field(default_factory=dict)
 
 
 def usage(server: servers.Running) -> Usage:
     """Sum up what the server's process tree uses; zeros once it is dead."""
-    processes, threads, cpu, memory = 0, 0, 0.0, 0.0
+    threads, memory, cpu_of = 0, 0.0, {}
     with suppress(psutil.NoSuchProcess):
         root = psutil.Process(server.process.pid)
         for process in (root, *root.children(recursive=True)):
             with suppress(psutil.NoSuchProcess), process.oneshot():
-                cpu += cpu_seconds(process)
-                threads += process.num_threads()
-                memory += _memory(process)
-                processes += 1
-    return Usage(processes, threads, cpu, memory / 1e6)
+                cpu, count, size = cpu_seconds(process), process.num_threads(), _memory(process)
+                cpu_of[process.pid] = cpu
+                threads += count
+                memory += size
+    return Usage(len(cpu_of), threads, sum(cpu_of.values()), memory / 1e6, cpu_of)
+
+
+def busiest_worker(used: Sequence[Usage], workers: int) -> float | None:
+    """Return the CPU time of the busiest worker from the first look to the last, in averages.
+
+    1 is an even load, and `workers` all of it on one. The workers are those processes that took
+    most: a main process takes next to nothing. None if none took any.
+    """
+    before, after = used[0].cpu_of, used[-1].cpu_of
+    took = sorted((cpu - before.get(pid, 0.0) for pid, cpu in after.items()), reverse=True)
+    average = sum(took[:workers]) / workers
+    return took[0] / average if average > 0 else None
 
 
 def cpu_seconds(process: psutil.Process) -> float:
