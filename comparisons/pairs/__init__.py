@@ -54,7 +54,22 @@ GROUPS = load(
             "prepared_statements",
             "held_cursor",
         ],
-        "Questions that people ask": ["server_sent_events", "uploads"],
+        "Connections": [
+            "connection_held",
+            "sync_under_asgi",
+            "atomic_requests",
+            "dead_connections",
+            "redis_pool",
+            "client_per_request",
+        ],
+        "Clients and calls": [
+            "timeouts",
+            "cancelled_requests",
+            "gathered_tasks",
+            "server_sent_events",
+            "uploads",
+        ],
+        "Servers": ["overload"],
     }
 )
 
