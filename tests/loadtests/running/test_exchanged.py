@@ -24,6 +24,10 @@ EXCHANGED = {
     "client-per-request": ("async_per_request", "async_shared"),
     "redis-pool": ("async_gather", "async_mget"),
     "gathered-tasks": ("async_gather", "async_task_group"),
+    "connection-held": ("async_held", "async_native"),
+    "sync-under-asgi": ("sync_shared_thread", "sync_asgi"),
+    "atomic-requests": ("sync_in_transaction", "sync_committed"),
+    "uploads": ("sync_one_thread", "sync"),
 }
 PLAN = Plan(window=QUICK.window, looks=(4,), min_answers=QUICK.min_answers)
 
