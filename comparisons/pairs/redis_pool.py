@@ -19,7 +19,7 @@ from comparisons.registry import NEAR, Comparison, Expectation, Variant
 from comparisons.resources import async_redis, redis_client
 
 KEYS = [f"redis-pool-comparison:{number}" for number in range(30)]  # none is there: a cold cache
-FAR, CONNECTIONS = 40, 20  # ms; so few that they are the limit, and not the CPU
+FAR, CONNECTIONS = 40, 30  # ms; so few that they are the limit, and not the CPU
 WAIT = len(KEYS) * FAR / CONNECTIONS / 1000  # seconds in which they do a request's gets
 
 
@@ -58,7 +58,7 @@ async def async_mget(request: HttpRequest) -> JsonResponse:
 
 
 TOGETHER = (sync, async_pipeline, async_mget)
-FIT = "Three requests fit into 100 connections; the fourth fails, no later: 1/4; half is asked for."
+FIT = "Three requests fit into 100 connections; the fourth fails, no later: a quarter, or more."
 LAW = "CONNECTIONS do one get each in a round trip; whoever finds none waits, and none fails."
 ONE = "One round trip for all keys, whatever the colour: four users take four connections at most."
 comparison = Comparison(
@@ -72,7 +72,7 @@ comparison = Comparison(
         Variant(async_mget, "asgi-uvicorn", wait=FAR / 1000),
     ],
     expectations=[
-        Expectation(async_gather, "failures", at_least=0.125, users=4, why=FIT),
+        Expectation(async_gather, "failures", at_least=0.2, users=4, why=FIT),
         Expectation(async_blocking_pool, "failures", at_most=0, users=4, why=LAW),
         Expectation(async_blocking_pool, "throughput", of="ceiling", at_least=NEAR, why=LAW),
         Expectation(TOGETHER, "throughput", of="ceiling", at_least=NEAR, users=4, why=ONE),
