@@ -40,9 +40,7 @@ async def async_native(request: HttpRequest) -> JsonResponse:
 
 ONE, ON_LOOPS = "sync_one_thread", (async_native, "async_direct", async_streaming)
 HELD = "An upload holds the one thread: half of it is still to come, on average; here half of that."
-PIECES = (
-    "A piece is copied, and written to a file, in a part of a ms: who comes waits for some of them."
-)
+PIECES = "A piece takes part of a ms, written to a file or not, and then it is others' turn."
 REFUSED = "Each body is above the limit; all fail, and half is what a few answers can show."
 TWICE = "The same pieces from the same server, and all of them written to a file and read from it."
 comparison = Comparison(
