@@ -117,8 +117,13 @@ class Round:
         return [sample for sample in self.bystander if self.opened <= sample.start <= self.closed]
 
     def as_row(self) -> dict[str, Any]:
-        """As the result's samples have it."""
-        return asdict(self)
+        """As the result's samples have it: of five values each, or of six with a first byte."""
+        row = asdict(self)
+        for name in ("samples", "bystander"):
+            row[name] = [
+                sample[:5] if sample.first_byte_ms is None else sample for sample in row[name]
+            ]
+        return row
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Round":
