@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, sync_playwright
 from comparisons.pages import source
 from comparisons.pages import views as pages
 from comparisons.pairs import COMPARISONS, GROUPS, cpu_bound
+from comparisons.questions import QUESTIONS
 from comparisons.registry import Variant
 from project.deployments import DATABASE_MODES
 from project.wsgi import application
@@ -135,13 +136,32 @@ def test_index_lists_groups_and_titles_in_reading_order(client: Client) -> None:
         for group, modules in GROUPS.items()
         for heading in (group, *(module.comparison.title for module in modules))
     ]
-    assert [unescape(strip_tags(heading)) for heading in headings] == ["Results shown", *expected]
+    before = ["Results shown", "By question", *QUESTIONS]
+    assert [unescape(strip_tags(heading)) for heading in headings] == [*before, *expected]
+
+
+def test_index_links_every_answer_under_its_question(client: Client, save: Save) -> None:
+    save()
+    html = html_of(client, "/")
+    html = html[html.index("By question") : html.index('<section class="group"')]
+    for question, slugs in QUESTIONS.items():
+        answers = html[html.index(question) :].split("<h3>")[0]
+        assert re.findall(r'href="/([\w-]+)/"', answers) == slugs
+    assert re.search(r'href="/cpu-bound/">[^<]*</a> <span class="signs">', html)
+
+
+def test_page_says_what_is_asked_and_who_meets_the_pitfall(client: Client) -> None:
+    html = html_of(client, "/connection-held/")
+    said = [strip_tags(text) for text in re.findall(r"<dd>(.*?)</dd>", html, re.DOTALL)]
+    assert "WSGI (wsgi-threads) and ASGI (asgi-uvicorn)" in said
+    assert "Why do my connections run out?" in said
 
 
 @pytest.mark.parametrize("slug", COMPARISONS)
 def test_index_links_a_comparison_and_names_its_variants(client: Client, slug: str) -> None:
     html = html_of(client, "/")
-    entry = html[html.index(f'href="/{slug}/"') :]
+    entries = html[html.index('<section class="group"') :]
+    entry = entries[entries.index(f'href="/{slug}/"') :]
     entry = entry[: entry.index('<div class="outcome">')]
     named = re.findall(r"<li[^>]*><code>(\w+)</code>(.*?)</li>", entry, re.DOTALL)
     assert [(name, "pitfall" in mark) for name, mark in named] == [
@@ -683,7 +703,7 @@ def test_browser_tries_a_view_and_shows_its_answer(
 
     page.goto(address)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.get_by_role("link", name=cpu_bound.comparison.title).click()
+    page.locator(".entries").get_by_role("link", name=cpu_bound.comparison.title).click()
     page.get_by_role("button", name="Try it: sync", exact=True).click()
     answer = page.locator("#answer-sync")
     answer.get_by_text("200 OK").wait_for()
@@ -693,6 +713,19 @@ def test_browser_tries_a_view_and_shows_its_answer(
     assert '{"fib": 121393}' in shown
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert complaints == []
+
+
+@pytest.mark.needs("chromium")
+def test_line_after_the_pitfall_stands_under_it(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{address}/blocking-call/")
+    pitfall = page.locator(".hll").first
+    after = pitfall.locator("xpath=following-sibling::*").first
+    mine, under = pitfall.bounding_box(), after.bounding_box()
+    assert mine is not None
+    assert under is not None
+    assert under["y"] >= mine["y"] + mine["height"] - 1
+    assert under["x"] < mine["x"] + 100
 
 
 @pytest.mark.needs("chromium")
