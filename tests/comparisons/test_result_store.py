@@ -119,8 +119,19 @@ def test_samples_of_older_versions_are_read_without_what_nobody_used(path):
     assert rounds_of(path) == (measured("cache"), "")
 
 
+def without_added(new, old):
+    """What was read, without keys that the file lacks, whose value is then null."""
+    if isinstance(new, dict):
+        assert all(new[key] is None for key in new.keys() - old.keys())
+        return {key: without_added(new[key], old[key]) for key in new if key in old}
+    if isinstance(new, list):
+        return [without_added(one, other) for one, other in zip(new, old, strict=True)]
+    return new
+
+
 def test_reference_is_read_and_written_again_as_it_is():
+    """It may be older than a key that was added since."""
     path = settings.RESULTS_DIR / result_store.REFERENCE
     content = json.loads(path.read_text())
     again = json.loads(json.dumps(result_store.read(path).as_content()))
-    assert again == content
+    assert without_added(again, content) == content
