@@ -57,6 +57,7 @@ class ShownRow:
     cpu: str  # ms a request
     threads: str  # of the server
     connections: str
+    memory: str  # MB
     # Where requests only wait: kB that the server grew by for each of them.
     waiting: str | None
     invalid_because: list[str] | None
@@ -87,6 +88,7 @@ ALWAYS = [
     ("Processes × threads", "those that serve requests"),
     ("p50, p99", "what half and 99 of 100 successful answers take at most"),
     ("Database connections", "that the server had open at once, at most"),
+    ("MB", "memory of the server, at most"),
 ]
 BYSTANDER = [
     ("Bystander", "how long a user of a trivial view of the same server waits, typically"),
@@ -204,6 +206,7 @@ def _row(row: Measurement) -> ShownRow:
         cpu=figure(row.server.cpu_ms_per_request),
         threads=f"{row.server.threads:,}",
         connections=str(row.server.db_connections),
+        memory=figure(row.server.rss_mb),
         waiting=figure(row.kb_per_request) if row.waiting else None,
         invalid_because=None if row.valid else row.invalid_because,
     )

@@ -161,7 +161,7 @@ def measurement_table(rows: Sequence[Measurement]) -> Table:
     columns += ["threads\nkB a request"] if waiting else ["req/s\n95 %", "of ceiling\nfailed"]
     alone = without_bystander(rows)
     columns += ["p50 ms\np99", "CPU ms\nthreads" if alone else "bystander ms\nlongest"]
-    columns += [] if waiting else ["db\nconns"]
+    columns += [] if waiting else ["conns\nMB"]
     table.add_column("variant\n  processes × threads", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -172,7 +172,7 @@ def measurement_table(rows: Sequence[Measurement]) -> Table:
         cells += [f"{row.round_trip:g}"] if several_distances else []
         cells += [_waiting(row)] if waiting else _throughput(row)
         cells += [_latency(row), _cost(row) if alone else _bystander(row)]
-        cells += [] if waiting else [str(row.server.db_connections)]
+        cells += [] if waiting else [f"{row.server.db_connections}\n{figure(row.server.rss_mb)}"]
         table.add_row(*cells, style=None if row.valid else COLOURS["invalid"])
     return table
 
