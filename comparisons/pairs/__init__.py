@@ -69,7 +69,7 @@ GROUPS = load(
             "server_sent_events",
             "uploads",
         ],
-        "Servers": ["overload"],
+        "Servers": ["servers", "gevent", "worker_balance", "overload"],
     }
 )
 

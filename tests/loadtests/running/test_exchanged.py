@@ -16,6 +16,9 @@ from tests.loadtests.running.test_lies import judged
 from tests.support.rounds import measured_rounds
 
 EXCHANGED = {
+    "servers": ("sync_one_at_a_time", "sync_threads"),
+    "gevent": ("sync_computing", "sync_offloaded"),
+    "worker-balance": ("sync_one_at_a_time", "sync_threads"),
     "timeouts": ("async_threaded", "async_native"),
     "cancelled-requests": ("async_orm", "async_native"),
     "overload": ("async_native", "async_limited"),
