@@ -7,6 +7,7 @@ import pytest
 
 from comparisons import result_store
 from comparisons.pairs import COMPARISONS, blocking_call
+from comparisons.questions import QUESTIONS
 from loadtests.reporting import reference
 from project.deployments import DEPLOYMENTS
 from project.processes import BASE_DIR
@@ -38,6 +39,11 @@ def test_pictures_are_those_of_the_reference_run():
 
 def test_number_of_questions_is_right():
     assert {int(number) for number in re.findall(r"(\d+) questions", README)} == {len(COMPARISONS)}
+
+
+def test_every_question_that_people_ask_is_in_the_table():
+    rows = re.findall(r"^\| (.*\?) \| (`.*`) \|$", README, re.M)
+    assert {q: re.findall(r"`([\w-]+)`", slugs) for q, slugs in rows} == QUESTIONS
 
 
 def test_tree_that_is_shown_is_there():

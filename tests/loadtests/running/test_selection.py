@@ -67,8 +67,11 @@ WITH_THREADS = (
     *("many-waiting", "persistent-under-asgi", "sync-under-asgi"),
     *("server-sent-events", "cancelled-requests", "dead-connections"),
 )
+SOME_WITH_THREADS = (*WITH_THREADS, "overload", "gevent")  # among their sync variants
+SOME_WITH_MORE = (*SOME_WITH_THREADS, "uploads", "worker-balance")  # one thread, or processes
 NO_RATE = ("many-waiting", "server-sent-events", "cancelled-requests")  # who waits, who leaves
 CANNOT = set(product(WITH_THREADS, ("wsgi-sync", "wsgi-gevent", "runserver")))
+CANNOT |= {("worker-balance", "runserver")}
 
 
 @pytest.mark.parametrize("name", [None, *DEPLOYMENTS])
@@ -83,10 +86,10 @@ def test_every_comparison_is_chosen_or_refused_under_every_load(name, load):
 @pytest.mark.parametrize(
     ("arguments", "slugs"),
     [
-        (["--deployment", "wsgi-sync"], (*WITH_THREADS, "overload")),
+        (["--deployment", "wsgi-sync"], SOME_WITH_THREADS),
         (
             ["--deployment", "runserver", "--database", "pool", "--quick"],
-            (*WITH_THREADS, "overload"),
+            SOME_WITH_MORE,
         ),
         (["--rate", "20", "--workers", "2", "--null"], NO_RATE),
     ],
