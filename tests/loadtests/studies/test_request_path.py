@@ -66,6 +66,7 @@ def test_local_without_a_lock_is_one_of_this_thread_alone():
 def test_every_step_has_a_row(monkeypatch, capsys):
     monkeypatch.setattr(request_path, "ROUNDS", 2)
     monkeypatch.setattr(request_path, "SECONDS", 0.001)
+    monkeypatch.setenv("COLUMNS", "200")  # figures of so short a time may be long
     request_path.main()
     printed = capsys.readouterr().out
     assert "Django's handler" in printed
