@@ -68,13 +68,22 @@ def _end(number: int, _frame: FrameType | None = None) -> None:
 
 
 def _send_again(unraisable: Any) -> None:
-    """Send a signal again that came in a finalizer, where nothing can catch it."""
+    """Send a signal again that came in a finalizer, where nothing can catch it.
+
+    And again, if it came back before this hook has ended: here it would be lost too.
+    """
     global _stopping
-    if isinstance(unraisable.exc_value, Stopped):
-        _stopping = False
-        threading.Timer(0.01, os.kill, (os.getpid(), unraisable.exc_value.number)).start()
-    else:
+    if not isinstance(unraisable.exc_value, Stopped):
         sys.__unraisablehook__(unraisable)
+        return
+    sent = False
+    while not sent:
+        try:
+            _stopping = False
+            threading.Timer(0.01, os.kill, (os.getpid(), unraisable.exc_value.number)).start()
+            sent = True
+        except Stopped:
+            pass
 
 
 @contextmanager

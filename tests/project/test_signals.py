@@ -43,6 +43,20 @@ CASES = {
         "    while True: time.sleep(0.01)",
         "",
     ),
+    "also where it came back before the finalizer had ended": (
+        "import threading\n"
+        "start, came = threading.Timer.start, []\n"
+        "def slow(timer):\n"
+        "    start(timer)\n"
+        "    if not came: came.append(1); time.sleep(1)\n"
+        "threading.Timer.start = slow\n"
+        "class Object:\n"
+        "    def __del__(self): send()\n"
+        "with signals.raised():\n"
+        "    Object()\n"
+        "    while True: time.sleep(0.01)",
+        "",
+    ),
 }
 
 

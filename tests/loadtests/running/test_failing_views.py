@@ -84,7 +84,7 @@ def test_variant_that_may_fail_is_measured_all_the_same(generator):
     assert {sample.status for round_ in rounds for sample in round_.samples} == {200, 500}
 
 
-def test_exception_under_load_is_a_reason_of_its_round(generator, tmp_path):
+def test_exception_under_load_is_a_reason_of_its_round(generator, tmp_path, undisturbed):
     rounds, error = measured_with("raise-later", generator, tmp_path / "logs")
     assert error is None
     (round_,) = [round_ for round_ in rounds if round_.variant == "async_native"]
