@@ -10,8 +10,10 @@ from dataclasses import replace
 import pytest
 
 from comparisons.pairs import COMPARISONS
+from comparisons.registry import MAX_USERS
 from loadtests.running.schedule import QUICK, Plan
 from loadtests.running.warming import ViewError
+from project.deployments import DEPLOYMENTS
 from tests.loadtests.running.test_lies import judged
 from tests.support.rounds import measured_rounds
 
@@ -35,6 +37,12 @@ EXCHANGED = {
 PLAN = Plan(window=QUICK.window, looks=(4,), min_answers=QUICK.min_answers)
 
 
+def slots_of(variant):
+    """Those of its own deployment, of each process; more than users where there is no limit."""
+    deployment = DEPLOYMENTS[variant.deployment].shaped(threads=variant.threads)
+    return (deployment.interface == "wsgi" and deployment.threads) or MAX_USERS
+
+
 def as_declared(slug, variant, other):
     """The variant, served as the other is. What theory gives stays what is claimed of its name."""
     lying = {
@@ -46,7 +54,7 @@ def as_declared(slug, variant, other):
         name=variant.name,
         environ=dict(other.environ) | lying,
         wait=variant.wait,
-        slots=variant.slots,
+        slots=variant.slots or slots_of(variant),
         cpu=variant.cpu,
         pitfall=variant.pitfall,
         may_fail=variant.may_fail or other.may_fail,
