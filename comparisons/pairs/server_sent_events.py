@@ -62,7 +62,7 @@ NO_STACK = "The same request, response and generator as a thread has, but no sta
 FEW = "At most 1,300 events a second, of a tenth of a ms each: who comes waits for few of them."
 comparison = Comparison(
     users=CASES,
-    waiting=lambda users: 0.6 + 0.002 * users,  # until all have come, and for the window then
+    waiting=lambda users: 0.9 + 0.0015 * users,  # until all have come, and for the window then
     variants=[
         Variant(sync, "wsgi-threads", threads=THREADS, environ=MANY_CONNECTIONS),
         Variant(async_sync_iterator, "asgi-uvicorn", pitfall=True),

@@ -42,7 +42,6 @@ ONE, ON_LOOPS = "sync_one_thread", (async_native, "async_direct", async_streamin
 HELD = "An upload holds the one thread: half of it is still to come, on average; here half of that."
 PIECES = "A piece takes part of a ms, written to a file or not, and then it is others' turn."
 REFUSED = "Each body is above the limit; all fail, and half is what a few answers can show."
-TWICE = "The same pieces from the same server, and all of them written to a file and read from it."
 comparison = Comparison(
     users=2,
     variants=[
@@ -57,6 +56,5 @@ comparison = Comparison(
         Expectation(ONE, "bystander", at_least=1000 * UPLOAD_S / 4, why=HELD),
         Expectation((sync, *ON_LOOPS), "bystander", at_most=10, why=PIECES),
         Expectation(async_body, "failures", at_least=0.5, why=REFUSED),
-        Expectation(async_native, "cpu_per_request", of=async_streaming, at_least=1, why=TWICE),
     ],
 )
