@@ -9,7 +9,7 @@ import pytest
 from comparisons.pairs import gevent
 from loadtests.running import servers
 from project.deployments import DEPLOYMENTS
-from tests.support.clients import get_many
+from tests.support.clients import get_many, until
 from tests.support.commands import python
 from tests.support.postgres import backends, path_of, server_of
 
@@ -55,5 +55,7 @@ def test_greenlet_leaves_a_persistent_connection_behind(mode, left, postgres):
     deployment = replace(DEPLOYMENTS["wsgi-gevent"], database=mode)
     with servers.serving([deployment]) as (server,):
         assert get_many(server, path_of(gevent, "sync_gevent"), 10, at_once=10) == {200: 10}
-        # The garbage collector may have come to some of ten.
-        assert (len(backends(postgres, server.name)) > 1) == left
+        if left:  # most of ten: the garbage collector may have come
+            assert len(backends(postgres, server.name)) > 5
+        else:
+            until(lambda: not backends(postgres, server.name))
