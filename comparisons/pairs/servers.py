@@ -1,7 +1,7 @@
 """Which server.
 
-Claim: a page that mostly waits is served alike by every server that has a place for each user. What
-    differs is what a request costs in CPU time, memory and connections, which the table shows.
+Claim: a page that mostly waits needs a server with a place for each user; which one comes second.
+    They differ in what a request costs in CPU time, memory and connections, which the table shows.
 Blocks: a server with fewer slots than users makes the rest wait: a sync worker has one.
 Instead: any of the others, by what the page does (`gevent`), and a process a core (`workers`).
 """
