@@ -359,3 +359,10 @@ def test_what_a_containers_quota_took_is_read_from_its_cgroup(tmp_path):
 def test_a_round_that_a_quota_held_back_is_invalid(generator):
     round_ = replace(one_round(generator), throttled=0.2)
     assert any("quota" in reason for reason in why_invalid(round_, None))
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_idle_connections_end_as_the_window_opens_where_that_is_declared(end, generator):
+    comparison = replace(COMPARISONS["dead-connections"], connections_end=end)
+    round_ = one_round(generator, "sync", comparison)
+    assert (METRICS["failed"](round_) > 0) == end
