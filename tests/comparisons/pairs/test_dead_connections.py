@@ -21,8 +21,9 @@ END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_
 def test_dead_connection_fails_one_request_unless_it_is_checked(
     deployment, variants, checked, postgres
 ):
-    """With a client at a time; the one after as many as there were connections has a new one."""
-    with servers.serving([DEPLOYMENTS[deployment]], [CHECKS if checked else {}]) as (server,):
+    """With a client at a time, for one thread: another would have a connection of its own."""
+    shaped = DEPLOYMENTS[deployment].shaped(threads=1)
+    with servers.serving([shaped], [CHECKS if checked else {}]) as (server,):
         for variant in variants:
             path = path_of(pair, variant)
             assert get_many(server, path, 2, at_once=1) == {200: 2}
