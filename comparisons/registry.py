@@ -39,8 +39,9 @@ Metric = Literal[
     "backlog_growth",  # requests a second by which those without an answer become more (open loop)
 ]
 # What theory alone gives, as the other side of a ratio: the variant's own wait (for metrics in ms),
-# its ceiling (for throughput), or the measured duration of the comparison's CPU work (for ms).
-THEORY = ("wait", "ceiling", "work")
+# its ceiling (for throughput), the measured duration of the comparison's CPU work (for ms), or what
+# a queue for the CPU leaves at worst (for throughput; see `queued`).
+THEORY = ("wait", "ceiling", "work", "queue")
 IN_MS = (
     *("latency", "latency_p99", "first_byte", "bystander", "bystander_max"),
     *("cpu_per_request", "pool_wait"),
@@ -364,6 +365,17 @@ def ceiling(
     return min(users, slots) / variant.wait
 
 
+def queued(users: int, wait: float, cpu: float) -> float:
+    """Return the requests/s that are served at least where only the CPU is shared.
+
+    Each request waits (`wait` seconds), and at worst comes last of all users in turn for one core,
+    which each takes for `cpu` seconds: the pessimistic bound of operational analysis (Lazowska,
+    Zahorjan, Graham and Sevcik, Quantitative System Performance, 1984, chapter 5). Who serves less
+    is short of something else: slots, connections, locks.
+    """
+    return users / (wait + users * cpu)
+
+
 # --- What is refused
 
 
@@ -449,7 +461,9 @@ def _problems_of_expectation(expectation: Expectation) -> Iterator[str]:
         yield from _problems_of_users(expectation.users)
     if expectation.round_trip is not None:
         yield from _problems_of_round_trip(expectation.round_trip)
-    unit = {"wait": IN_MS, "work": IN_MS, "ceiling": ("throughput",)}.get(expectation.of)
+    served = ("throughput",)
+    units = {"wait": IN_MS, "work": IN_MS, "ceiling": served, "queue": served}
+    unit = units.get(expectation.of)
     if unit and expectation.metric not in unit:
         yield f"{expectation.of} is compared with {', '.join(unit)}, not {expectation.metric}"
     if expectation.variant == expectation.of:
@@ -572,11 +586,13 @@ def _problems_within(expectation: Expectation, comparison: Comparison) -> Iterat
         "wait": waits or comparison.waiting is not None,
         "ceiling": waits or (variant.cpu and works),
         "work": works,
+        "queue": waits and comparison.rate is None,
     }
     takes = {
         "wait": "wait=...",
         "ceiling": "wait=..., or cpu=True and the comparison's work=...",
         "work": "the comparison's work=...",
+        "queue": "wait=..., and the comparison's users=...",
     }
     if not given.get(expectation.of, True):
         yield f"{variant.name} declares no {expectation.of}: it takes {takes[expectation.of]}"

@@ -14,9 +14,15 @@ TERMS = {
     "bystander": "a user who calls a trivial view of the same server meanwhile, 40 times a second",
     "wait": "the least time that a request has to wait, on any server",
     "work": "the CPU time of the work that a request does",
+    "queue": "users / (wait + users × CPU time of a request): each waits, then comes last in turn",
 }
 MANY_TIMES = 1.5  # from here on a factor is said in times, below it in percent
-THEORY = {"ceiling": "its ceiling", "wait": "a request's wait", "work": "a request's CPU work"}
+THEORY = {
+    "ceiling": "its ceiling",
+    "wait": "a request's wait",
+    "work": "a request's CPU work",
+    "queue": "what a queue for the CPU leaves it",
+}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ NaN is what was not measured. What is served is what succeeded: a refusal is qui
 from collections.abc import Callable, Iterable
 from math import nan
 
+from comparisons.registry import queued
 from loadtests.judging.intervals import percentile
 from loadtests.judging.rounds import Round, Sample
 
@@ -114,9 +115,16 @@ METRICS: dict[str, Callable[[Round], float]] = {
 
 
 def theory(round_: Round, of: str) -> float:
-    """What theory gives, in the metric's unit: ms for wait and work, requests/s for the ceiling."""
+    """What theory gives, in the metric's unit: ms for wait and work, requests/s for the others.
+
+    NaN for a queue in which nobody was served.
+    """
+    value: float | None
     if of == "ceiling":
         value = round_.ceiling
+    elif of == "queue":
+        cpu = cpu_ms_per_request(round_) / 1000
+        value = queued(round_.users, round_.wait, cpu) if round_.wait else None
     else:
         seconds = round_.wait if of == "wait" else round_.work
         value = None if seconds is None else 1000 * seconds

@@ -244,10 +244,16 @@ def _judge_times(
     """Rates and times; their ratio block by block."""
     metric, of = METRICS[expectation.metric], expectation.of
     measured = {block: metric(round_) for block, round_ in mine.items()}
-    known = [block for block, value in measured.items() if not isnan(value)]
-    if of is not None and of not in THEORY:
+    others: dict[int, float] = {}
+    if of in THEORY:
+        others = {block: theory(round_, of) for block, round_ in mine.items()}
+    elif of is not None:
         others = {block: metric(round_) for block, round_ in theirs.items()}
-        known = [block for block in known if not isnan(others.get(block, nan))]
+    known = [
+        block
+        for block, value in measured.items()
+        if not isnan(value) and (of is None or not isnan(others.get(block, nan)))
+    ]
     if len(known) < 2:
         return replace(verdict, because=f"{expectation.metric} was measured in no two rounds")
     values = [measured[block] for block in known]
@@ -257,8 +263,7 @@ def _judge_times(
         if expectation.metric == "pool_wait":
             found = replace(found, high=found.high + POOL_WAIT_RESOLUTION_MS)
     elif of in THEORY:
-        against = [theory(mine[block], of) for block in known]
-        found = geometric([a / b for a, b in zip(values, against, strict=True)], confidence)
+        found = geometric([measured[block] / others[block] for block in known], confidence)
     else:
         found = paired_ratio(values, [others[block] for block in known], confidence)
         kind = "paired rounds"

@@ -6,7 +6,7 @@ from math import isnan
 import pytest
 
 from loadtests.judging.measurements import measurement
-from loadtests.judging.metrics import METRICS, backlog_growth, throughput
+from loadtests.judging.metrics import METRICS, backlog_growth, theory, throughput
 from loadtests.judging.rounds import Sample
 from loadtests.orders import LEFT
 from tests.support.made import BODY, made_round
@@ -41,6 +41,13 @@ def test_bystander_pays_for_its_own_calls():
     round_ = made_round(bystander=calls)
     round_ = replace(round_, server=replace(round_.server, bystander_cpu_ms=2.0))
     assert METRICS["cpu_per_request"](round_) == pytest.approx((500 - 40 * 2) / 101)
+
+
+def test_queue_for_the_cpu_is_of_all_users_and_of_the_measured_time():
+    """0.505 s of CPU for 101 answers, 5 ms each; four wait 50 ms, and the last of them 20 more."""
+    round_ = made_round(users=4, bystander=[])
+    round_ = replace(round_, server=replace(round_.server, cpu_seconds=0.505))
+    assert theory(round_, "queue") == pytest.approx(4 / 0.070)
 
 
 def test_request_that_its_user_left_has_neither_succeeded_nor_failed():

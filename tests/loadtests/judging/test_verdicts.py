@@ -67,6 +67,33 @@ def test_remedy_that_is_the_pitfall_is_refuted():
     assert judged([10, 10, 11], [10, 10, 10]).outcome == "refuted"
 
 
+@pytest.mark.parametrize(("slots", "outcome"), [(4, "holds"), (1, "refuted")])
+def test_who_serves_less_than_a_queue_for_the_cpu_is_short_of_something_else(slots, outcome):
+    """Four users wait 50 ms and take 5 ms of CPU each: 57 requests a second where all wait at once,
+    and 18 in one slot.
+    """
+    rate = min(4 / 0.060, slots / 0.055)
+    rounds = [made_round(block=block, rate=rate, users=4, bystander=[]) for block in (1, 2, 3)]
+    rounds = [
+        replace(r, server=replace(r.server, cpu_seconds=0.005 * len(r.answers()))) for r in rounds
+    ]
+    asked = expected(
+        expect("throughput", of="queue", at_least=1), blocking_call.comparison, COST, None
+    )
+    found = judge_expectation(replace(asked, users=4), rounds, ONE_LOOK)
+    assert found.outcome == outcome
+
+
+def test_rounds_in_which_nobody_is_served_tell_nothing_of_a_queue():
+    failed = [sample._replace(error="status 500") for sample in made_round().samples]
+    rounds = [made_round(block=b, samples=failed, may_fail=True) for b in (1, 2, 3)]
+    found = verdict(expect("throughput", of="queue", at_least=1), rounds)
+    assert (found.outcome, found.because) == (
+        "invalid",
+        "throughput was measured in no two rounds",
+    )
+
+
 def test_scattered_rounds_are_inconclusive():
     assert judged([20, 90, 55], [10, 10, 10]).outcome == "inconclusive"
 
