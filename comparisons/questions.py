@@ -16,6 +16,10 @@ QUESTIONS = {
     ],
     "Which server, and how many workers and threads?": [
         "servers",
+        "servers-trivial",
+        "servers-wait",
+        "servers-query",
+        "servers-cpu",
         "gevent",
         "worker-balance",
         "workers",

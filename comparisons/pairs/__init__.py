@@ -69,7 +69,16 @@ GROUPS = load(
             "server_sent_events",
             "uploads",
         ],
-        "Servers": ["servers", "gevent", "worker_balance", "overload"],
+        "Servers": [
+            "servers",
+            "servers_trivial",
+            "servers_wait",
+            "servers_query",
+            "servers_cpu",
+            "gevent",
+            "worker_balance",
+            "overload",
+        ],
     }
 )
 

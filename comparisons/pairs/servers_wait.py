@@ -1,0 +1,41 @@
+"""Which server, for a view that waits.
+
+Claim: a view that only waits is served to all users at once by any server that has a place for
+    each: a thread, a greenlet (gevent makes `time.sleep` wait so), or a coroutine.
+Blocks: a sync worker has one place, in which the others' waits come one after the other.
+Instead: any other server. What it takes more is memory, and of threads there must be enough.
+"""
+
+import asyncio
+import time
+
+from django.http import HttpRequest, JsonResponse
+
+from comparisons.every_server import ONE_SLOT, PLACES, WAIT, many_places
+from comparisons.registry import NEAR, Comparison, Expectation, Variant
+
+
+def sync(request: HttpRequest) -> JsonResponse:
+    time.sleep(WAIT)
+    return JsonResponse({"waited": WAIT})
+
+
+async def async_native(request: HttpRequest) -> JsonResponse:
+    await asyncio.sleep(WAIT)
+    return JsonResponse({"waited": WAIT})
+
+
+ALL = "Everybody waits at once: users / WAIT, on whatever server."
+ONE = "One slot serves one wait at a time: 1 / WAIT."
+comparison = Comparison(
+    users=10,
+    raw=True,
+    variants=[
+        Variant(sync, "wsgi-sync", name=ONE_SLOT, workers=1, wait=WAIT, pitfall=True),  # pitfall: 1
+        *many_places(sync, async_native, wait=WAIT),
+    ],
+    expectations=[
+        Expectation(PLACES, "throughput", of="ceiling", at_least=NEAR, users=10, why=ALL),
+        Expectation(ONE_SLOT, "throughput", of="ceiling", at_most=1, why=ONE),
+    ],
+)
