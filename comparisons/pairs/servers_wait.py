@@ -26,6 +26,7 @@ async def async_native(request: HttpRequest) -> JsonResponse:
 
 
 ALL = "Everybody waits at once: users / WAIT, on whatever server."
+QUEUE = "What is missing is CPU time for all ten, and no place."
 ONE = "One slot serves one wait at a time: 1 / WAIT."
 comparison = Comparison(
     users=10,
@@ -36,6 +37,7 @@ comparison = Comparison(
     ],
     expectations=[
         Expectation(PLACES, "throughput", of="ceiling", at_least=NEAR, users=10, why=ALL),
+        Expectation(PLACES, "throughput", of="queue", at_least=1, users=10, why=QUEUE),
         Expectation(ONE_SLOT, "throughput", of="ceiling", at_most=1, why=ONE),
     ],
 )

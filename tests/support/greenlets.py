@@ -23,9 +23,9 @@ def computing(view_name: str) -> list[str]:
     events: list[str] = []
     compute = pair.compute
 
-    def recorded() -> None:
+    def recorded(seconds: float) -> None:
         events.append("begin")
-        compute()
+        compute(seconds)
         events.append("end")
 
     pair.compute = recorded
