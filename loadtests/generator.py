@@ -1,4 +1,4 @@
-"""The load generator: a locust process that `compare` starts once and gives round after round.
+"""The load generator: one of the locust processes that `compare` starts once, for all rounds.
 
 `python -m loadtests.generator` reads orders from stdin and writes events to stdout (see orders.py).
 It ends when stdin does.
@@ -15,6 +15,7 @@ from typing import Any
 
 import gevent
 import gevent.event
+from gevent.select import select
 from locust import constant
 from locust.env import Environment
 from locust.log import setup_logging
@@ -29,7 +30,7 @@ from loadtests.locustfile import (
     digest,
     open_loop,
 )
-from loadtests.orders import CORE, LEFT, LoadResult, Order
+from loadtests.orders import CORE, GO, LEFT, LoadResult, Order
 
 # Seconds
 WARM_UP_TIMEOUT = 20
@@ -96,11 +97,18 @@ def end_of(sample: list[Any]) -> float:
     return float(sample[0] + sample[1] / 1000)
 
 
-def run_round(order: Order) -> LoadResult:
-    """Run one round: warm up, measure, and wait until every request is answered."""
+def run_round(order: Order) -> LoadResult | None:
+    """Run one round: warm up, measure, and wait until every request is answered.
+
+    None if it was not to go on after its warm-up.
+    """
     offset = clock_offset()
     if order.raw:
+        # Raw users would keep a core busy while they wait for the window: they warm up afterwards.
+        if not is_to_go():
+            return None
         result = raw.run(order, emit)
+        emit("settled")
         return replace(result, clock_jump=clock_offset() - offset)
     user_class, users = user_class_for(order)
     recording = Recording(user_class)
@@ -113,9 +121,17 @@ def run_round(order: Order) -> LoadResult:
         # Warm up, to where all users wait, or to the steady state: each has been answered once.
         runner.start(users + Bystander.fixed_count, spawn_rate=100_000)
         if order.waiting:
-            wait_together(user_class, order)
+            until(lambda: user_class.started == order.users, WARM_UP_TIMEOUT)
         else:
             until(lambda: len(recording.answered) == users + 1, WARM_UP_TIMEOUT)
+        if not is_to_go():
+            if order.waiting:
+                user_class.gate.set()
+            runner.quit()
+            UNDER_WAY.clear()
+            return None
+        if order.waiting:
+            wait_together(user_class, order)
         # The window.
         opened, cpu = time.time(), time.process_time()
         emit("open", at=opened)
@@ -130,7 +146,9 @@ def run_round(order: Order) -> LoadResult:
             # calls that count must have theirs before.
             until(lambda: any(start > closed for start, *_ in recording.bystander), ANSWER_TIMEOUT)
         # Drain.
+        settling = gevent.spawn(settle, closed, user_class if order.rate else Bystander)
         runner.quit()
+        settling.join()
     recording.add_unanswered(time.time())
     delays = sorted(recording.send_delays)
     return LoadResult(
@@ -165,13 +183,32 @@ def user_class_for(order: Order) -> tuple[type[CheckingUser], int]:
     return user_class, users
 
 
+def is_to_go() -> bool:
+    """Say that all is ready for the window, and wait until it is to open, or the round to end."""
+    emit("ready")
+    select([sys.stdin], [], [])  # in which the users go on
+    return sys.stdin.readline().strip() == GO
+
+
+def settle(closed: float, user_class: type[CheckingUser]) -> None:
+    """Say so when the bystander's calls that fell due in the window are answered, or these users'.
+
+    In an open loop these count, too; of a closed one only what was answered in the window does.
+    """
+    counting = {Bystander, user_class}
+    until(
+        lambda: not any(due <= closed and type(user) in counting for user, due in UNDER_WAY),
+        DRAIN_TIMEOUT,
+    )
+    emit("settled")
+
+
 def wait_together(user_class: Any, order: Order) -> None:
     """Let all users send their one request, and return shortly before the first is answered.
 
     So late, because by then all have been sent and have come in.
     """
     assert order.waiting
-    until(lambda: user_class.started == order.users, WARM_UP_TIMEOUT)
     user_class.gate.set()
     gevent.sleep(order.waiting - order.window - MARGIN)
 
@@ -236,8 +273,11 @@ def main() -> None:
     if core := os.environ.get(CORE):
         os.sched_setaffinity(0, [int(core)])
     setup_logging("ERROR")
-    for line in sys.stdin:
-        emit("round", **asdict(run_round(Order.from_line(line))))
+    for line in iter(sys.stdin.readline, ""):
+        if result := run_round(Order.from_line(line)):
+            emit("round", **asdict(result))
+        else:
+            emit("left")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """What is said to the load generator's process, and what it says: JSON, typed at both ends.
 
-`compare` sends an Order (see running/generators.py). The generator (generator.py) answers with the
-events "open" and "close", each with the time `at` which the measured window opened or closed, and
-then with "round": a LoadResult.
+`compare` sends an Order (see running/generators.py). The generator (generator.py) warms up, says
+"ready", and waits for GO or LEAVE. If it is to go, it says "open" and "close", each with the time
+`at` which the measured window opened or closed, "settled" when all that counts has been answered,
+and at last "round": a LoadResult. If not, it ends its users and says "left".
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any
 
 BYSTANDER_PACE_S = 0.025  # between two calls of the bystander
 LEFT = "left"  # in place of an error: the user did not wait for the answer, as declared
+GO, LEAVE = "go", "leave"  # what a generator that is ready is told
 CORE = "GENERATOR_CORE"  # the environment variable with the number of its own core, if it has one
 
 

@@ -34,7 +34,7 @@ def calibrate(generator: Generator) -> Cost:
     with servers.serving(deployments, environs) as running:
         excess_ms = []
         for variant, server in zip(variants, running, strict=True):
-            generator.send(
+            result = generator.run(
                 Order(
                     comparison=slug,
                     variant=variant.name,
@@ -45,7 +45,6 @@ def calibrate(generator: Generator) -> Cost:
                     min_answers=3,
                 )
             )
-            result = generator.result()
             latencies = [
                 latency
                 for start, latency, _, _, error in result.samples

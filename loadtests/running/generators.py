@@ -1,4 +1,4 @@
-"""The command's side of the load generator: start it, learn its capacity, order rounds."""
+"""The command's side of the load generators: start them, learn their capacity, order rounds."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from comparisons.pairs import COMPARISONS
 from loadtests.judging import validity
-from loadtests.orders import LoadResult, Order
+from loadtests.orders import GO, LEAVE, LoadResult, Order
 from loadtests.running import schedule, servers
 from loadtests.running.servers import ServerError, said
 from project import signals
@@ -56,7 +56,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Generator:
-    """The locust process. capacity: requests/s against a trivial server, at the start."""
+    """A locust process. capacity: requests/s against a trivial server, at the start."""
 
     process: subprocess.Popen[bytes]
     lines: Lines
@@ -64,10 +64,30 @@ class Generator:
     capacity: float | None = None
 
     def send(self, order: Order) -> None:
-        """Ask for one round. ServerError if the generator is dead."""
+        """Ask for one round, which warms up. ServerError if the generator is dead."""
+        self._say(order.line())
+
+    def go(self) -> None:
+        """Open the round's window, as soon as it has warmed up. ServerError as in `expect`."""
+        self.expect("ready")
+        self._say(f"{GO}\n".encode())
+
+    def leave(self) -> None:
+        """End the round instead. ServerError as in `expect`."""
+        self.expect("ready")
+        self._say(f"{LEAVE}\n".encode())
+        self.expect("left")
+
+    def run(self, order: Order) -> LoadResult:
+        """Run a round without a look at anything. ServerError as in `expect`."""
+        self.send(order)
+        self.go()
+        return self.result()
+
+    def _say(self, line: bytes) -> None:
         assert self.process.stdin
         try:
-            self.process.stdin.write(order.line())
+            self.process.stdin.write(line)
             self.process.stdin.flush()
         except BrokenPipeError:
             raise self._death() from None
@@ -105,32 +125,42 @@ class Generator:
 
 
 @contextmanager
-def load_generator() -> Iterator[Generator]:
-    """Start the locust process, measure its capacity, and end it after the block.
+def load_generators() -> Iterator[tuple[Generator, Generator]]:
+    """Start two locust processes, measure what one can do, and end them after the block.
 
-    A session of its own keeps Ctrl-C from it: that is for `compare` alone.
+    Two, so that one warms up the next round while the other awaits the last answers of a round.
+    Sessions of their own keep Ctrl-C from them: that is for `compare` alone.
     """
+    started: list[Generator] = []
     with servers.temporary_folder() as folder:
-        log = Path(folder, "log")
-        with open(log, "wb") as output:
-            process = subprocess.Popen(
-                dying_with_parent([sys.executable, "-m", "loadtests.generator"]),
-                cwd=BASE_DIR,
-                env=child_environ(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                start_new_session=True,
-            )
-        assert process.stdout
         try:
-            generator = Generator(process, Lines(process.stdout), log)
-            yield replace(generator, capacity=_capacity(generator))
+            for number in range(2):
+                with signals.held():
+                    started.append(_start(Path(folder, f"{number}.log")))
+            capacity = _capacity(started[0])
+            first, second = (replace(generator, capacity=capacity) for generator in started)
+            yield first, second
         finally:
             with signals.held():
-                process.kill()
-                process.communicate()
-                servers.await_ends()  # of the last ones that it has loaded
+                for generator in started:
+                    generator.process.kill()
+                    generator.process.communicate()
+                servers.await_ends()  # of the last ones that they have loaded
+
+
+def _start(log: Path) -> Generator:
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            dying_with_parent([sys.executable, "-m", "loadtests.generator"]),
+            cwd=BASE_DIR,
+            env=child_environ(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            start_new_session=True,
+        )
+    assert process.stdout
+    return Generator(process, Lines(process.stdout), log)
 
 
 def _capacity(generator: Generator) -> float:
@@ -154,8 +184,7 @@ def _capacity(generator: Generator) -> float:
 def throughput_of(generator: Generator, order: Order) -> float:
     """Measure the answers/s of one window; of another if that was disturbed."""
     for _ in range(1 + schedule.REPEATS):
-        generator.send(order)
-        result = generator.result()
+        result = generator.run(order)
         if not validity.is_stalled(result.stall, result.clock_jump):
             break
     ends = [start + latency / 1000 for start, latency, *_ in result.samples]

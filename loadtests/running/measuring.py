@@ -6,7 +6,7 @@ in another's round; all of them up for the whole comparison, each idle but in it
 
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -45,7 +45,7 @@ class Measurement:
 
     comparison: Comparison
     plan: schedule.Plan
-    generator: LoadGenerator
+    generators: Sequence[LoadGenerator]
     backends: Backends
     logs: Path | None  # the folder for what the servers of failing variants have said
 
@@ -71,7 +71,7 @@ def measure(
     rows: Sequence[Row],
     plan: schedule.Plan,
     seed: int,
-    generator: LoadGenerator,
+    generators: Sequence[LoadGenerator],
     in_doubt: InDoubt,
     logs: Path | None = None,
 ) -> Generator[Round, None, None]:
@@ -93,7 +93,7 @@ def measure(
             wanted.append((number, row))
     with ExitStack() as stack:
         backends = stack.enter_context(closing(Backends(os.environ["DATABASE_URL"])))
-        measurement = Measurement(comparison, plan, generator, backends, logs)
+        measurement = Measurement(comparison, plan, generators, backends, logs)
         away = {
             ms: stack.enter_context(distance.at_distance(ms, addresses()))
             for ms in sorted({row.round_trip for _, row in wanted})
@@ -138,31 +138,48 @@ def measure(
 def _blocks(
     measurement: Measurement, served: Sequence[Served], seed: int, numbers: range
 ) -> Iterator[Round]:
-    """Yield the rounds of these blocks, each of one round of every row, and of repeats."""
-    work = measurement.comparison.work
+    """Yield the rounds of these blocks, each of one round of every row, and of repeats.
+
+    While one is answered and recorded, the next warms up where there is another load generator for
+    it, and another server. (Not where CPU work is timed in between.) Its window opens afterwards.
+    """
+    work, generators = measurement.comparison.work, measurement.generators
     work_s: float | None = None
     repeats = {_kind(one): schedule.REPEATS for one in served}
-    for number in numbers:
-        _collect_garbage([one.server for one in served])
-        queue = schedule.block(served, seed, number)
-        while queue:
-            one = queue.pop(0)
+    _collect_garbage([one.server for one in served])
+    queue = [(number, one) for number in numbers for one in schedule.block(served, seed, number)]
+    begun: Begun | None = None
+    while begun or queue:
+        if begun is None:
             if work:
                 work_s = min_cpu_seconds(work, work_s)
-            round_ = measure_round(measurement, one, number, work_s)
-            yield round_
-            measurement.backends.wait_for_it()
-            services.ensure_alive()
-            if one.server.death():
-                _restart(measurement, one)
-            if validity.why_disturbed(round_) and repeats[_kind(one)]:
-                repeats[_kind(one)] -= 1
-                _collect_garbage([one.server])
-                queue.append(one)
+            begun = begin(measurement, *queue.pop(0), generators[0], work_s)
+        this, begun = begun, None
+        window = watch(measurement, this)
+        number, one = this.block, this.one
+        if queue and queue[0][1] is not one and len(generators) > 1 and not work:
+            (other,) = (generator for generator in generators if generator is not this.generator)
+            begun = begin(measurement, *queue.pop(0), other, None)
+        round_ = record(measurement, this, window)
+        yield round_
+        if begun and round_.broken:  # whatever has broken it may have spoilt the warm-up too
+            begun.generator.leave()
+            queue.insert(0, (begun.block, begun.one))
+            begun = None
+        measurement.backends.wait_for_it()
+        services.ensure_alive()
+        if one.server.death():
+            _restart(measurement, one)
+        if validity.why_disturbed(round_) and repeats[_kind(one)]:
+            repeats[_kind(one)] -= 1
+            rest_of_block = sum(of == number for of, _ in queue)
+            queue.insert(rest_of_block, (number, one))
+        if any(other is one for _, other in queue):
+            _collect_garbage([one.server])
 
 
 def _collect_garbage(running: Sequence[servers.Running]) -> None:
-    """Have each server collect what its last round has left: nobody asks it until its next one.
+    """Have each server collect what has been left in it: nobody asks it until its next round.
 
     All at once, for they are idle: it takes each of them some 40 ms of CPU time.
     """
@@ -182,11 +199,38 @@ def _restart(measurement: Measurement, one: Served) -> None:
     warm_up(measurement.comparison.slug, [one.row], [server], measurement.logs)
 
 
-def measure_round(measurement: Measurement, one: Served, block: int, work_s: float | None) -> Round:
-    """Run one round on a started server and record what it used."""
-    comparison, generator = measurement.comparison, measurement.generator
-    row, server = one.row, one.server
-    pools = sampling.pool_counters(server)
+@dataclass(frozen=True)
+class Begun:
+    """A round that warms up."""
+
+    block: int
+    one: Served
+    generator: LoadGenerator
+    ceiling: float | None  # requests/s
+    work_s: float | None
+    pools: Mapping[str, int] | None  # what the server's have counted so far
+
+
+@dataclass(frozen=True)
+class Window:
+    """What was seen while a round's window was open."""
+
+    looks: sampling.Looks
+    own_cpu: float  # seconds of this process
+    steal: float
+    throttled_s: float
+
+
+def begin(
+    measurement: Measurement,
+    block: int,
+    one: Served,
+    generator: LoadGenerator,
+    work_s: float | None,
+) -> Begun:
+    """Have the users of a row's round come to its server."""
+    comparison, row = measurement.comparison, one.row
+    pools = sampling.pool_counters(one.server)
     ceiling_rate = ceiling(
         row.variant,
         row.deployment.interface,
@@ -198,9 +242,15 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
     )
     if ceiling_rate and row.rate:
         ceiling_rate = min(ceiling_rate, row.rate)
-    # The window opens, is looked into, and closes.
-    order = order_of(comparison.slug, row, server, measurement.plan, ceiling_rate)
+    order = order_of(comparison.slug, row, one.server, measurement.plan, ceiling_rate)
     generator.send(replace(order, first_byte=_speaks_of(comparison, "first_byte")))
+    return Begun(block, one, generator, ceiling_rate, work_s, pools)
+
+
+def watch(measurement: Measurement, begun: Begun) -> Window:
+    """Open the window of a round and look at its server, until all that counts is answered."""
+    comparison, generator, server = measurement.comparison, begun.generator, begun.one.server
+    generator.go()
     opened = generator.expect("open")
     asks = _speaks_of(comparison, "upstream_calls")
     looks = sampling.Looks(server, measurement.backends, opened["at"], upstream=asks)
@@ -212,7 +262,19 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
     cpu_after, throttled_after = psutil.cpu_times(), sampling.throttled_s()
     looks.end(closed["at"])
     own_cpu = time.process_time() - own_cpu
-    # Every request is answered; what was recorded.
+    generator.expect("settled")
+    return Window(
+        looks,
+        own_cpu,
+        sampling.stolen_share(cpu_before, cpu_after),
+        throttled_after - throttled_before,
+    )
+
+
+def record(measurement: Measurement, begun: Begun, seen: Window) -> Round:
+    """Wait until every request of the round is answered, and record it."""
+    comparison, one, generator = measurement.comparison, begun.one, begun.generator
+    row, server, looks = one.row, one.server, seen.looks
     result = generator.result()
     window = result.closed - result.opened
     death = server.death()
@@ -222,7 +284,7 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
         deployment=row.deployment.name,
         workers=row.deployment.workers,
         worker_threads=row.deployment.threads,
-        block=block,
+        block=begun.block,
         server_start=one.start,
         users=row.users,
         round_trip=row.round_trip,
@@ -242,20 +304,20 @@ def measure_round(measurement: Measurement, one: Served, block: int, work_s: flo
             queries=max((counts.queries for counts in looks.counts), default=0),
             transactions=max((counts.transactions for counts in looks.counts), default=0),
             upstream_calls=max(looks.upstream_calls, default=None),
-            pool_wait_ms=sampling.pool_wait_ms(pools, sampling.pool_counters(server)),
+            pool_wait_ms=sampling.pool_wait_ms(begun.pools, sampling.pool_counters(server)),
         ),
         generator_cpu=result.cpu,
-        steal=sampling.stolen_share(cpu_before, cpu_after),
-        throttled=(throttled_after - throttled_before) / window,
-        ceiling=ceiling_rate,
+        steal=seen.steal,
+        throttled=seen.throttled_s / window,
+        ceiling=begun.ceiling,
         wait=row.waiting or row.variant.wait,
         waiting=row.waiting is not None,
-        work=work_s,
+        work=begun.work_s,
         may_fail=row.variant.may_fail,
         rate=row.rate,
         send_delay=result.send_delay,
         generator_capacity=None if row.raw else generator.capacity,
-        sampler_cpu=own_cpu / window,
+        sampler_cpu=seen.own_cpu / window,
         generator_stall=result.stall,
         compare_stall=looks.late,
         postgres_stall=looks.silence,

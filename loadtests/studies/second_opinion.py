@@ -20,7 +20,7 @@ django.setup()
 
 from comparisons.pairs import COMPARISONS  # noqa: E402
 from loadtests.running import servers  # noqa: E402
-from loadtests.running.generators import load_generator, throughput_of  # noqa: E402
+from loadtests.running.generators import load_generators, throughput_of  # noqa: E402
 from loadtests.running.measuring import order_of  # noqa: E402
 from loadtests.running.rows import rows_of  # noqa: E402
 from loadtests.running.schedule import Plan  # noqa: E402
@@ -47,7 +47,12 @@ def main() -> int:
         return exit_status.CANNOT_RUN
     rows = rows_of(COMPARISONS[SLUG], [], None)
     row = next(row for row in rows if row.variant.name == VARIANT)
-    with services.running(), load_generator() as generator, servers.serving([row.deployment]) as up:
+    with (
+        services.running(),
+        load_generators() as generators,
+        servers.serving([row.deployment]) as up,
+    ):
+        generator = generators[0]
         order = order_of(SLUG, row, up[0], Plan(OUR_SECONDS, looks=()))
         before = throughput_of(generator, order)
         wrk_rate = wrk(f"{up[0].url}/{SLUG}/{VARIANT}/", row.users)

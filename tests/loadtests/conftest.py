@@ -4,9 +4,15 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def generator():
+def generators():
     # Here, because it imports the pairs: see pytest_configure in tests/conftest.py.
-    from loadtests.running.generators import load_generator
+    from loadtests.running.generators import load_generators
 
-    with load_generator() as started:
+    with load_generators() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def generator(generators):
+    """One of them, with which rounds come one after the other."""
+    return generators[0]

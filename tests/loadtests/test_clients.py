@@ -51,8 +51,7 @@ def order_for(comparison, variant, url, **more):
 
 
 def run_round(generator, order):
-    generator.send(order)
-    return generator.result()
+    return generator.run(order)
 
 
 def bystander(request):

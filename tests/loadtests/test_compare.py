@@ -158,7 +158,7 @@ def test_database_that_cannot_be_used_is_refused_in_one_line(url, said, tmp_path
 
 
 def generator_rounds(process):
-    """Whether the load generator has been at work: a connection of it to a server is open."""
+    """Whether a load generator has been at work: a connection of it to a server is open."""
     for child in psutil.Process(process.pid).children(recursive=True):
         try:
             if "loadtests.generator" in child.cmdline() and child.net_connections("tcp"):
@@ -169,16 +169,16 @@ def generator_rounds(process):
 
 
 def under_load(process):
-    """The load generator, and the server (gunicorn's master, or uvicorn) that it is connected to.
+    """A load generator, and the server (gunicorn's master, or uvicorn) that it is connected to.
 
     None while there is none, or one that only calibrates: that takes one server, then two.
     """
     children = psutil.Process(process.pid).children()
     try:
         command = {child: child.cmdline() for child in children}
-        (generator,) = (child for child in children if "loadtests.generator" in command[child])
-        ports = ports_asked_by(generator)
-    except (psutil.NoSuchProcess, ValueError):
+        started = (child for child in children if "loadtests.generator" in command[child])
+        generator, ports = next((g, ports) for g in started if (ports := ports_asked_by(g)))
+    except (psutil.NoSuchProcess, StopIteration):
         return None
     servers = {
         child: words

@@ -396,8 +396,7 @@ def test_last_answers_are_waited_for():
 def test_generator_runs_raw_users_though_it_is_patched(generator):
     with servers.serving([TRIVIAL]) as (server,):
         order = order_for(server.url, users=4, server=server.name, raw=True)
-        generator.send(order)
-        result = generator.result()
+        result = generator.run(order)
     assert result.samples
     assert {error for *_, error in result.samples} == {None}
     assert result.bystander == []

@@ -33,7 +33,7 @@ from loadtests.reporting import saved, terminal
 from loadtests.reporting.environment import environment
 from loadtests.running import schedule
 from loadtests.running.calibration import calibrate
-from loadtests.running.generators import Generator, load_generator
+from loadtests.running.generators import Generator, load_generators
 from loadtests.running.measuring import measure, min_cpu_seconds
 from loadtests.running.pinning import leave_last_core
 from loadtests.running.rows import Row
@@ -208,17 +208,17 @@ def _run(options: dict[str, Any], console: Console) -> int:
     lost: OutputError | None = None
     _reserve(path)
     try:
-        with limits.named(), services.running(), load_generator() as generator:
+        with limits.named(), services.running(), load_generators() as generators:
             schema.ensure()
             if options["pin"] and (others := services.started_by_others()):
                 names = ", ".join(others)
                 console.print(f"--pin: {names}: started by another command, on its cores")
             result.environment = environment(schema.server_version())
-            result.load_generator = {"capacity": generator.capacity}
-            cost = calibrate(generator)
+            result.load_generator = {"capacity": generators[0].capacity}
+            cost = calibrate(generators[0])
             result.calibration = asdict(cost)
             budget = Budget(60 * (options["minutes"] or 0))
-            measure_all(chosen, run, cost, generator, budget, console)
+            measure_all(chosen, run, cost, generators, budget, console)
             status = exit_status.OK if run.complete else exit_status.CANNOT_RUN
     except signals.Stopped as signal:
         stopped, status = signal, signal.status
@@ -301,7 +301,7 @@ def measure_all(
     chosen: list[tuple[Comparison, list[Row]]],
     run: Run,
     cost: Cost,
-    generator: Generator,
+    generators: Sequence[Generator],
     budget: Budget,
     console: Console,
 ) -> None:
@@ -323,7 +323,7 @@ def measure_all(
                 budget.share_ends(len(chosen) - place), declared, run.own_blocks, plan
             )
             logs = result_store.logs_path(run.path)
-            measuring = measure(comparison, rows, plan, run.seed, generator, in_doubt, logs)
+            measuring = measure(comparison, rows, plan, run.seed, generators, in_doubt, logs)
             progress.update(bar, description=comparison.slug)
             try:
                 with closing(measuring):

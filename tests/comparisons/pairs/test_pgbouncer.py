@@ -70,7 +70,7 @@ def test_rows_say_when_the_program_is_missing(monkeypatch):
     comparison = pgbouncer.comparison
     one = [v for v in comparison.variants if v.name == "async_native"]
     alone = replace(comparison, variants=one, expectations=[])
-    (round_,) = measured_rounds(alone, generator=None)
+    (round_,) = measured_rounds(alone)
     row = measurement([round_], None)
     assert not row.valid
     assert "pgbouncer is not installed" in row.invalid_because[0]

@@ -83,7 +83,7 @@ def verdicts_of(comparison, names, generator):
     )
     measured = []
     with suppress(ViewError):
-        measured_rounds(small, generator, PLAN, found=measured)
+        measured_rounds(small, generator, plan=PLAN, found=measured)
     found = judged(small, measured, PLAN)
     return {name: {v.outcome for v in found if v.expected.variant == name} for name in names}
 

@@ -86,7 +86,7 @@ def verdicts_with(lie, liar, comparison, expectations, plan, generator):
     )
     measured = []
     with suppress(ViewError):  # its rounds say why they were not measured
-        measured_rounds(small, generator, plan, found=measured)
+        measured_rounds(small, generator, plan=plan, found=measured)
     return [verdict.outcome for verdict in judged(small, measured, plan)]
 
 
@@ -175,5 +175,5 @@ def test_pool_one_larger_than_its_limit_is_refuted(generator):
         expectations=[limit],
     )
     plan = Plan(window=0.4, looks=(2,))
-    (verdict,) = judged(small, measured_rounds(small, generator, plan), plan)
+    (verdict,) = judged(small, measured_rounds(small, generator, plan=plan), plan)
     assert (verdict.outcome, verdict.measured) == ("refuted", connections.POOL + 1)

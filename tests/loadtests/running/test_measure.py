@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -15,7 +16,7 @@ from loadtests.judging.rounds import Sample
 from loadtests.judging.validity import why_invalid
 from loadtests.running import backends, generators, measuring, pinning, sampling, schedule, servers
 from loadtests.running import rows as rows_module
-from loadtests.running.generators import TRIVIAL, Generator, Lines, load_generator
+from loadtests.running.generators import TRIVIAL, Generator, Lines, load_generators
 from loadtests.running.measuring import order_of
 from loadtests.running.rows import rows_of
 from loadtests.running.schedule import Plan, block
@@ -38,7 +39,7 @@ def rounds_of_one(generator, name="async_native", comparison=BLOCKING_CALL, plan
     """The rounds of one variant, with these fields of its declaration changed."""
     variant = replace(next(v for v in comparison.variants if v.name == name), **changes)
     small = replace(comparison, variants=[variant], expectations=[])
-    return measured_rounds(small, generator, plan)
+    return measured_rounds(small, generator, plan=plan)
 
 
 def one_round(generator, *args, **options):
@@ -60,8 +61,7 @@ def test_a_stale_server_is_not_measured(generator):
     with servers.serving([deployment]) as (server,):
         row = rows_of(BLOCKING_CALL, [], None)[-1]
         stale = replace(server, nonce="00000000")
-        generator.send(order_of("blocking-call", row, stale, PLAN))
-        result = generator.result()
+        result = generator.run(order_of("blocking-call", row, stale, PLAN))
     errors = {Sample(*sample).error for sample in result.samples}
     assert errors == {
         f"answered by '{server.name}' instead of 'asgi-uvicorn 00000000'",
@@ -123,15 +123,15 @@ def test_disturbed_rounds_are_not_repeated_for_ever(generator, monkeypatch, undi
 def test_row_that_is_always_disturbed_uses_up_no_other_rows_repeats(generator, monkeypatch):
     counts = Counter()
 
-    def disturbed(measurement, one, *rest):
-        round_ = measure_round(measurement, one, *rest)
+    def disturbed(*args):
+        round_ = record(*args)
         counts[round_.variant] += 1
         first = counts[round_.variant] == 1
         taken = 0.9 if first or round_.variant == "sync" else 0.0
         return replace(round_, steal=taken, throttled=0, **UNSTALLED)
 
-    measure_round = measuring.measure_round
-    monkeypatch.setattr(measuring, "measure_round", disturbed)
+    record = measuring.record
+    monkeypatch.setattr(measuring, "record", disturbed)
     variants = [v for v in BLOCKING_CALL.variants if v.name in ("sync", "async_native")]
     measured_rounds(replace(BLOCKING_CALL, variants=variants, expectations=[]), generator)
     assert counts == {"sync": 1 + 2, "async_native": 1 + 1}
@@ -152,6 +152,76 @@ def test_garbage_is_collected_before_each_round_and_repeat_and_not_after(generat
     monkeypatch.setattr(sampling, "stolen_share", lambda *_: 0.9)  # all rounds are disturbed
     rounds_of_one(generator, plan=replace(PLAN, looks=(2,)))
     assert events == ["collect", "ask", "round", "ask"] * (2 + schedule.REPEATS)
+
+
+# --- The next round warms up while one is answered
+
+
+@pytest.fixture
+def phases(monkeypatch):
+    """What happens in which round: `begin sync`, `watch sync`, ..."""
+    found = []
+
+    def note(name, of):
+        original = getattr(measuring, name)
+
+        def noted(measurement, *args):
+            found.append((name, of(*args).row.variant.name))
+            return original(measurement, *args)
+
+        monkeypatch.setattr(measuring, name, noted)
+
+    note("begin", lambda _block, one, *_: one)
+    note("watch", lambda begun: begun.one)
+    note("record", lambda begun, _: begun.one)
+    return found
+
+
+def two_rows(**changes):
+    variants = [v for v in BLOCKING_CALL.variants if v.name in ("async_blocking", "async_native")]
+    return replace(BLOCKING_CALL, variants=variants, expectations=[], **changes)
+
+
+def test_window_opens_when_all_of_the_round_before_is_answered(generators, phases):
+    measured = measured_rounds(two_rows(), *generators, plan=replace(PLAN, looks=(2,)))
+    orders = [[name for name, _ in phases[n : n + 3]] for n in range(1, len(phases) - 3, 3)]
+    assert ["watch", "begin", "record"] in orders  # one did warm up meanwhile
+    for before, after in pairwise(measured):
+        assert max(sample.end for sample in before.samples) < after.opened
+        assert max(call.end for call in before.bystander) < after.opened
+
+
+def test_nothing_warms_up_before_all_that_counts_of_a_round_is_answered(generators, phases):
+    measured = measured_rounds(two_rows(), *generators, plan=replace(PLAN, looks=(2,)))
+    for before, after in pairwise(measured):
+        last = max(call.end for call in before.bystander_answers())
+        assert min(sample.start for sample in after.samples) > max(before.closed, last)
+
+
+@pytest.mark.parametrize("changes", [{"work": dict}, {}])
+def test_rounds_come_one_after_the_other_where_work_is_timed_or_with_one_generator(
+    changes, generators, phases
+):
+    used = generators if changes else generators[:1]
+    measured_rounds(two_rows(**changes), *used, plan=replace(PLAN, looks=(2,)))
+    assert [name for name, _ in phases] == ["begin", "watch", "record"] * 4
+
+
+def test_round_begun_beside_one_that_breaks_is_begun_again(generators, phases, monkeypatch):
+    """Whatever has broken it may have spoilt the other's warm-up."""
+
+    def broken(measurement, begun, seen):
+        round_ = record(measurement, begun, seen)
+        return replace(round_, broken=["PostgreSQL was away"])
+
+    record = measuring.record
+    monkeypatch.setattr(measuring, "record", broken)
+    measured = measured_rounds(two_rows(), *generators, plan=replace(PLAN, looks=(2,)))
+    assert [round_.block for round_ in measured] == [1, 1, 2, 2]
+    began = [name for name, _ in phases].count("begin")
+    beside = [first[0] for first, then in pairwise(phases) if then[0] == "begin"].count("watch")
+    assert began == 4 + beside > 4
+    assert not any(sample.error for round_ in measured for sample in round_.samples)
 
 
 # --- Stops: Ctrl-Z and fg, a laptop that sleeps
@@ -209,7 +279,7 @@ def test_round_in_which_the_clock_was_set_is_repeated(monkeypatch):
         return dying_with_parent([*command[:-1], "tests.support.jumping_generator"])
 
     monkeypatch.setattr(generators, "dying_with_parent", of_tests)
-    with load_generator() as generator:
+    with load_generators() as (generator, _):
         assert generator.capacity > 100  # the first window had an hour
         measured_again(generator, "the clock was set by +3600.00 s, or the machine slept")
 
@@ -266,8 +336,9 @@ def test_open_loop_reports_a_freeze_that_the_closed_loop_hides(
     monkeypatch.setattr(sampling, "pool_counters", lambda server, **_: seen.append(server))
     monkeypatch.setattr(schedule, "REPEATS", 0)
     at_look[1] = freeze
+    plan = Plan(window=3.0, looks=(1,))
     rows = [replace(rows_of(BLOCKING_CALL, [], rate)[-1], deployment=TRIVIAL, users=1)]
-    (round_,) = measured_rounds(BLOCKING_CALL, generator, Plan(window=3.0, looks=(1,)), rows=rows)
+    (round_,) = measured_rounds(BLOCKING_CALL, generator, plan=plan, rows=rows)
     assert max(latencies_ms(round_)) > 900  # it did freeze
     # A hundred calls fell due while it was frozen; the one closed-loop user has made only one.
     assert (METRICS["latency_p99"](round_) > 500) == sees
@@ -318,6 +389,7 @@ def test_users_close_their_connections_when_the_round_ends(generator):
     row = rows_of(BLOCKING_CALL, [], None)[0]
     with servers.serving([deployment]) as (server,):
         generator.send(order_of("blocking-call", row, server, PLAN))
+        generator.go()
         generator.expect("open")
         assert connections_of(server)
         generator.result()

@@ -77,7 +77,7 @@ def test_round_with_a_restart_is_invalid_and_the_next_is_right(
         monkeypatch.setattr(Backends, "count", count_and_restart)
         monkeypatch.setenv("DATABASE_URL", url)
         able = replace(generator, capacity=None)
-        measured_rounds(small, able, Plan(window=1.5, looks=(4,)), found=measured)
+        measured_rounds(small, able, plan=Plan(window=1.5, looks=(4,)), found=measured)
     reasons = [why_invalid(round_, None) for round_ in measured]
     assert "PostgreSQL was away" in reasons[1]
     assert any("failed: status 500" in reason for reason in reasons[1])
@@ -105,7 +105,7 @@ def test_rows_at_a_distance_need_a_host_and_port(
         monkeypatch.setenv("DATABASE_URL", parts._replace(netloc=place).geturl())
         rows, plan = [near, replace(near, round_trip=5)], Plan(window=0.3, looks=(2,))
         able = replace(generator, capacity=None)
-        measured = measured_rounds(small, able, plan, rows=rows)
+        measured = measured_rounds(small, able, plan=plan, rows=rows)
     far, *rounds = [(round_.round_trip, why_invalid(round_, None)) for round_ in measured]
     assert far == (5, ["DATABASE_URL: no TCP host and port that could be put at a distance"])
     assert rounds == [(0, []), (0, [])]
