@@ -170,7 +170,7 @@ def user_class_for(order: Order) -> tuple[type[CheckingUser], int]:
         users = order.users
         user_class = USERS[order.comparison, order.variant]
         user_class.started = 0
-        user_class.spread = min(order.spread or SPREAD, MAX_SPREAD)
+        user_class.spread = min(SPREAD if order.spread is None else order.spread, MAX_SPREAD)
         if order.waiting:
             user_class.seconds, user_class.gate = order.waiting, gevent.event.Event()
             user_class.wait_time = constant(DRAIN_TIMEOUT)  # after its one request

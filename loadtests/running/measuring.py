@@ -33,6 +33,7 @@ from project.services import distance
 
 OPEN_LOOP_WINDOW_S = 1.0  # at least: a backlog takes time to be seen to grow
 ANY_NUMBER = 10**9  # of users: an open loop has as many requests under way as come
+MAX_SPREAD_S = 0.1  # of users of whose requests nothing is declared
 WAITING_WINDOW_S = 0.2  # while all requests wait, nothing changes
 
 # Of the rounds so far, the rows (by their key) that an expectation without a verdict speaks of.
@@ -60,6 +61,7 @@ class Served:
     idle_mb: float
     start: int  # which start of the row's server it is: the first, the second, ...
     bystander_cpu_ms: float = 0
+    alone: float | None = None  # seconds that a lone request took
 
     @property
     def server(self) -> servers.Running:
@@ -113,7 +115,7 @@ def measure(
                     for index, ((_, row), server) in enumerate(zip(wanted, running, strict=True))
                 ]
                 try:
-                    warm_up(comparison.slug, [one.row for one in served], running, logs)
+                    took = warm_up(comparison.slug, [one.row for one in served], running, logs)
                 except ViewError as error:
                     for one in served:
                         own = one.row.variant.name == error.variant
@@ -124,8 +126,8 @@ def measure(
                     raise
                 if start == 1:
                     costs = dict(zip(map(_kind, served), bystander_cpu_ms(running), strict=True))
-                for one in served:
-                    one.bystander_cpu_ms = costs[_kind(one)]
+                for one, seconds in zip(served, took, strict=True):
+                    one.bystander_cpu_ms, one.alone = costs[_kind(one)], seconds
                 for round_ in _blocks(measurement, served, seed, range(before + 1, look + 1)):
                     measured.append(round_)
                     yield round_
@@ -196,7 +198,7 @@ def _restart(measurement: Measurement, one: Served) -> None:
     """Start the server anew, which died, and warm it up."""
     server = servers.restart(one.running, one.index)
     one.idle_mb = sampling.usage(server).memory_mb
-    warm_up(measurement.comparison.slug, [one.row], [server], measurement.logs)
+    (one.alone,) = warm_up(measurement.comparison.slug, [one.row], [server], measurement.logs)
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,7 @@ def begin(
     )
     if ceiling_rate and row.rate:
         ceiling_rate = min(ceiling_rate, row.rate)
-    order = order_of(comparison.slug, row, one.server, measurement.plan, ceiling_rate)
+    order = order_of(comparison.slug, row, one.server, measurement.plan, ceiling_rate, one.alone)
     generator.send(replace(order, first_byte=_speaks_of(comparison, "first_byte")))
     return Begun(block, one, generator, ceiling_rate, work_s, pools)
 
@@ -339,8 +341,13 @@ def order_of(
     server: servers.Running,
     plan: schedule.Plan,
     ceiling_rate: float | None = None,
+    alone: float | None = None,
 ) -> Order:
-    """Describe one round of the row. ceiling_rate (requests/s) spreads the users' start."""
+    """Describe one round of the row.
+
+    The users come as is best for its ceiling_rate (requests/s); where that is unknown, for the
+    seconds that a lone request has taken.
+    """
     return Order(
         comparison=slug,
         variant=row.route,
@@ -349,11 +356,24 @@ def order_of(
         users=row.users,
         window=_window(row, plan),
         min_answers=plan.min_answers,
-        spread=row.users / ceiling_rate if ceiling_rate else None,
+        spread=_spread(row, ceiling_rate, alone),
         rate=row.rate,
         waiting=row.waiting,
         raw=row.raw,
     )
+
+
+def _spread(row: Row, ceiling_rate: float | None, alone: float | None) -> float | None:
+    """Return over how many seconds the users come, best those that all need for a request each.
+
+    One slot needs no more than one request's: its queue spreads the answers, however users come.
+    """
+    one_process = row.deployment.workers == 1
+    if ceiling_rate:
+        users = 1 if row.variant.slots == 1 and one_process else row.users
+        return users / ceiling_rate
+    # As long as if they came one after another. Several processes need the users' own time.
+    return min(MAX_SPREAD_S, (row.users - 1) * alone) if alone and one_process else None
 
 
 def _window(row: Row, plan: schedule.Plan) -> float:

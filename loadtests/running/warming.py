@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -34,17 +34,19 @@ class ViewError(Exception):
 
 def warm_up(
     slug: str, rows: list[Row], running: list[servers.Running], logs: Path | None = None
-) -> None:
+) -> list[float]:
     """Make the first calls of each server: they import, connect, fill caches, and do not count.
 
-    All servers at once. ViewError if one whose variant may not fail does not answer with 200, or if
-    its body is not that of the others.
+    All servers at once. Return the seconds that each took for its last call. ViewError if one whose
+    variant may not fail does not answer with 200, or if its body is not that of the others.
     """
 
     def call(row: Row, server: servers.Running) -> Answer:
         for _ in range(CALLS):
             path = f"/{slug}/{row.route}/{'?seconds=0' if row.waiting else ''}"
+            began = time.monotonic()
             answer = _answer(server, path, row.variant.client or Client())
+            answer = replace(answer, seconds=time.monotonic() - began)
             if answer.failure and not row.variant.may_fail:
                 break
         return answer
@@ -66,6 +68,7 @@ def warm_up(
             ours, theirs = _around_the_difference(answer.body, agreed)
             log = _keep_log(slug, row, server, logs)
             raise ViewError(row.variant.name, f"answers with {ours}, {other} with {theirs}", log)
+    return [answer.seconds for answer in answers]
 
 
 def why_failed(round_: Round, row: Row, server: servers.Running, logs: Path | None) -> str:
@@ -95,6 +98,7 @@ class Answer:
 
     body: bytes = b""
     failure: str = ""
+    seconds: float = field(default=0, compare=False)
 
 
 def _answer(server: servers.Running, path: str, client: Client) -> Answer:

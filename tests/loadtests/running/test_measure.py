@@ -89,7 +89,7 @@ def test_restarted_server_is_warmed_up_before_its_rounds(generator, monkeypatch)
 
     def note_warm_up(slug, rows, running, *rest):
         events.extend(("warm-up", server.nonce) for server in running)
-        warm_up(slug, rows, running, *rest)
+        return warm_up(slug, rows, running, *rest)
 
     def note_round(slug, row, server, *rest):
         events.append(("round", server.nonce))
@@ -313,6 +313,35 @@ def test_generator_that_says_nothing_is_one_line(script, said, monkeypatch, tmp_
         Generator(process, Lines(process.stdout), log).expect("open")
     process.kill()
     process.communicate()
+
+
+# (users, slots, processes), requests/s of the ceiling, seconds of a lone request: seconds
+SPREADS = [
+    ((6, None, 1), 60, 0.1, 0.1),
+    ((6, 4, 1), 40, 0.1, 0.15),
+    ((6, 1, 1), 10, 0.1, 0.1),  # its queue spreads them
+    ((6, 1, 2), 20, 0.1, 0.3),
+    ((6, None, 1), None, 0.002, 0.01),
+    ((6, None, 1), None, 0.1, 0.1),
+    ((1, None, 1), None, 0.1, 0),
+    ((6, None, 2), None, 0.002, None),  # left to the users
+    ((6, None, 1), None, None, None),
+]
+
+
+@pytest.mark.parametrize(("shape", "ceiling_rate", "alone", "spread"), SPREADS)
+def test_users_come_spread_over_what_all_of_them_need(shape, ceiling_rate, alone, spread):
+    users, slots, workers = shape
+    row = rows_of(BLOCKING_CALL, [], None)[-1]
+    row = replace(
+        row,
+        users=users,
+        variant=replace(row.variant, slots=slots),
+        deployment=replace(row.deployment, workers=workers),
+    )
+    server = servers.Running(row.deployment, 1, "", None, None, {})
+    order = order_of("blocking-call", row, server, PLAN, ceiling_rate, alone)
+    assert order.spread == (spread if spread is None else pytest.approx(spread))
 
 
 def test_the_order_of_a_block_is_random_but_the_seeds():
