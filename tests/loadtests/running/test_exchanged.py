@@ -14,8 +14,7 @@ from comparisons.registry import MAX_USERS
 from loadtests.running.schedule import QUICK, Plan
 from loadtests.running.warming import ViewError
 from project.deployments import DEPLOYMENTS
-from tests.loadtests.running.test_lies import judged
-from tests.support.rounds import measured_rounds
+from tests.support.rounds import judged, measured_rounds
 
 EXCHANGED = {
     "servers": ("sync_one_at_a_time", "sync_threads"),

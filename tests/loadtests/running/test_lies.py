@@ -10,15 +10,11 @@ from dataclasses import replace
 import pytest
 
 from comparisons.pairs import COMPARISONS, connections
-from comparisons.registry import Comparison, Cost, Expectation
-from loadtests.judging import verdicts
-from loadtests.judging.declared import Declared
-from loadtests.running.measuring import min_cpu_seconds
+from comparisons.registry import Comparison, Expectation
 from loadtests.running.schedule import Plan
 from loadtests.running.warming import ViewError
-from tests.support.rounds import measured_rounds
+from tests.support.rounds import judged, measured_rounds
 
-COST = Cost(latency_ms=5, cpu_ms=2)  # about what a calibration finds
 FEW, MANY = Plan(window=0.4, looks=(3,)), Plan(window=0.4, looks=(6,))
 
 
@@ -88,11 +84,6 @@ def verdicts_with(lie, liar, comparison, expectations, plan, generator):
     with suppress(ViewError):  # its rounds say why they were not measured
         measured_rounds(small, generator, plan=plan, found=measured)
     return [verdict.outcome for verdict in judged(small, measured, plan)]
-
-
-def judged(comparison, measured, plan):
-    work_s = min_cpu_seconds(comparison.work, None) if comparison.work else None
-    return verdicts.judge_comparison(Declared.of(comparison, COST, work_s), measured, plan.looks)
 
 
 def as_the_pitfall(lie, slug, generator, plan):

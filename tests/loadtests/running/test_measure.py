@@ -6,11 +6,13 @@ import time
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
+from math import isnan
 
 import psutil
 import pytest
 
 from comparisons.pairs import COMPARISONS
+from comparisons.registry import Expectation
 from loadtests.judging.metrics import METRICS, latencies_ms
 from loadtests.judging.rounds import Sample
 from loadtests.judging.validity import why_invalid
@@ -222,6 +224,17 @@ def test_round_begun_beside_one_that_breaks_is_begun_again(generators, phases, m
     beside = [first[0] for first, then in pairwise(phases) if then[0] == "begin"].count("watch")
     assert began == 4 + beside > 4
     assert not any(sample.error for round_ in measured for sample in round_.samples)
+LOOKED_FOR = ("first_byte", "upstream_calls")
+
+
+@pytest.mark.parametrize("metric", LOOKED_FOR)
+def test_that_an_expectation_speaks_of_a_metric_has_it_looked_at_and_no_other(metric, generator):
+    """The two for which nobody looks unasked: NaN where nobody did."""
+    expected = [Expectation("async_native", metric, at_least=1, why="theory")]
+    variants = [v for v in BLOCKING_CALL.variants if v.name == "async_native"]
+    asking = replace(BLOCKING_CALL, variants=variants, expectations=expected)
+    (round_, *_) = measured_rounds(asking, generator)
+    assert {name for name in LOOKED_FOR if not isnan(METRICS[name](round_))} == {metric}
 
 
 # --- Stops: Ctrl-Z and fg, a laptop that sleeps
