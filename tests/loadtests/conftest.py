@@ -3,8 +3,9 @@
 import pytest
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def generators():
+    """Two for all tests of a process: to start and to measure what they can takes seconds."""
     # Here, because it imports the pairs: see pytest_configure in tests/conftest.py.
     from loadtests.running.generators import load_generators
 
@@ -12,7 +13,7 @@ def generators():
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def generator(generators):
     """One of them, with which rounds come one after the other."""
     return generators[0]

@@ -21,7 +21,7 @@ from loadtests.judging.validity import MAX_STALL_S, MAX_STEAL
 from loadtests.running.schedule import QUICK
 from project.processes import BASE_DIR
 from tests.support.clients import until
-from tests.support.commands import await_, python
+from tests.support.commands import await_, python, refused
 from tests.support.prepared import copied, environ_of
 
 COMPARE = [sys.executable, "manage.py", "compare"]
@@ -138,10 +138,17 @@ def test_list_names_every_comparison_and_measures_nothing(tmp_path):
         (["--output", "/proc/none/result.json"], "cannot write /proc/none/result.json"),
     ],
 )
-def test_bad_arguments_are_refused_in_one_line(arguments, said):
-    done = compare(*arguments)
+def test_bad_arguments_are_refused_with_the_reason(arguments, said):
+    done = refused("compare", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["blocking-cal"], ["--users", "0"]])
+def test_bad_arguments_end_the_command_without_a_traceback(arguments):
+    """Those that the command itself refuses, and those that argparse does."""
+    done = compare(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
 
 
@@ -212,6 +219,7 @@ def run(migrated, tmp_path, request):
     process.communicate()
 
 
+@pytest.mark.parametrize("run", [[*SLUGS, "--deployment", "wsgi-threads"]], indirect=True)
 def test_postgres_that_is_killed_ends_the_run_in_one_line(run):
     process, path = run
     await_(lambda: path.exists() and path.stat().st_size, process)
@@ -301,12 +309,14 @@ def test_pinned_run_leaves_the_last_core_to_the_generator_alone(run):
 def open_loop_run(tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "open.json"
     pin = ["--pin"] if CORES > 1 else []
-    return compare(*pin, "print", "--quick", "--rate", "50", "--output", str(path)), path
+    small = ["print", "--quick", "--deployment", "asgi-uvicorn"]
+    return compare(*pin, *small, "--rate", "50", "--output", str(path)), path
 
 
 def test_rate_sends_requests_when_they_are_due(open_loop_run):
     done, path = open_loop_run
     assert done.returncode == 0, done.stderr
+    assert rounds_of(path)
     for round_ in rounds_of(path):
         starts = sorted(sample[0] for sample in round_["samples"])
         paces = [after - before for before, after in pairwise(starts)]

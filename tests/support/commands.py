@@ -1,10 +1,15 @@
 """Commands of the project, run to their end, and the signals that they heed."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr
+
+import pytest
+from django.core.management import load_command_class
 
 from project.processes import BASE_DIR
 
@@ -29,6 +34,18 @@ def python(*arguments, **environ):
         text=True,
         timeout=110,
     )
+
+
+def refused(name, *arguments):
+    """What a command of `loadtests` says that refuses its arguments, in this process.
+
+    Its exit status and stderr, as of the ended process: such a command has done nothing else yet,
+    and the start of a process takes a second.
+    """
+    said = io.StringIO()
+    with redirect_stderr(said), pytest.raises(SystemExit) as end:
+        load_command_class("loadtests", name).run_from_argv(["manage.py", name, *arguments])
+    return subprocess.CompletedProcess(name, end.value.code, stderr=said.getvalue())
 
 
 def await_(what, process):

@@ -26,7 +26,7 @@ from project.middleware import HEADER
 from project.ports import free_port
 from project.processes import BASE_DIR
 from tests.support.clients import PATIENCE, get_many, until
-from tests.support.commands import python
+from tests.support.commands import python, refused
 
 
 def header_of(url):
@@ -192,10 +192,11 @@ def served(name, *options):
         process.communicate()
 
 
-@pytest.fixture
-def serve():
-    with served("asgi-uvicorn") as running:
-        yield running
+@pytest.fixture(scope="module")
+def port():
+    """Of a deployment that tests only ask."""
+    with served("asgi-uvicorn") as (_process, port, _line):
+        yield port
 
 
 def answer_at(port, name):
@@ -345,14 +346,19 @@ def test_serve_puts_services_where_the_variant_has_them(options, said, proxies):
     ],
 )
 def test_serve_refuses_what_there_is_not_and_says_the_nearest(name, said):
-    done = python("manage.py", "serve", name)
+    done = refused("serve", name)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_deployment_without_a_variants_middleware_says_what_to_serve(serve):
-    _process, port, _line = serve
+def test_serve_that_is_refused_ends_in_one_line():
+    done = python("manage.py", "serve", "asgi-uvicor")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "did you mean 'asgi-uvicorn'?" in done.stderr
+
+
+def test_deployment_without_a_variants_middleware_says_what_to_serve(port):
     name = "sessions-and-users/async_cache"
     line = f"{name} needs middleware that is not here: python manage.py serve {name}\n"
     assert answer_at(port, name) == (501, line)
@@ -366,7 +372,7 @@ def locust(port, users, names, *arguments):
     """
     place = ["-f", "loadtests/locustfile.py", "--host", f"http://127.0.0.1:{port}"]
     load = ["--headless", "-u", str(users), "-r", str(users), "--only-summary"]
-    for seconds in (2, 30):
+    for seconds in (2, 4, 8, 16, 32):
         end = ["-t", f"{seconds}s", "--stop-timeout", "30"]
         done = python("-m", "locust", *place, *load, *end, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -375,19 +381,18 @@ def locust(port, users, names, *arguments):
     raise AssertionError(done.stderr)
 
 
-def test_locust_runs_by_hand_against_a_deployment(serve):
-    _process, port, _line = serve
-    names = ("cpu-bound/sync", "cpu-bound/async_blocking", "bystander")
-    said = locust(port, 6, names, "--tags", "cpu-bound")
+def test_locust_by_tag_asks_a_deployment_for_that_comparisons_views_alone(port):
+    """And for no application that stands in place of Django."""
+    names = ("request-path/sync", "request-path/async_direct", "bystander")
+    said = locust(port, 12, names, "--tags", "request-path")
     assert "blocking-call" not in said
+    assert "async_plain" not in said
     assert "no tasks" not in said
 
 
-def test_locust_takes_class_names(serve):
-    _process, port, _line = serve
-    names = ("cpu-bound/async_blocking", "bystander")
-    said = locust(port, 3, names, "CpuBoundAsyncBlocking", "Bystander")
-    assert "cpu-bound/sync" not in said
+def test_locust_takes_class_names(port):
+    said = locust(port, 3, ("print/async_silent", "bystander"), "PrintAsyncSilent", "Bystander")
+    assert "print/sync" not in said
 
 
 def test_locust_loads_an_application_in_place_of_django_if_its_class_is_named():
@@ -395,11 +400,6 @@ def test_locust_loads_an_application_in_place_of_django_if_its_class_is_named():
         locust(
             port, 3, ("request-path/async_plain", "bystander"), "RequestPathAsyncPlain", "Bystander"
         )
-
-
-def test_locust_by_tag_asks_no_deployment_for_an_application_in_place_of_django(serve):
-    _process, port, _line = serve
-    assert "async_plain" not in locust(port, 12, ("request-path/sync",), "--tags", "request-path")
 
 
 def test_ports_are_given_once():
