@@ -21,7 +21,7 @@ from loadtests.judging.validity import MAX_STALL_S, MAX_STEAL
 from loadtests.running.schedule import QUICK
 from project.processes import BASE_DIR
 from tests.support.clients import until
-from tests.support.commands import await_, python, refused
+from tests.support.commands import await_, here, python
 from tests.support.prepared import copied, environ_of
 
 COMPARE = [sys.executable, "manage.py", "compare"]
@@ -120,7 +120,7 @@ def test_list_names_every_comparison_and_measures_nothing(tmp_path):
     assert done.returncode == 0
     assert "blocking-call" in done.stdout
     assert "at least 3" not in done.stdout  # a line for each; all about one with its SLUG
-    detail = re.sub(r"\s+", " ", compare("--list", "blocking-call").stdout)
+    detail = re.sub(r"\s+", " ", here("compare", "--list", "blocking-call").stdout)
     assert "serves at least 3 times as many requests a second as async_blocking" in detail
     assert list(tmp_path.iterdir()) == []
 
@@ -139,7 +139,7 @@ def test_list_names_every_comparison_and_measures_nothing(tmp_path):
     ],
 )
 def test_bad_arguments_are_refused_with_the_reason(arguments, said):
-    done = refused("compare", *arguments)
+    done = here("compare", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
 

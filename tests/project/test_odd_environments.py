@@ -26,7 +26,7 @@ from project.deployments import DEPLOYMENTS
 from project.environment import KEPT_BACK, child_environ
 from project.ports import free_port
 from project.processes import BASE_DIR
-from tests.support.commands import python
+from tests.support.commands import here, python
 from tests.support.made import made_result, made_round, rows_of
 from tests.support.prepared import copied, environ_of
 
@@ -276,14 +276,21 @@ def test_check_tells_the_verdicts_by_exit_status_and_ascii_tells_them_apart(
     again, status, sign, tmp_path
 ):
     path = str(saved_result(tmp_path, sync=STEADY, sync_again=again))
-    done = python("manage.py", "compare", "--from", path, "--check", PYTHONIOENCODING="ascii")
+    done = here("compare", "--from", path, "--check", encoding="ascii")
     assert (done.returncode, done.stderr) == (status, "")
     assert re.search(rf"\n{re.escape(sign)} (not measured: )?sync_again serves", done.stdout)
 
 
+def test_check_is_the_exit_status_of_the_process_whose_output_is_ascii(tmp_path):
+    path = str(saved_result(tmp_path, sync=STEADY, sync_again=TWICE))
+    done = python("manage.py", "compare", "--from", path, "--check", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "\n[refuted] sync_again serves" in done.stdout
+
+
 def test_without_check_a_refuted_expectation_is_a_finding(tmp_path):
     path = str(saved_result(tmp_path, sync=STEADY, sync_again=TWICE))
-    assert python("manage.py", "compare", "--from", path).returncode == 0
+    assert here("compare", "--from", path).returncode == 0
 
 
 def failing(words, output, **environ):

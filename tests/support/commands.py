@@ -1,16 +1,18 @@
 """Commands of the project, run to their end, and the signals that they heed."""
 
+import codecs
 import io
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 from django.core.management import load_command_class
 
+from project import output
 from project.processes import BASE_DIR
 
 
@@ -36,16 +38,21 @@ def python(*arguments, **environ):
     )
 
 
-def refused(name, *arguments):
-    """What a command of `loadtests` says that refuses its arguments, in this process.
+def here(name, *arguments, encoding="utf-8"):
+    """As `python("manage.py", name, ...)`, in this process: a new one takes a second to start.
 
-    Its exit status and stderr, as of the ended process: such a command has done nothing else yet,
-    and the start of a process takes a second.
+    For what a command of `loadtests` says once it runs. What `manage.py` does before that (signals,
+    limits, its output), only a process of its own shows.
     """
-    said = io.StringIO()
-    with redirect_stderr(said), pytest.raises(SystemExit) as end:
+    codecs.register_error("in_words", output._in_words)
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding, errors="in_words") for _ in range(2))
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
         load_command_class("loadtests", name).run_from_argv(["manage.py", name, *arguments])
-    return subprocess.CompletedProcess(name, end.value.code, stderr=said.getvalue())
+    said = []
+    for stream in (out, err):
+        stream.flush()
+        said.append(stream.buffer.getvalue().decode(encoding))
+    return subprocess.CompletedProcess(name, end.value.code, *said)
 
 
 def await_(what, process):

@@ -14,7 +14,7 @@ from loadtests.running import selection
 from loadtests.running.selection import choose
 from project.deployments import DATABASE_MODES, DEPLOYMENTS
 from project.services import pgbouncer
-from tests.support.commands import python
+from tests.support.commands import here
 
 DEFAULTS = {
     **{"slugs": [], "deployment": [], "users": None, "round_trip": None, "rate": None},
@@ -95,7 +95,7 @@ def test_every_comparison_is_chosen_or_refused_under_every_load(name, load):
     ],
 )
 def test_list_says_what_is_left_out_and_why(arguments, slugs):
-    done = python("manage.py", "compare", "--list", *arguments)
+    done = here("compare", "--list", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     left_out = [line for line in done.stdout.splitlines() if "left out" in line]
     assert {re.match(r"[\w-]+", line)[0] for line in left_out} == {*slugs}

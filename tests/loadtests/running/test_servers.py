@@ -26,7 +26,7 @@ from project.middleware import HEADER
 from project.ports import free_port
 from project.processes import BASE_DIR
 from tests.support.clients import PATIENCE, get_many, until
-from tests.support.commands import python, refused
+from tests.support.commands import here, python
 
 
 def header_of(url):
@@ -346,7 +346,7 @@ def test_serve_puts_services_where_the_variant_has_them(options, said, proxies):
     ],
 )
 def test_serve_refuses_what_there_is_not_and_says_the_nearest(name, said):
-    done = refused("serve", name)
+    done = here("serve", name)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
