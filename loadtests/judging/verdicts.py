@@ -293,7 +293,7 @@ def _needed_rounds(found: Interval, expectation: Expected, rounds: int) -> int |
     if not (found.low > 0 and isfinite(found.high) and bounds):
         return None
     away = min(abs(log(found.mean / bound)) for bound in bounds)
-    width = log(found.high / found.low) / 2
+    width = (log(found.high) - log(found.low)) / 2  # their ratio may be more than a float holds
     return min(MANY_ROUNDS, ceil(rounds * (width / max(away, 1e-6)) ** 2))
 
 

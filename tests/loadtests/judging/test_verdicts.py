@@ -9,7 +9,13 @@ from comparisons.pairs import blocking_call
 from comparisons.registry import NEAR, SAME, Cost, Expectation
 from loadtests.judging.declared import Declared, expected
 from loadtests.judging.intervals import Interval
-from loadtests.judging.verdicts import in_doubt, judge_comparison, judge_expectation, outcome_of
+from loadtests.judging.verdicts import (
+    MANY_ROUNDS,
+    in_doubt,
+    judge_comparison,
+    judge_expectation,
+    outcome_of,
+)
 from tests.support.made import made_round
 
 COST = Cost(latency_ms=5, cpu_ms=1)
@@ -96,6 +102,16 @@ def test_rounds_in_which_nobody_is_served_tell_nothing_of_a_queue():
 
 def test_scattered_rounds_are_inconclusive():
     assert judged([20, 90, 55], [10, 10, 10]).outcome == "inconclusive"
+
+
+def test_rounds_too_scattered_for_how_sure_one_is_to_be_need_many_more():
+    """The ends of the interval are floats, their ratio is none."""
+    rounds = [made_round("async_native", b, rate) for b, rate in enumerate((5, 90, 500), 1)]
+    rounds += [made_round("async_blocking", b, 10) for b in (1, 2, 3)]
+    asked = expected(AT_LEAST_5, blocking_call.comparison, COST, None)
+    found = judge_expectation(asked, rounds, ONE_LOOK, alpha=0.003)
+    assert found.outcome == "inconclusive"
+    assert found.needed_rounds == MANY_ROUNDS
 
 
 def test_each_deployment_of_a_view_has_a_verdict_that_names_it():
