@@ -224,6 +224,8 @@ def test_round_begun_beside_one_that_breaks_is_begun_again(generators, phases, m
     beside = [first[0] for first, then in pairwise(phases) if then[0] == "begin"].count("watch")
     assert began == 4 + beside > 4
     assert not any(sample.error for round_ in measured for sample in round_.samples)
+
+
 LOOKED_FOR = ("first_byte", "upstream_calls")
 
 
