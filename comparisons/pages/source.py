@@ -22,6 +22,7 @@ FROM_RECIPE = (
     offload.async_cpu_service,
 )
 
+SHAPE = ("workers", "threads", "database")  # what a variant may declare of its deployment's
 CONNECTING = {
     "none": "connecting to Postgres for each request",
     "persistent": "with a kept connection to Postgres for each thread",
@@ -80,28 +81,39 @@ def own_shape(variant: Variant) -> list[str]:
 def difference(variant: Variant, other: Variant) -> str:
     """Return how this is served and the other is not: `with 2 processes, without POOL_SIZE=1`."""
     own, others = _serving(variant), _serving(other)
+    deployment = settings.DEPLOYMENTS[variant.deployment]
+    if deployment.interface == "asgi" and "threads" not in own:
+        others.pop("threads", None)  # an event loop has none to compare
+    # A shape that it does not declare is its deployment's.
+    of_deployment = _shape(deployment)
+    own |= {name: of_deployment[name] for name in others if name in SHAPE and name not in own}
     changed = [text for name, text in own.items() if others.get(name) != text]
-    if "database" in others and "database" not in own:
-        changed.append(CONNECTING[settings.DEPLOYMENTS[variant.deployment].database])
     missing = [
-        text.replace("with", "without", 1)
-        for name, text in others.items()
-        if name not in own and name != "database"
+        text.replace("with", "without", 1) for name, text in others.items() if name not in own
     ]
     return ", ".join(changed + missing)
 
 
 def _serving(variant: Variant) -> dict[str, str]:
     """Return all that a variant declares of how it is served, in words."""
+    shape = _shape(variant)
     declared = {
         "deployment": f"on {variant.deployment}",
-        "workers": variant.workers and f"with {variant.workers} processes",
-        "threads": variant.threads and f"with {variant.threads} threads",
-        "database": variant.database and CONNECTING[variant.database],
+        **{name: getattr(variant, name) and shape[name] for name in SHAPE},
         "app": variant.app and f"with {variant.app} in place of Django",
         **{name: f"with {name}={_short(value)}" for name, value in variant.environ.items()},
     }
     return {name: text for name, text in declared.items() if text}
+
+
+def _shape(of: Any) -> dict[str, str]:
+    """Return its SHAPE, a variant's or a deployment's, in words."""
+    threads = f"with {of.threads} threads" if of.threads else "without a limit of threads"
+    return {
+        "workers": "with 1 process" if of.workers == 1 else f"with {of.workers} processes",
+        "threads": "with 1 thread" if of.threads == 1 else threads,
+        "database": CONNECTING.get(of.database, ""),
+    }
 
 
 def _short(value: str) -> str:

@@ -49,7 +49,9 @@ comparison = Comparison(
     users=4,
     raw=True,  # it leaves more of the cores to the servers
     variants=[
-        Variant(sync, "wsgi-sync", name=ONE_SLOT, workers=1, pitfall=True, **GIVEN),  # pitfall: one
+        Variant(  # pitfall: one page at a time
+            sync, "wsgi-sync", name=ONE_SLOT, workers=1, pitfall=True, **GIVEN
+        ),
         *many_places(sync, async_native, **GIVEN),
     ],
     expectations=[

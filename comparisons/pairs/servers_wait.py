@@ -32,7 +32,9 @@ comparison = Comparison(
     users=10,
     raw=True,
     variants=[
-        Variant(sync, "wsgi-sync", name=ONE_SLOT, workers=1, wait=WAIT, pitfall=True),  # pitfall: 1
+        Variant(  # pitfall: one wait at a time
+            sync, "wsgi-sync", name=ONE_SLOT, workers=1, wait=WAIT, pitfall=True
+        ),
         *many_places(sync, async_native, wait=WAIT),
     ],
     expectations=[

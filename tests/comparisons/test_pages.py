@@ -299,6 +299,12 @@ def test_variant_of_a_shown_view_says_how_it_is_served_instead(
         " Postgres, with POOL_SIZE=5, without SHARED_THREAD=1"
     )
     assert source.difference(one, one) == ""
+    on_a_loop = Variant(cpu_bound.sync, "asgi-uvicorn", name="sync_on_a_loop")
+    assert source.difference(on_a_loop, two) == "with 1 process, without POOL_SIZE=5"
+    greenlets = Variant(cpu_bound.sync, "wsgi-gevent", name="sync_greenlets")
+    assert source.difference(greenlets, two) == (
+        "on wsgi-gevent, with 1 process, without a limit of threads, without POOL_SIZE=5"
+    )
 
 
 @pytest.mark.parametrize(
