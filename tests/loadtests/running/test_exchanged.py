@@ -18,6 +18,7 @@ from tests.support.rounds import judged, measured_rounds
 
 EXCHANGED = {
     "servers": ("sync_one_at_a_time", "sync_threads"),
+    "servers-wait": ("sync_one_at_a_time", "sync_threads"),
     "gevent": ("sync_computing", "sync_offloaded"),
     "worker-balance": ("sync_one_at_a_time", "sync_threads"),
     "timeouts": ("async_threaded", "async_native"),
