@@ -368,12 +368,14 @@ def _spread(row: Row, ceiling_rate: float | None, alone: float | None) -> float 
 
     One slot needs no more than one request's: its queue spreads the answers, however users come.
     """
+    if row.users == 1:
+        return 0
     one_process = row.deployment.workers == 1
     if ceiling_rate:
         users = 1 if row.variant.slots == 1 and one_process else row.users
         return users / ceiling_rate
     # As long as if they came one after another. Several processes need the users' own time.
-    return min(MAX_SPREAD_S, (row.users - 1) * alone) if alone and one_process else None
+    return min(MAX_SPREAD_S, row.users * alone) if alone and one_process else None
 
 
 def _window(row: Row, plan: schedule.Plan) -> float:

@@ -336,9 +336,11 @@ SPREADS = [
     ((6, 4, 1), 40, 0.1, 0.15),
     ((6, 1, 1), 10, 0.1, 0.1),  # its queue spreads them
     ((6, 1, 2), 20, 0.1, 0.3),
-    ((6, None, 1), None, 0.002, 0.01),
+    ((6, None, 1), None, 0.002, 0.012),
     ((6, None, 1), None, 0.1, 0.1),
     ((1, None, 1), None, 0.1, 0),
+    ((1, None, 1), 10, 0.1, 0),
+    ((1, None, 2), None, 0.1, 0),
     ((6, None, 2), None, 0.002, None),  # left to the users
     ((6, None, 1), None, None, None),
 ]
