@@ -38,6 +38,7 @@ MAX_SPREAD = 5
 MAX_OVERTIME = 5  # more than the window that was asked for
 DRAIN_TIMEOUT = 60
 ANSWER_TIMEOUT = 1  # of a bystander
+PATIENCE = DRAIN_TIMEOUT + 30  # of users who are ready, until the round before has ended
 MARGIN = 0.1  # before the first answer is due
 BEAT = 0.02
 
@@ -97,15 +98,16 @@ def end_of(sample: list[Any]) -> float:
     return float(sample[0] + sample[1] / 1000)
 
 
-def run_round(order: Order) -> LoadResult | None:
+def run_round(order: Order, told: str = "") -> LoadResult | None:
     """Run one round: warm up, measure, and wait until every request is answered.
 
-    None if it was not to go on after its warm-up.
+    None if it was not to go on after its warm-up. told: GO, if nobody need be asked.
     """
     offset = clock_offset()
     if order.raw:
         # Raw users would keep a core busy while they wait for the window: they warm up afterwards.
-        if not is_to_go():
+        emit("ready")
+        if word() != GO:
             return None
         result = raw.run(order, emit)
         emit("settled")
@@ -124,12 +126,16 @@ def run_round(order: Order) -> LoadResult | None:
             until(lambda: user_class.started == order.users, WARM_UP_TIMEOUT)
         else:
             until(lambda: len(recording.answered) == users + 1, WARM_UP_TIMEOUT)
-        if not is_to_go():
+        if not told:
+            emit("ready")
+            told = word(PATIENCE)
+        if told != GO:
             if order.waiting:
                 user_class.gate.set()
             runner.quit()
             UNDER_WAY.clear()
-            return None
+            # Nobody loads a server for as long as `compare` stands still (Ctrl-Z).
+            return run_round(order, GO) if (told or word()) == GO else None
         if order.waiting:
             wait_together(user_class, order)
         # The window.
@@ -183,11 +189,10 @@ def user_class_for(order: Order) -> tuple[type[CheckingUser], int]:
     return user_class, users
 
 
-def is_to_go() -> bool:
-    """Say that all is ready for the window, and wait until it is to open, or the round to end."""
-    emit("ready")
-    select([sys.stdin], [], [])  # in which the users go on
-    return sys.stdin.readline().strip() == GO
+def word(patience: float | None = None) -> str:
+    """Wait for what `compare` says, GO or LEAVE; "" if it has said nothing for so many seconds."""
+    said, _, _ = select([sys.stdin], [], [], patience)  # meanwhile the users go on
+    return sys.stdin.readline().strip() if said else ""
 
 
 def settle(closed: float, user_class: type[CheckingUser]) -> None:

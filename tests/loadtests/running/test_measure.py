@@ -442,6 +442,24 @@ def test_users_close_their_connections_when_the_round_ends(generator):
         until(lambda: not connections_of(server))
 
 
+def test_users_do_not_wait_for_ever_for_a_command_that_stands_still(monkeypatch):
+    """They leave the server alone, and come again when it goes on."""
+
+    def of_tests(command):
+        return dying_with_parent([*command[:-1], "tests.support.impatient_generator"])
+
+    monkeypatch.setattr(generators, "dying_with_parent", of_tests)
+    row = rows_of(BLOCKING_CALL, [], None)[0]
+    with load_generators() as (generator, _), servers.serving([row.deployment]) as (server,):
+        generator.send(order_of("blocking-call", row, server, PLAN))
+        until(lambda: connections_of(server))
+        until(lambda: not connections_of(server))
+        generator.go()
+        result = generator.result()
+    assert {error for *_, error in result.samples} == {None}
+    assert len(result.samples) >= row.users
+
+
 def connections_of(server):
     (worker,) = psutil.Process(server.process.pid).children()
     return [
