@@ -33,7 +33,16 @@ REPEATS = 2  # of a row's rounds that were disturbed, between two looks
 MAX_BLOCKS = 1_000
 FULL = Plan(window=0.5, looks=(4, 8, 12))
 # Three blocks decide what is far from its bound, which most is; what is near it needs eight anyway.
-QUICK = Plan(window=0.25, looks=(3, 8), min_answers=3)
+QUICK = Plan(window=0.2, looks=(3, 8), min_answers=3)
+# A quick run looks once at everything, and again while it has time: seconds for a comparison on
+# average, so that all of them take less than ten minutes; and enough for all looks at a few.
+QUICK_S = 8.5
+MIN_QUICK_S = 60
+
+
+def quick_seconds(comparisons: int) -> float:
+    """Return the seconds after which a quick run of so many comparisons measures nothing again."""
+    return max(MIN_QUICK_S, QUICK_S * comparisons)
 
 
 def block(rows: Sequence[T], seed: int, number: int) -> list[T]:

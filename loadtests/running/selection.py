@@ -38,6 +38,8 @@ def choose(options: dict[str, Any]) -> Choice:
         if options["null"]:
             comparison = against_itself(comparison, options["rate"] or comparison.rate)
         rows = rows_of(comparison, names, options["rate"])
+        if options["quick"] and not options["null"]:
+            rows = [row for row in rows if is_expected_of(comparison, row)]
         reasons = [
             f"{slug}/{variant.name} is left out: {why}"
             for name in names
@@ -60,6 +62,13 @@ def choose(options: dict[str, Any]) -> Choice:
         ],
         left_out,
     )
+
+
+def is_expected_of(comparison: Comparison, row: Row) -> bool:
+    """Tell whether anything is expected of the row's variant; of all, where it is of none."""
+    expectations = COMPARISONS[comparison.slug].expectations
+    sides = {side for expectation in expectations for side in (expectation.variant, expectation.of)}
+    return not sides or row.variant.name in sides
 
 
 def known_slug(slug: str) -> str:

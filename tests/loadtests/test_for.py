@@ -4,11 +4,11 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 
-from comparisons.pairs import blocking_call
+from comparisons.pairs import COMPARISONS, blocking_call
 from loadtests.judging.declared import Declared
 from loadtests.judging.intervals import confidence_at
 from loadtests.management.commands.compare import Budget, in_doubt_until
-from loadtests.running.schedule import FULL, QUICK
+from loadtests.running.schedule import FULL, MIN_QUICK_S, QUICK, quick_seconds
 from tests.support.made import made_round
 
 OWN_BLOCKS = QUICK.looks[-1]
@@ -64,3 +64,17 @@ def test_time_is_shared_by_the_comparisons_that_are_left(monkeypatch):
 def test_time_that_is_spent_leaves_none():
     now = time.monotonic()
     assert Budget(seconds=100, began=now - 200).share_ends(1) <= time.monotonic()
+
+
+def test_quick_run_measures_nothing_again_when_its_time_is_spent():
+    """But everything once."""
+    first = QUICK.looks[0]
+    in_doubt = in_doubt_until(time.monotonic() - 1, DECLARED, first, PLAN)
+    assert in_doubt(undecided(first)) == ()
+    in_time = in_doubt_until(time.monotonic() + 60, DECLARED, first, PLAN)
+    assert in_time(undecided(first))
+
+
+def test_quick_run_has_ten_minutes_for_all_and_time_for_every_look_at_one():
+    assert quick_seconds(len(COMPARISONS)) < 10 * 60
+    assert quick_seconds(1) == quick_seconds(5) == MIN_QUICK_S
