@@ -38,7 +38,7 @@ def choose(options: dict[str, Any]) -> Choice:
         if options["null"]:
             comparison = against_itself(comparison, options["rate"] or comparison.rate)
         rows = rows_of(comparison, names, options["rate"])
-        if options["quick"] and not options["null"]:
+        if options["quick"] and not (names or options["null"]):
             rows = [row for row in rows if is_expected_of(comparison, row)]
         reasons = [
             f"{slug}/{variant.name} is left out: {why}"
