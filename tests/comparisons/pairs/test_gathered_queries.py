@@ -51,7 +51,7 @@ def test_threads_of_a_sync_view_run_queries_at_once(sleep):
 
 @pytest.mark.parametrize("variant", ["async_orm", "async_native"])
 def test_gathered_queries_lose_no_connection_though_some_are_cancelled(variant, postgres, sleep):
-    environ = {"POOL_SIZE": "20"} | sleep.environ
+    environ = {"SERVED": "", "POOL_SIZE": "20"} | sleep.environ
     with server_of(gathered_queries, variant, **environ) as (server, path):
         answers = get_many(server, path, 200, every=10, leave_after=gathered_queries.WAIT / 2)
         assert answers == {200: 180, None: 20}

@@ -13,7 +13,7 @@ needs_pgbouncer = pytest.mark.needs("pgbouncer")
 
 @pytest.fixture(scope="module")
 def asgi():
-    with server_of(held_cursor, "async_native") as (server, _path):
+    with server_of(held_cursor, "async_native", SERVED="") as (server, _path):
         yield server
 
 

@@ -27,7 +27,7 @@ def test_queries_in_threads_run_at_once(view, request_, monkeypatch):
 
 
 def test_threads_that_live_on_keep_the_connections_of_the_pool(postgres):
-    with server_of(leaked_connections, "async_leaking") as (server, path):
+    with server_of(leaked_connections, "async_leaking", SERVED="") as (server, path):
         size = int(leaked_connections.SMALL_POOL["POOL_SIZE"])
         answers = Counter()
         while not answers[500] and answers.total() < 200:
@@ -61,7 +61,7 @@ def test_threads_keep_a_connection_each_without_a_pool(postgres):
 
 @pytest.mark.long
 def test_closing_threads_lose_no_connection_though_some_are_cancelled(postgres, sleep):
-    environ = {"POOL_SIZE": "20", "POOL_TIMEOUT": "10"} | sleep.environ
+    environ = {"SERVED": "", "POOL_SIZE": "20", "POOL_TIMEOUT": "10"} | sleep.environ
     with server_of(leaked_connections, "async_closing", **environ) as (server, path):
         answers = get_many(server, path, 200, every=10, leave_after=leaked_connections.WAIT / 2)
         assert answers == {200: 180, None: 20}

@@ -46,7 +46,7 @@ def test_sequential_queries_are_each_sent_after_an_answer(request_, database, mo
     "variants", [("sync", "sync_pipeline"), ("async_sequential", "async_pipeline")], ids=str
 )
 def test_queries_on_one_connection_run_one_after_another(variants, sleep, postgres):
-    with server_of(pipeline, variants[0], POOL_SIZE="1", **sleep.environ) as (server, _):
+    with server_of(pipeline, variants[0], SERVED="", POOL_SIZE="1", **sleep.environ) as (server, _):
         for variant in variants:
             sleep.run_at_once(1, server, path_of(pipeline, variant), ask=3)
             assert len(backends(postgres, server.name)) == 1
@@ -54,7 +54,7 @@ def test_queries_on_one_connection_run_one_after_another(variants, sleep, postgr
 
 @pytest.mark.long
 def test_pipelines_lose_no_connection_though_some_are_cancelled(postgres, sleep):
-    environ = {"POOL_SIZE": "20"} | sleep.environ
+    environ = {"SERVED": "", "POOL_SIZE": "20"} | sleep.environ
     with server_of(pipeline, "async_pipeline", **environ) as (server, path):
         answers = get_many(server, path, 200, every=10, leave_after=pipeline.SUM / 2)
         assert answers == {200: 180, None: 20}

@@ -13,7 +13,7 @@ needs_pgbouncer = pytest.mark.needs("pgbouncer")
 
 @pytest.fixture(scope="module")
 def asgi():
-    with server_of(prepared_statements, "async_unprepared") as (server, _path):
+    with server_of(prepared_statements, "async_unprepared", SERVED="") as (server, _path):
         yield server
 
 

@@ -112,7 +112,7 @@ def test_slow_client_holds_no_connection_while_a_list_is_sent(postgres):
 
 def test_slow_client_under_wsgi_holds_a_thread_and_its_connection(postgres):
     """With a pool of one: whoever else needs a connection gets none, until the client leaves."""
-    environ = {"POOL_SIZE": "1", "POOL_TIMEOUT": "0.2"}
+    environ = {"SERVED": "", "POOL_SIZE": "1", "POOL_TIMEOUT": "0.2"}
     with server_of(streaming_response, "sync_streaming", **environ) as (server, path):
         other = path_of(streaming_response, "sync_list")
         until(lambda: get_many(server, other, 1) == {200: 1})  # the pool has its connection
@@ -123,7 +123,7 @@ def test_slow_client_under_wsgi_holds_a_thread_and_its_connection(postgres):
 
 
 def test_streams_that_clients_leave_lose_no_connection(postgres, sleep):
-    environ = {"POOL_SIZE": "4"} | sleep.environ
+    environ = {"SERVED": "", "POOL_SIZE": "4"} | sleep.environ
     with server_of(streaming_response, "async_native", **environ) as (server, path):
         answers = get_many(server, path, 40, at_once=8, every=4, leave_after=0.01)
         assert answers == {200: 30, None: 10}
