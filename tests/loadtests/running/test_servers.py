@@ -28,6 +28,9 @@ from project.processes import BASE_DIR
 from tests.support.clients import PATIENCE, get_many, until
 from tests.support.commands import here, python
 
+# What a server is told that nobody asks for a view: it imports one pair alone, and starts sooner.
+SMALL = {"SERVED": "blocking-call/sync"}
+
 
 def header_of(url):
     with servers.direct.open(f"{url}/bystander/", timeout=10) as response:
@@ -36,7 +39,7 @@ def header_of(url):
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=DEPLOYMENTS)
 def test_a_deployment_names_itself_and_is_gone_after_the_block(deployment):
-    with servers.serving([deployment]) as (server,):
+    with servers.serving([deployment], [SMALL]) as (server,):
         assert header_of(server.url) == f"{deployment.name} {server.nonce}"
         family = psutil.Process(server.process.pid).children(recursive=True)
         assert usage(server).processes == 1 + len(family)
@@ -57,10 +60,10 @@ def test_block_that_does_not_wait_leaves_the_wait_to_the_next_one(monkeypatch):
         may_end.set()
 
     monkeypatch.setattr(servers, "stop", stop_when_told)
-    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], wait=False) as (first,):
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [SMALL], wait=False) as (first,):
         pass
     monkeypatch.setattr(servers, "wait_until_ready", see_the_first_one)
-    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]):
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [SMALL]):
         assert first.process.returncode is not None
         assert not first.log.parent.exists()
 
@@ -68,7 +71,7 @@ def test_block_that_does_not_wait_leaves_the_wait_to_the_next_one(monkeypatch):
 def test_block_that_an_error_ends_waits_in_any_case():
     with (
         pytest.raises(KeyError),
-        servers.serving([DEPLOYMENTS["asgi-uvicorn"]], wait=False) as (server,),
+        servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [SMALL], wait=False) as (server,),
     ):
         raise KeyError
     assert server.process.returncode is not None
@@ -78,7 +81,7 @@ def test_block_that_an_error_ends_waits_in_any_case():
     "name", ["wsgi-gevent", "wsgi-granian", "asgi-granian", "asgi-granian-direct"]
 )
 def test_all_workers_answer_as_one_start_and_none_is_left(name):
-    with servers.serving([DEPLOYMENTS[name].shaped(workers=2)]) as (server,):
+    with servers.serving([DEPLOYMENTS[name].shaped(workers=2)], [SMALL]) as (server,):
         family = psutil.Process(server.process.pid).children(recursive=True)
         assert len(family) >= 2
         assert {header_of(server.url) for _ in range(10)} == {server.name}
@@ -87,7 +90,7 @@ def test_all_workers_answer_as_one_start_and_none_is_left(name):
 
 @pytest.mark.parametrize("name", ["wsgi-gevent", "wsgi-granian", "asgi-granian"])
 def test_workers_do_not_outlive_their_server(name):
-    with servers.serving([DEPLOYMENTS[name].shaped(workers=2)]) as (server,):
+    with servers.serving([DEPLOYMENTS[name].shaped(workers=2)], [SMALL]) as (server,):
         family = psutil.Process(server.process.pid).children(recursive=True)
         server.process.kill()
         server.process.wait()
@@ -118,12 +121,12 @@ def test_server_whose_port_is_taken_meanwhile_says_so(name, tmp_path):
 
 def test_two_starts_of_a_deployment_are_told_apart():
     deployment = DEPLOYMENTS["asgi-uvicorn"]
-    with servers.serving([deployment, deployment]) as (one, other):
+    with servers.serving([deployment, deployment], [SMALL] * 2) as (one, other):
         assert header_of(one.url) != header_of(other.url)
 
 
 def test_more_workers_are_more_processes():
-    with servers.serving([DEPLOYMENTS["wsgi-threads"].shaped(workers=3)]) as (server,):
+    with servers.serving([DEPLOYMENTS["wsgi-threads"].shaped(workers=3)], [SMALL]) as (server,):
         # gunicorn's arbiter, and three workers
         assert usage(server).processes == 4
 
@@ -137,7 +140,7 @@ def test_a_server_that_does_not_start_says_why():
 
 def test_server_is_asked_once_more_after_its_time_is_up(monkeypatch):
     # As after a Ctrl-Z while it starts: the time has passed, but nobody has asked.
-    server = servers.start(DEPLOYMENTS["asgi-uvicorn"])
+    server = servers.start(DEPLOYMENTS["asgi-uvicorn"], SMALL)
     try:
         until(lambda: answers(server))
         monkeypatch.setattr(servers, "START_TIMEOUT_S", -1)
@@ -152,7 +155,7 @@ def answers(server):
 
 
 def test_a_server_that_was_killed_tells_its_signal():
-    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [SMALL]) as (server,):
         assert server.death() is None
         server.process.kill()
         server.process.wait()
