@@ -2,7 +2,8 @@
 
 Claim: a view that only waits is served to all users at once by any server that has a place for
     each: a thread, a greenlet (gevent makes `time.sleep` wait so), or a coroutine.
-Blocks: a sync worker has one place, in which the others' waits come one after the other.
+Blocks: a sync worker has one place, in which the others' waits come one after the other. Django's
+    own ASGI handler falls short of all at once by the CPU time that it takes (`request-path`).
 Instead: any other server. What it takes more is memory, and of threads there must be enough.
 """
 

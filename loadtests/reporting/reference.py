@@ -201,6 +201,38 @@ REQUEST_PATH_FINDINGS = [
         "With the query it is **{percent} %**; at least {bound} % was expected.",
     ),
 ]
+QUESTION_FINDINGS = [
+    Finding(
+        "connection-held",
+        "sync_held latency of wait",
+        "A request keeps its connection until its end: 20 users of a view that queries, and then "
+        "waits elsewhere, are answered after **{factor} times** its wait by a pool of four.",
+    ),
+    Finding(
+        "servers",
+        "sync_one_at_a_time throughput of sync_threads",
+        "A page that mostly waits needs a place for each user: a sync worker, which has one, "
+        "serves **{percent} %** of what threads serve to eight.",
+    ),
+    Finding(
+        "servers-trivial",
+        "async_uvicorn cpu_per_request of sync_threads",
+        "Whatever the server, Django's ASGI handler makes async views dear: one that does nothing "
+        "takes **{factor} times** the CPU time of a sync one in a thread.",
+    ),
+    Finding(
+        "gevent",
+        "sync_computing bystander of wait",
+        "Under gevent sync views wait together, but one that computes stops all: a bystander waits "
+        "**{factor} times** as long as one computation takes.",
+    ),
+    Finding(
+        "client-per-request",
+        "async_shared_context latency of async_shared",
+        "A new HTTP client for each request loads certificates on the event loop, and connects: "
+        "connecting alone makes it **{factor} times** as long.",
+    ),
+]
 MORE_FINDINGS = [
     Finding(
         "workers",
@@ -343,15 +375,16 @@ class Block:
 
 
 def blocks(result: Result) -> list[Block]:
-    answers, request_path, more = (
+    answers, request_path, questions, more = (
         "\n".join(finding(result, about) for about in findings)
-        for findings in (FINDINGS, REQUEST_PATH_FINDINGS, MORE_FINDINGS)
+        for findings in (FINDINGS, REQUEST_PATH_FINDINGS, QUESTION_FINDINGS, MORE_FINDINGS)
     )
     readme, measuring = BASE_DIR / "README.md", BASE_DIR / "loadtests" / "README.md"
     results = f"{more}\n\n{table(result)}\n{not_held(result)}\n\n{machine(result)}"
     return [
         block(readme, "findings", f"{answers}\n\n{machine(result)}"),
         block(readme, "request path", request_path),
+        block(readme, "questions", questions),
         block(measuring, "results", results),
     ]
 

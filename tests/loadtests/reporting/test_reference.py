@@ -13,6 +13,7 @@ from loadtests.reporting.reference import (
     FINDINGS,
     MORE_FINDINGS,
     PICTURED,
+    QUESTION_FINDINGS,
     REQUEST_PATH_FINDINGS,
     Finding,
     finding,
@@ -115,7 +116,7 @@ def test_nothing_is_listed_where_all_holds():
 
 def test_findings_are_declared_expectations():
     """So that a new reference run has a verdict for each."""
-    for about in FINDINGS + REQUEST_PATH_FINDINGS + MORE_FINDINGS:
+    for about in FINDINGS + REQUEST_PATH_FINDINGS + QUESTION_FINDINGS + MORE_FINDINGS:
         texts = [
             expected.text
             for expected in Declared.of(COMPARISONS[about.slug], Cost(5, 1), 0.01).expectations
