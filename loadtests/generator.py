@@ -38,7 +38,7 @@ MAX_SPREAD = 5
 MAX_OVERTIME = 5  # more than the window that was asked for
 DRAIN_TIMEOUT = 60
 ANSWER_TIMEOUT = 1  # of a bystander
-PATIENCE = DRAIN_TIMEOUT + 30  # of users who are ready, until the round before has ended
+PATIENCE = 5  # of users who are ready, until the round before has ended; then they come again
 MARGIN = 0.1  # before the first answer is due
 BEAT = 0.02
 

@@ -267,21 +267,24 @@ def test_server_that_dies_costs_its_round_and_no_more(run):
 @pytest.mark.long
 @pytest.mark.parametrize("run", [SLUGS[:1]], indirect=True)
 def test_run_that_was_stopped_goes_on_and_repeats_its_round(run):
+    """If a window was open. Between two there is nothing to repeat, so it is stopped often."""
     process, path = run
-    generator, _server = await_(lambda: under_load(process), process)
-    process.send_signal(signal.SIGSTOP)
-    until(lambda: not ports_asked_by(generator))  # all that it says of its round is in the pipe
-    time.sleep(2 * MAX_STALL_S)
-    process.send_signal(signal.SIGCONT)
+    for _ in range(8):
+        generator, _server = await_(lambda: under_load(process), process)
+        process.send_signal(signal.SIGSTOP)
+        # All that it says of its round is in the pipe; or its users have waited long enough.
+        until(lambda generator=generator: not ports_asked_by(generator))
+        time.sleep(2 * MAX_STALL_S)
+        process.send_signal(signal.SIGCONT)
     _out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
     measured = [(round_["variant"], round_["block"]) for round_ in rounds_of(path)]
-    (stopped,) = (
+    stopped = [
         (round_["variant"], round_["block"])
         for round_ in rounds_of(path)
         if round_["compare_stall"] > 2 * MAX_STALL_S
-    )
-    assert measured.count(stopped) > 1
+    ]
+    assert any(measured.count(turn) > 1 for turn in stopped)
 
 
 @pytest.mark.parametrize("name", ["compare", "serve"])
@@ -293,15 +296,16 @@ def test_every_option_has_its_line_in_the_help(name):
 @pytest.mark.long
 @pytest.mark.skipif(CORES < 2, reason="pinning needs two cores")
 @pytest.mark.parametrize("run", [["cpu-bound", "--pin"]], indirect=True)
-def test_pinned_run_leaves_the_last_core_to_the_generator_alone(run):
+def test_pinned_run_leaves_the_last_core_to_the_generators_alone(run):
     process, _path = run
-    generator, _server = await_(lambda: under_load(process), process)
+    await_(lambda: under_load(process), process)
     *others, last = sorted(os.sched_getaffinity(0))
     compare_ = psutil.Process(process.pid)
     family = [compare_, *compare_.children(recursive=True)]
     assert {"postgres", "valkey-server"} <= {one.name() for one in family}
-    assert {tuple(one.cpu_affinity()) for one in family if one != generator} == {tuple(others)}
-    assert generator.cpu_affinity() == [last]
+    generators = [one for one in family if "loadtests.generator" in one.cmdline()]
+    assert {tuple(one.cpu_affinity()) for one in family if one not in generators} == {tuple(others)}
+    assert [one.cpu_affinity() for one in generators] == [[last], [last]]
 
 
 @pytest.fixture(scope="module")
