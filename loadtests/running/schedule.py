@@ -34,8 +34,8 @@ MAX_BLOCKS = 1_000
 FULL = Plan(window=0.5, looks=(4, 8, 12))
 # Three blocks decide what is far from its bound, which most is; what is near it needs eight anyway.
 QUICK = Plan(window=0.2, looks=(3, 8), min_answers=3)
-# A quick run looks once at everything, and again while it has time: seconds for a comparison on
-# average, so that all of them take less than ten minutes; and enough for all looks at a few.
+# A quick run looks once at everything, however long that takes, and again only while it has time:
+# seconds for a comparison on average, together less than ten minutes; and enough for a few.
 QUICK_S = 8.5
 MIN_QUICK_S = 60
 

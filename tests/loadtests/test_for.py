@@ -75,6 +75,6 @@ def test_quick_run_measures_nothing_again_when_its_time_is_spent():
     assert in_time(undecided(first))
 
 
-def test_quick_run_has_ten_minutes_for_all_and_time_for_every_look_at_one():
+def test_quick_run_measures_nothing_again_after_ten_minutes_and_has_time_for_a_few():
     assert quick_seconds(len(COMPARISONS)) < 10 * 60
     assert quick_seconds(1) == quick_seconds(5) == MIN_QUICK_S

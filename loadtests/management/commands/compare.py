@@ -75,7 +75,7 @@ class Command(BaseCommand):
             help="what there is, or all about these SLUGs; measures nothing",
         )
         parser.add_argument(
-            "--quick", action="store_true", help="shorter rounds; everything in ten minutes"
+            "--quick", action="store_true", help="shorter rounds; second looks only in time"
         )
         parser.add_argument(
             "--deployment",
