@@ -20,7 +20,8 @@ GUNICORN = (
 )
 UVICORN = (
     "{python} -m uvicorn --port {port} --workers {workers} --loop uvloop --http httptools "
-    "--lifespan on --no-access-log --log-level error --timeout-graceful-shutdown 5"
+    "--lifespan on --no-access-log --log-level error --timeout-keep-alive 60 "
+    "--timeout-graceful-shutdown 5"
 )
 GRANIAN = (
     "{python} -m granian --host 127.0.0.1 --port {port} --workers {workers} --http 1 --no-ws "

@@ -143,13 +143,14 @@ def _blocks(
     """Yield the rounds of these blocks, each of one round of every row, and of repeats.
 
     While one is answered and recorded, the next warms up where there is another load generator for
-    it, and another server. (Not where CPU work is timed in between.) Its window opens afterwards.
+    it, and another server. Its window opens afterwards. CPU work is timed while nothing else runs,
+    before a block.
     """
     work, generators = measurement.comparison.work, measurement.generators
     work_s: float | None = None
     repeats = {_kind(one): schedule.REPEATS for one in served}
-    _collect_garbage([one.server for one in served])
     queue = [(number, one) for number in numbers for one in schedule.block(served, seed, number)]
+    block = 0
     begun: Begun | None = None
     while begun or queue:
         if begun is None:
@@ -157,11 +158,19 @@ def _blocks(
                 work_s = min_cpu_seconds(work, work_s)
             begun = begin(measurement, *queue.pop(0), generators[0], work_s)
         this, begun = begun, None
+        if block != this.block:
+            block = this.block
+            _collect_garbage([one.server for one in served])
         window = watch(measurement, this)
-        number, one = this.block, this.one
-        if queue and queue[0][1] is not one and len(generators) > 1 and not work:
+        one = this.one
+        if (
+            queue
+            and len(generators) > 1
+            and queue[0][1] is not one
+            and not (work and queue[0][0] != block)
+        ):
             (other,) = (generator for generator in generators if generator is not this.generator)
-            begun = begin(measurement, *queue.pop(0), other, None)
+            begun = begin(measurement, *queue.pop(0), other, work_s)
         round_ = record(measurement, this, window)
         yield round_
         if begun and round_.broken:  # whatever has broken it may have spoilt the warm-up too
@@ -174,16 +183,15 @@ def _blocks(
             _restart(measurement, one)
         if validity.why_disturbed(round_) and repeats[_kind(one)]:
             repeats[_kind(one)] -= 1
-            rest_of_block = sum(of == number for of, _ in queue)
-            queue.insert(rest_of_block, (number, one))
-        if any(other is one for _, other in queue):
+            rest_of_block = sum(of == block for of, _ in queue)
+            queue.insert(rest_of_block, (block, one))
             _collect_garbage([one.server])
 
 
 def _collect_garbage(running: Sequence[servers.Running]) -> None:
-    """Have each server collect what has been left in it: nobody asks it until its next round.
+    """Have each server collect what has been left in it: nobody but who warms up asks it now.
 
-    All at once, for they are idle: it takes each of them some 40 ms of CPU time.
+    All at once: it takes each of them some 40 ms of CPU time.
     """
     with ThreadPoolExecutor(max(1, len(running))) as threads:
         list(threads.map(partial(sampling.pool_counters, collect=True), running))

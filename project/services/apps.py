@@ -7,12 +7,17 @@ from urllib.parse import urlsplit
 
 from project.services.service import CONNECT_TIMEOUT_S
 
+# Longer than a client keeps a connection that idles (httpx: 5 s, as uvicorn's default): where both
+# give up at the same time, a client may send into a connection that is being closed.
+KEEP_ALIVE_S = 60
+
 
 def prepare(app: str, _folder: Path, port: int) -> tuple[list[str], str]:
     """Return the command line and the URL of an ASGI app, such as comparisons.upstream:app."""
     options = (
         f"--host 127.0.0.1 --port {port} --loop uvloop --http httptools "
-        "--no-access-log --log-level warning --timeout-graceful-shutdown 1"
+        f"--no-access-log --log-level warning --timeout-keep-alive {KEEP_ALIVE_S} "
+        "--timeout-graceful-shutdown 1"
     )
     command = [sys.executable, "-m", "uvicorn", app, *options.split()]
     return command, f"http://127.0.0.1:{port}"

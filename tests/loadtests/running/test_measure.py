@@ -139,21 +139,23 @@ def test_row_that_is_always_disturbed_uses_up_no_other_rows_repeats(generator, m
     assert counts == {"sync": 1 + 2, "async_native": 1 + 1}
 
 
-def test_garbage_is_collected_before_each_round_and_repeat_and_not_after(generator, monkeypatch):
+def test_garbage_is_collected_before_each_window(generator, monkeypatch):
     events = []
 
     def note_pools(_server, *, collect=False):
-        events.append("collect" if collect else "ask")
+        events.extend(["collect"] * collect)
 
-    def note_round(*args):
-        events.append("round")
-        return order_of(*args)
+    def note_window(*args):
+        events.append("window")
+        return watch(*args)
 
+    watch = measuring.watch
     monkeypatch.setattr(sampling, "pool_counters", note_pools)
-    monkeypatch.setattr(measuring, "order_of", note_round)
+    monkeypatch.setattr(measuring, "watch", note_window)
     monkeypatch.setattr(sampling, "stolen_share", lambda *_: 0.9)  # all rounds are disturbed
     rounds_of_one(generator, plan=replace(PLAN, looks=(2,)))
-    assert events == ["collect", "ask", "round", "ask"] * (2 + schedule.REPEATS)
+    blocks_and_repeats = 2 + schedule.REPEATS
+    assert events == ["collect", "window"] * blocks_and_repeats
 
 
 # --- The next round warms up while one is answered
@@ -200,13 +202,18 @@ def test_nothing_warms_up_before_all_that_counts_of_a_round_is_answered(generato
         assert min(sample.start for sample in after.samples) > max(before.closed, last)
 
 
-@pytest.mark.parametrize("changes", [{"work": dict}, {}])
-def test_rounds_come_one_after_the_other_where_work_is_timed_or_with_one_generator(
-    changes, generators, phases
-):
-    used = generators if changes else generators[:1]
-    measured_rounds(two_rows(**changes), *used, plan=replace(PLAN, looks=(2,)))
+def test_rounds_come_one_after_the_other_with_one_generator(generator, phases):
+    measured_rounds(two_rows(), generator, plan=replace(PLAN, looks=(2,)))
     assert [name for name, _ in phases] == ["begin", "watch", "record"] * 4
+
+
+def test_work_is_timed_before_each_block_while_nothing_else_runs(
+    generators, phases, monkeypatch, undisturbed
+):
+    monkeypatch.setattr(measuring, "min_cpu_seconds", lambda *_: phases.append(("time", "")) or 0.1)
+    measured_rounds(two_rows(work=dict), *generators, plan=replace(PLAN, looks=(2,)))
+    block = ["time", "begin", "watch", "begin", "record", "watch", "record"]
+    assert [name for name, _ in phases] == block * 2
 
 
 def test_round_begun_beside_one_that_breaks_is_begun_again(generators, phases, monkeypatch):
