@@ -1,8 +1,9 @@
-"""How many rounds, of which length, in which order."""
+"""How many rounds, of which length, in which order, and for how long."""
 
 import random
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -34,17 +35,78 @@ MAX_BLOCKS = 1_000
 FULL = Plan(window=0.5, looks=(4, 8, 12))
 # Three blocks decide what is far from its bound, which most is; what is near it needs eight anyway.
 QUICK = Plan(window=0.2, looks=(3, 8), min_answers=3)
-# A quick run looks once at everything, however long that takes, and again only while it has time:
-# seconds for a comparison on average, together less than ten minutes; and enough for a few.
-QUICK_S = 8.5
+# Seconds for a comparison of a quick run, on average: together less than ten minutes, with what
+# begins and ends the run. It looks once at everything, however long that takes, and again at what
+# is not decided only if the rest fits. A few have a minute in any case.
+QUICK_S = 9
 MIN_QUICK_S = 60
 
 
 def quick_seconds(comparisons: int) -> float:
-    """Return the seconds after which a quick run of so many comparisons measures nothing again."""
+    """Return the seconds that a quick run of so many comparisons has for looking twice."""
     return max(MIN_QUICK_S, QUICK_S * comparisons)
 
 
 def block(rows: Sequence[T], seed: int, number: int) -> list[T]:
     """Shuffle the rows for this block: every row once, in the same order for the same seed."""
     return random.Random(f"{seed} {number}").sample(rows, len(rows))
+
+
+# --- The time in which what is not decided is measured on, after a plan's own looks
+
+
+@dataclass
+class Shares:
+    """So many seconds from now on: each comparison has an equal share of what is left of them."""
+
+    seconds: float
+    comparisons: int
+    began: float = field(default_factory=time.monotonic)
+    end: float = 0
+
+    def begin(self, _rounds: int) -> None:
+        """A comparison begins."""
+        now = time.monotonic()
+        self.end = now + max(0.0, self.began + self.seconds - now) / self.comparisons
+        self.comparisons -= 1
+
+    def is_left(self) -> bool:
+        """Tell whether it may go on."""
+        return time.monotonic() <= self.end
+
+
+@dataclass
+class FirstLooks:
+    """So many seconds from now on, of which every comparison's first look has what it needs.
+
+    Another look, taken to last as long as the first, needs time that those still to come will not
+    need: by what the rounds of first looks have taken so far.
+    """
+
+    seconds: float
+    rounds: int  # of all first looks
+    began: float = field(default_factory=time.monotonic)
+    done: int = 0
+    took: float = 0  # seconds, the rounds that are done
+    look: float = 0  # the last comparison's
+    since: float = 0
+    begun: int = 0
+
+    def begin(self, rounds: int) -> None:
+        """A comparison begins, with so many rounds to its first look."""
+        self.rounds -= self.begun  # of one that has not come to its look
+        self.since, self.begun = time.monotonic(), rounds
+
+    def is_left(self) -> bool:
+        """Tell whether it may go on after its first look, or after another."""
+        now = time.monotonic()
+        if self.begun:
+            self.look = now - self.since
+            self.took += self.look
+            self.done += self.begun
+            self.begun = 0
+        to_come = self.took / self.done * (self.rounds - self.done)
+        return now + self.look + to_come <= self.began + self.seconds
+
+
+Budget = Shares | FirstLooks

@@ -4,11 +4,20 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
+
 from comparisons.pairs import COMPARISONS, blocking_call
 from loadtests.judging.declared import Declared
 from loadtests.judging.intervals import confidence_at
-from loadtests.management.commands.compare import Budget, in_doubt_until
-from loadtests.running.schedule import FULL, MIN_QUICK_S, QUICK, quick_seconds
+from loadtests.management.commands.compare import in_doubt_within
+from loadtests.running.schedule import (
+    FULL,
+    MIN_QUICK_S,
+    QUICK,
+    FirstLooks,
+    Shares,
+    quick_seconds,
+)
 from tests.support.made import made_round
 
 OWN_BLOCKS = QUICK.looks[-1]
@@ -43,38 +52,80 @@ def test_every_look_is_stricter_than_the_one_before():
     assert confidences == sorted(confidences)
 
 
-def test_what_is_undecided_is_measured_on_while_there_is_time():
-    in_doubt = in_doubt_until(time.monotonic() + 60, DECLARED, OWN_BLOCKS, PLAN)
+@pytest.fixture
+def clock(monkeypatch):
+    """What time.monotonic() tells; a test sets it forward."""
+    seconds = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    return seconds
+
+
+def begun(budget, rounds=1):
+    budget.begin(rounds)
+    return budget
+
+
+def test_what_is_undecided_is_measured_on_while_there_is_time(clock):
+    budget = begun(Shares(seconds=60, comparisons=1, began=0))
+    in_doubt = in_doubt_within(budget, DECLARED, OWN_BLOCKS, PLAN)
     assert in_doubt(undecided(OWN_BLOCKS))
     assert in_doubt(undecided(OWN_BLOCKS + 4))
 
 
-def test_nothing_is_measured_on_when_the_time_is_spent():
-    in_doubt = in_doubt_until(time.monotonic() - 1, DECLARED, OWN_BLOCKS, PLAN)
+def test_nothing_is_measured_on_when_the_time_is_spent(clock):
+    budget = begun(Shares(seconds=60, comparisons=1, began=0))
+    in_doubt = in_doubt_within(budget, DECLARED, OWN_BLOCKS, PLAN)
+    clock[0] = 61
     assert in_doubt(undecided(OWN_BLOCKS - 4))  # the plan's own looks take their time
     assert in_doubt(undecided(OWN_BLOCKS)) == ()
 
 
-def test_time_is_shared_by_the_comparisons_that_are_left(monkeypatch):
-    monkeypatch.setattr(time, "monotonic", lambda: 20.0)
-    budget = Budget(seconds=100, began=0)
-    assert [budget.share_ends(left) for left in (2, 1)] == [20 + 80 / 2, 100]
+def test_time_is_shared_by_the_comparisons_that_are_left(clock):
+    budget = Shares(seconds=100, comparisons=2, began=0)
+    clock[0] = 20
+    assert begun(budget).end == 20 + 80 / 2
+    clock[0] = 50
+    assert begun(budget).end == 100
 
 
-def test_time_that_is_spent_leaves_none():
-    now = time.monotonic()
-    assert Budget(seconds=100, began=now - 200).share_ends(1) <= time.monotonic()
+def test_quick_run_looks_again_if_the_first_looks_to_come_and_this_one_fit_its_seconds(clock):
+    budget = begun(FirstLooks(seconds=40, rounds=30, began=0), rounds=10)
+    clock[0] = 10  # a second a round: 10 more for this one, and 20 are to come
+    assert budget.is_left()
+    clock[0] = 10.5
+    assert not budget.is_left()
 
 
-def test_quick_run_measures_nothing_again_when_its_time_is_spent():
-    """But everything once."""
+def test_time_of_second_looks_is_no_measure_of_first_looks_to_come(clock):
+    budget = begun(FirstLooks(seconds=100, rounds=30, began=0), rounds=10)
+    clock[0] = 10
+    assert budget.is_left()
+    clock[0] = 60  # 50 for the second look
+    begun(budget, rounds=10)
+    clock[0] = 70
+    assert budget.is_left()  # 10 + 10 more
+    clock[0] = 81
+    assert not budget.is_left()
+
+
+def test_comparison_that_comes_to_no_look_leaves_its_time_to_the_others(clock):
+    budget = begun(FirstLooks(seconds=21, rounds=20, began=0), rounds=10)
+    clock[0] = 1  # it could not be measured
+    begun(budget, rounds=10)
+    clock[0] = 11
+    assert budget.is_left()
+
+
+def test_quick_run_measures_everything_once_and_nothing_again_when_its_time_is_spent(clock):
     first = QUICK.looks[0]
-    in_doubt = in_doubt_until(time.monotonic() - 1, DECLARED, first, PLAN)
+    budget = begun(FirstLooks(seconds=60, rounds=3, began=0), rounds=3)
+    in_doubt = in_doubt_within(budget, DECLARED, first, PLAN)
+    clock[0] = 30
+    assert in_doubt(undecided(first))
+    clock[0] = 31
     assert in_doubt(undecided(first)) == ()
-    in_time = in_doubt_until(time.monotonic() + 60, DECLARED, first, PLAN)
-    assert in_time(undecided(first))
 
 
-def test_quick_run_measures_nothing_again_after_ten_minutes_and_has_time_for_a_few():
+def test_quick_run_has_less_than_ten_minutes_for_all_and_a_minute_for_a_few():
     assert quick_seconds(len(COMPARISONS)) < 10 * 60
     assert quick_seconds(1) == quick_seconds(5) == MIN_QUICK_S

@@ -3,7 +3,6 @@
 import argparse
 import random
 import sys
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -202,9 +201,8 @@ def _run(options: dict[str, Any], console: Console) -> int:
         seed=seed,
         plan={"window": plan.window, "looks": plan.looks, "alpha": ALPHA},
     )
-    # A quick run's second look has to be worth its time, another's own looks have not.
+    # Where time is the limit a quick run has one look of its own; all else has what its plan says.
     in_time = options["quick"] and not options["minutes"]
-    own_seconds = schedule.quick_seconds(len(chosen)) if in_time else 0
     own_blocks = own_plan.looks[0 if in_time else -1]
     run = Run(path, result, seed, plan, own_blocks, options["verbosity"] > 1)
     status = exit_status.OK
@@ -221,7 +219,12 @@ def _run(options: dict[str, Any], console: Console) -> int:
             result.load_generator = {"capacity": generators[0].capacity}
             cost = calibrate(generators[0])
             result.calibration = asdict(cost)
-            budget = Budget(60 * options["minutes"] if options["minutes"] else own_seconds)
+            rounds = own_blocks * sum(len(rows) for _, rows in chosen)
+            budget: schedule.Budget = (
+                schedule.FirstLooks(schedule.quick_seconds(len(chosen)), rounds)
+                if in_time
+                else schedule.Shares(60 * (options["minutes"] or 0), len(chosen))
+            )
             measure_all(chosen, run, cost, generators, budget, console)
             status = exit_status.OK if run.complete else exit_status.CANNOT_RUN
     except signals.Stopped as signal:
@@ -285,28 +288,12 @@ def _sureness(run: Run) -> str:
     )
 
 
-@dataclass
-class Budget:
-    """The time after which nothing is measured on that is not decided, in seconds from now on.
-
-    Each comparison has an equal share of what is left of it.
-    """
-
-    seconds: float
-    began: float = field(default_factory=time.monotonic)
-
-    def share_ends(self, comparisons_left: int) -> float:
-        """When the next comparison's share ends, by time.monotonic()."""
-        now = time.monotonic()
-        return now + max(0.0, self.began + self.seconds - now) / comparisons_left
-
-
 def measure_all(
     chosen: list[tuple[Comparison, list[Row]]],
     run: Run,
     cost: Cost,
     generators: Sequence[Generator],
-    budget: Budget,
+    budget: schedule.Budget,
     console: Console,
 ) -> None:
     """Comparison after comparison; each is saved and printed, also one that is cut short."""
@@ -319,13 +306,12 @@ def measure_all(
         disable=not console.is_terminal,
     ) as progress:
         bar = progress.add_task("", total=sum(plan.looks[0] * len(rows) for _, rows in chosen))
-        for place, (comparison, rows) in enumerate(chosen):
+        for comparison, rows in chosen:
             measured: list[Round] = []
+            budget.begin(run.own_blocks * len(rows))
             work_s = min_cpu_seconds(comparison.work, None) if comparison.work else None
             declared = Declared.of(comparison, cost, work_s)
-            in_doubt = in_doubt_until(
-                budget.share_ends(len(chosen) - place), declared, run.own_blocks, plan
-            )
+            in_doubt = in_doubt_within(budget, declared, run.own_blocks, plan)
             logs = result_store.logs_path(run.path)
             measuring = measure(comparison, rows, plan, run.seed, generators, in_doubt, logs)
             progress.update(bar, description=comparison.slug)
@@ -342,13 +328,13 @@ def measure_all(
                     _save_and_print(run, declared, measured, progress.console)
 
 
-def in_doubt_until(
-    end: float, declared: Declared, own_blocks: int, plan: schedule.Plan
+def in_doubt_within(
+    budget: schedule.Budget, declared: Declared, own_blocks: int, plan: schedule.Plan
 ) -> Callable[[Sequence[Round]], Collection[tuple[str, int, float]]]:
-    """Make the function that says what to measure on: after so many blocks only until `end`."""
+    """Make the function that says what to measure on: after so many blocks only in time."""
 
     def in_doubt(measured: Sequence[Round]) -> Collection[tuple[str, int, float]]:
-        if max(round_.block for round_ in measured) >= own_blocks and time.monotonic() > end:
+        if max(round_.block for round_ in measured) >= own_blocks and not budget.is_left():
             return ()
         return verdicts.in_doubt(declared, measured, plan.looks)
 
