@@ -54,7 +54,8 @@ LIMITS = (
     "busiest_worker",  # chance deals anew in every round: what is sure is sure of each
 )
 # Bounds that the machine decides, as Cost and `slack` say.
-NEAR: Literal["near"] = "near"  # at_least, of the ceiling: nothing else than the wait limits it
+# at_least, of the ceiling or the queue: nothing else than the wait (and the CPU) limits it
+NEAR: Literal["near"] = "near"
 SAME: Literal["same"] = "same"  # between, of another variant: no difference that a cost can explain
 # A bound may depend on the load: a function of the number of users.
 Bound = float | Callable[[int], float]
@@ -224,15 +225,17 @@ def _at(bound: Any, users: int) -> float | None:
     return value
 
 
-def slack(variant: Variant, cost: Cost, work_s: float | None) -> float:
+def slack(variant: Variant, cost: Cost, work_s: float | None, of: str | None = None) -> float:
     """Return the share of a request's wait, or of its work, that it may take besides.
 
-    By so much a throughput may be below its ceiling, and two variants of the same work may differ.
-    A wait leaves the cores free, so the whole cost counts, behind the others' (STRETCH). Work
-    competes for the same core, so CPU time counts: two requests differ by one's at most.
+    By so much a throughput may be below what theory gives (`of`), and two variants of the same work
+    may differ. A wait leaves the cores free, so the whole cost counts, behind the others' (STRETCH;
+    a queue's formula has them already). Work competes for the same core, so CPU time counts: two
+    requests differ by one's at most.
     """
     if variant.wait is not None:
-        return STRETCH * cost.latency_ms / (1000 * variant.wait)
+        stretch = 1 if of == "queue" else STRETCH
+        return stretch * cost.latency_ms / (1000 * variant.wait)
     assert work_s
     return cost.cpu_ms / (1000 * work_s)
 
@@ -449,8 +452,8 @@ def _problems_of_expectation(expectation: Expectation) -> Iterator[str]:
         for bound in between or (expectation.at_least, expectation.at_most):
             if bound is not None and not callable(bound) and not _is_number(bound):
                 yield f"the bound {bound!r} is no number, and no function of the number of users"
-    if expectation.at_least == NEAR and of != "ceiling":
-        yield "NEAR is near to a ceiling: it takes of='ceiling'"
+    if expectation.at_least == NEAR and of not in ("ceiling", "queue"):
+        yield "NEAR is near to what theory serves: it takes of='ceiling' or of='queue'"
     if expectation.between == SAME and of in (None, *THEORY):
         yield "SAME compares two variants: it takes of=..."
     if not isinstance(expectation.why, str) or not expectation.why.strip():

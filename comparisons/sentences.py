@@ -89,9 +89,9 @@ def expectation_sentence(expected: Expected) -> str:
         share = "none" if expected.high == 0 else bounds
         return f"of the requests to {expected.variant}, {share} fail{case}"
     if expected.low is None and expected.high is None:  # NEAR, SAME: no machine is calibrated yet
-        if expected.of == "ceiling":
-            near = "as near to its ceiling as a request's cost on this machine lets it come"
-            return f"{expected.variant} comes {near}{case}"
+        if expected.of in THEORY:
+            near = f"as near to {THEORY[expected.of]} as a request's cost on this machine"
+            return f"{expected.variant} comes {near} lets it come{case}"
         return f"{words.does} {words.times}, but for a request's cost on this machine{case}"
     return f"{words.does} {_amount(expected, bounds, percent)}{case}"
 

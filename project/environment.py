@@ -58,6 +58,7 @@ KEPT_BACK = {
     "PYTHONSTARTUP": "only for a terminal",
     "PYTHONWARNINGS": "a warning as an error ends a server",
     "PYTHONOPTIMIZE": "docstrings and assertions are part of what is shown",
+    "PYTHONDONTWRITEBYTECODE": "every start would compile this project anew",
     "PYTHONSAFEPATH": "`python -m` would not find this project",
     "COVERAGE_*": "a tracer for every line",
     "COV_CORE_*": "likewise",

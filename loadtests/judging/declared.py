@@ -22,7 +22,9 @@ def expected(
     (variant,) = [v for v in comparison.variants if v.name == expectation.variant]
     low, high = None, None
     if cost or not expectation.takes_slack:
-        spare = slack(variant, cost, work_s) if cost and expectation.takes_slack else 0
+        spare = 0.0
+        if cost and expectation.takes_slack:
+            spare = slack(variant, cost, work_s, expectation.of)
         low, high = expectation.bounds(users, spare)
     return Expected(
         variant=expectation.variant,

@@ -150,7 +150,7 @@ def _blocks(
     work_s: float | None = None
     repeats = {_kind(one): schedule.REPEATS for one in served}
     queue = [(number, one) for number in numbers for one in schedule.block(served, seed, number)]
-    block = 0
+    _collect_garbage([one.server for one in served])
     begun: Begun | None = None
     while begun or queue:
         if begun is None:
@@ -158,19 +158,14 @@ def _blocks(
                 work_s = min_cpu_seconds(work, work_s)
             begun = begin(measurement, *queue.pop(0), generators[0], work_s)
         this, begun = begun, None
-        if block != this.block:
-            block = this.block
-            _collect_garbage([one.server for one in served])
         window = watch(measurement, this)
-        one = this.one
-        if (
-            queue
-            and len(generators) > 1
-            and queue[0][1] is not one
-            and not (work and queue[0][0] != block)
-        ):
+        block, one = this.block, this.one
+        ends = bool(queue) and queue[0][0] != block
+        if queue and len(generators) > 1 and queue[0][1] is not one and not (work and ends):
             (other,) = (generator for generator in generators if generator is not this.generator)
             begun = begin(measurement, *queue.pop(0), other, work_s)
+        if ends:
+            _collect_garbage([one.server for one in served])
         round_ = record(measurement, this, window)
         yield round_
         if begun and round_.broken:  # whatever has broken it may have spoilt the warm-up too
@@ -189,7 +184,7 @@ def _blocks(
 
 
 def _collect_garbage(running: Sequence[servers.Running]) -> None:
-    """Have each server collect what has been left in it: nobody but who warms up asks it now.
+    """Have each server collect what has been left in it, while no window is open.
 
     All at once: it takes each of them some 40 ms of CPU time.
     """

@@ -34,7 +34,7 @@ REPEATS = 2  # of a row's rounds that were disturbed, between two looks
 MAX_BLOCKS = 1_000
 FULL = Plan(window=0.5, looks=(4, 8, 12))
 # Three blocks decide what is far from its bound, which most is; what is near it needs eight anyway.
-QUICK = Plan(window=0.2, looks=(3, 8), min_answers=3)
+QUICK = Plan(window=0.15, looks=(3, 8), min_answers=3)
 # Seconds for a comparison of a quick run, on average: together less than ten minutes, with what
 # begins and ends the run. It looks once at everything, however long that takes, and again at what
 # is not decided only if the rest fits. A few have a minute in any case.

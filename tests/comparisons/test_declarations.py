@@ -49,7 +49,10 @@ def test_what_is_declared_rightly_is_not_refused():
     [
         # Reasons, and bounds that the machine decides
         (expecting(why=" "), "it says no reason for its bound"),
-        (expecting(at_least="near"), "NEAR is near to a ceiling: it takes of='ceiling'"),
+        (
+            expecting(at_least="near"),
+            "NEAR is near to what theory serves: it takes of='ceiling' or of='queue'",
+        ),
         (
             {"expectation": {"between": "same", "of": "ceiling"}},
             "SAME compares two variants: it takes of=",

@@ -243,6 +243,11 @@ def test_near_a_ceiling_leaves_what_a_request_takes_besides_its_wait():
     assert near.bounds(10, spare) == (pytest.approx(1 / 1.15), None)
 
 
+def test_near_a_queue_leaves_it_once_for_the_others_are_in_the_queue():
+    spare = slack(Variant(view, "", wait=0.1), Cost(latency_ms=5, cpu_ms=1), None, "queue")
+    assert spare == pytest.approx(0.05)
+
+
 def test_the_same_work_differs_by_the_cpu_time_of_a_request_at_most():
     """1 ms beside work of 10 ms."""
     spare = slack(Variant(view, "", cpu=True), Cost(latency_ms=5, cpu_ms=1), 0.01)

@@ -23,10 +23,11 @@ VARIANTS = [
 # Without it `request.user` is not there, whatever the deployment; to the others it does nothing.
 MIDDLEWARE = sessions_and_users.DATABASE
 MOVING = ("transactions", "atomic-requests")  # money between accounts
-
-
-# Their interface and handlers are those of uvicorn's: the server alone is another.
-LONG = tuple(name for name in DEPLOYMENTS if "granian" in name)
+# Their interface and handlers are another's: the server alone is different, or how many there are.
+LONG = (
+    *("wsgi-sync", "wsgi-granian"),
+    *("asgi-granian", "asgi-granian-direct", "asgi-gunicorn", "asgi-workers"),
+)
 QUICK = tuple(name for name in DEPLOYMENTS if name not in LONG)
 
 
