@@ -26,6 +26,7 @@ from project.deployments import DEPLOYMENTS
 from project.environment import KEPT_BACK, child_environ
 from project.ports import free_port
 from project.processes import BASE_DIR
+from tests.support.clients import SMALL
 from tests.support.commands import here, python
 from tests.support.made import made_result, made_round, rows_of
 from tests.support.prepared import copied, environ_of
@@ -205,12 +206,12 @@ def test_nothing_of_other_programs_reaches_a_measured_server(monkeypatch):
 
 def test_what_a_variant_declares_reaches_its_server(monkeypatch):
     monkeypatch.setenv("POOL_SIZE", "7")
-    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [{"POOL_SIZE": "3"}]) as (server,):
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [SMALL | {"POOL_SIZE": "3"}]) as (server,):
         assert psutil.Process(server.process.pid).environ()["POOL_SIZE"] == "3"
 
 
 def test_two_starts_have_two_secret_keys():
-    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]] * 2) as both:
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]] * 2, [SMALL] * 2) as both:
         keys = {psutil.Process(server.process.pid).environ()["SECRET_KEY"] for server in both}
     assert len(keys) == 2
 

@@ -24,7 +24,7 @@ def test_every_deployment_can_have_every_database_mode(mode, postgres):
         if mode != "persistent" or not deployment.why_not_persistent
     ]
     assert len(shaped) >= len(DEPLOYMENTS) - 1
-    with servers.serving(shaped) as running:
+    with servers.serving(shaped, [{"SERVED": "orm-in-async/sync"}] * len(shaped)) as running:
         for server in running:
             assert get_many(server, path_of(orm_in_async, "sync"), 5) == {200: 5}
             if mode == "none":

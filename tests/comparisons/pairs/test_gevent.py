@@ -53,7 +53,7 @@ def test_greenlet_leaves_a_persistent_connection_behind(mode, left, postgres):
     with pytest.raises(ValueError, match="leaves its connection behind"):
         DEPLOYMENTS["wsgi-gevent"].shaped(database="persistent")
     deployment = replace(DEPLOYMENTS["wsgi-gevent"], database=mode)
-    with servers.serving([deployment]) as (server,):
+    with servers.serving([deployment], [{"SERVED": "gevent/sync_gevent"}]) as (server,):
         assert get_many(server, path_of(gevent, "sync_gevent"), 10, at_once=10) == {200: 10}
         if left:  # most of ten: the garbage collector may have come
             assert len(backends(postgres, server.name)) > 5

@@ -25,7 +25,7 @@ MIDDLEWARE = sessions_and_users.DATABASE
 MOVING = ("transactions", "atomic-requests")  # money between accounts
 # Their interface and handlers are another's: the server alone is different, or how many there are.
 LONG = (
-    *("wsgi-sync", "wsgi-granian"),
+    *("wsgi-sync", "wsgi-granian", "runserver"),
     *("asgi-granian", "asgi-granian-direct", "asgi-gunicorn", "asgi-workers"),
 )
 QUICK = tuple(name for name in DEPLOYMENTS if name not in LONG)

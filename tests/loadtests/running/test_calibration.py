@@ -9,6 +9,7 @@ import pytest
 from loadtests.running import sampling, servers
 from loadtests.running.calibration import CALLS, bystander_cpu_ms, calibrate
 from project.deployments import DEPLOYMENTS
+from tests.support.clients import SMALL
 
 # Computes for as long as it is told, in a thread that has ended when it says for how long it has.
 BURN = """
@@ -47,7 +48,7 @@ def test_cpu_time_of_children_that_have_ended_is_their_parents():
 
 
 def test_bystander_is_billed_less_than_all_that_the_server_used():
-    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as running:
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [SMALL]) as running:
         before = sampling.usage(running[0]).cpu_seconds
         (cost,) = bystander_cpu_ms(running)
         used = 1000 * (sampling.usage(running[0]).cpu_seconds - before)
@@ -55,7 +56,7 @@ def test_bystander_is_billed_less_than_all_that_the_server_used():
 
 
 def test_dead_server_costs_nothing():
-    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as running:
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [SMALL]) as running:
         running[0].process.kill()
         running[0].process.wait()
         assert bystander_cpu_ms(running) == [0]

@@ -25,7 +25,7 @@ from loadtests.running.schedule import Plan, block
 from loadtests.running.servers import ServerError
 from project.deployments import DEPLOYMENTS
 from project.processes import dying_with_parent
-from tests.support.clients import until
+from tests.support.clients import SMALL, until
 from tests.support.rounds import BLOCKING_CALL, PLAN, measured_rounds
 
 # A view that ends its server in the middle of the load.
@@ -49,6 +49,10 @@ def one_round(generator, *args, **options):
     return rounds_of_one(generator, *args, **options)[0]
 
 
+def server_of(row):
+    return servers.serving([row.deployment], [{"SERVED": f"blocking-call/{row.route}"}])
+
+
 def test_a_round_of_a_sound_server_counts(generator):
     round_ = one_round(generator)
     assert [sample.error for sample in round_.answers()] == [None] * len(round_.answers())
@@ -59,9 +63,8 @@ def test_a_round_of_a_sound_server_counts(generator):
 
 
 def test_a_stale_server_is_not_measured(generator):
-    (deployment,) = [DEPLOYMENTS["asgi-uvicorn"]]
-    with servers.serving([deployment]) as (server,):
-        row = rows_of(BLOCKING_CALL, [], None)[-1]
+    row = rows_of(BLOCKING_CALL, [], None)[-1]
+    with server_of(row) as (server,):
         stale = replace(server, nonce="00000000")
         result = generator.run(order_of("blocking-call", row, stale, PLAN))
     errors = {Sample(*sample).error for sample in result.samples}
@@ -438,9 +441,8 @@ def test_more_users_than_a_process_may_have_files_are_not_measured(generator, mo
 
 
 def test_users_close_their_connections_when_the_round_ends(generator):
-    deployment = DEPLOYMENTS["wsgi-threads"]
     row = rows_of(BLOCKING_CALL, [], None)[0]
-    with servers.serving([deployment]) as (server,):
+    with server_of(row) as (server,):
         generator.send(order_of("blocking-call", row, server, PLAN))
         generator.go()
         generator.expect("open")
@@ -457,7 +459,7 @@ def test_users_do_not_wait_for_ever_for_a_command_that_stands_still(monkeypatch)
 
     monkeypatch.setattr(generators, "dying_with_parent", of_tests)
     row = rows_of(BLOCKING_CALL, [], None)[0]
-    with load_generators() as (generator, _), servers.serving([row.deployment]) as (server,):
+    with load_generators() as (generator, _), server_of(row) as (server,):
         generator.send(order_of("blocking-call", row, server, PLAN))
         until(lambda: connections_of(server))
         until(lambda: not connections_of(server))
@@ -487,7 +489,7 @@ def test_calibration_finds_the_generators_capacity(generator):
 
 
 def test_usage_of_a_dead_server_is_nothing():
-    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [SMALL]) as (server,):
         assert sampling.usage(server).memory_mb > 10
     assert sampling.usage(server) == sampling.Usage(0, 0, 0.0, 0.0)
 

@@ -25,11 +25,10 @@ from project.deployments import DEPLOYMENTS
 from project.middleware import HEADER
 from project.ports import free_port
 from project.processes import BASE_DIR
-from tests.support.clients import PATIENCE, get_many, until
+from tests.support.clients import PATIENCE, SMALL, get_many, until
 from tests.support.commands import here, python
 
-# What a server is told that nobody asks for a view: it imports one pair alone, and starts sooner.
-SMALL = {"SERVED": "blocking-call/sync"}
+POOLED = {"SERVED": "gil/async_process"}
 
 
 def header_of(url):
@@ -240,7 +239,7 @@ def short_folder():
 
 def test_servers_leave_no_temporary_files(short_folder, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
-    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [POOLED]) as (server,):
         get_many(server, "/gil/async_process/", 1)
         assert list(short_folder.glob("*/pymp-*"))  # the process pool's socket
     assert list(short_folder.iterdir()) == []
@@ -250,7 +249,7 @@ def test_servers_have_room_for_sockets_where_tmpdir_is_long(tmp_path, monkeypatc
     folder = tmp_path / ("long" * 20)
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
+    with servers.serving([DEPLOYMENTS["asgi-uvicorn"]], [POOLED]) as (server,):
         assert get_many(server, "/gil/async_process/", 1) == {200: 1}
 
 
