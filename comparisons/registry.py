@@ -176,6 +176,11 @@ class Expectation:
             raise DeclarationError(self.place, problem)
 
     @property
+    def sides(self) -> tuple[str, str | None]:
+        """What it compares: the names of two variants, or of one and what theory gives."""
+        return self.variant, self.of
+
+    @property
     def takes_slack(self) -> bool:
         return self.at_least == NEAR or self.between == SAME
 

@@ -54,9 +54,11 @@ def once(make: Callable[[], T]) -> Callable[[], T]:
 @once
 def upstream() -> httpx2.Client:
     """Return the sync client of the upstream: one a process, shared by its threads."""
-    return httpx2.Client(
+    client = httpx2.Client(
         base_url=settings.UPSTREAM_URL, limits=LIMITS, timeout=TIMEOUT, trust_env=False
     )
+    atexit.register(client.close)
+    return client
 
 
 def async_upstream() -> httpx2.AsyncClient:
@@ -69,7 +71,9 @@ def redis_client() -> "redis.Redis":
     """Return the sync client of Redis or Valkey: one a process, shared by its threads."""
     import redis
 
-    return redis.Redis.from_url(settings.REDIS_URL)
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    atexit.register(client.close)
+    return client
 
 
 def async_redis() -> "redis.asyncio.Redis":

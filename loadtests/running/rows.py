@@ -54,7 +54,7 @@ def rows_of(comparison: Comparison, names: list[str], rate: float | None) -> lis
     needed = {
         (name, case)
         for expectation in comparison.expectations
-        for name in (expectation.variant, expectation.of)
+        for name in expectation.sides
         for case in [comparison.case(expectation)]
     }
     everywhere = len(comparison.cases) == 1 or not comparison.expectations

@@ -67,8 +67,7 @@ def choose(options: dict[str, Any]) -> Choice:
 def is_expected_of(comparison: Comparison, row: Row) -> bool:
     """Tell whether anything is expected of the row's variant; of all, where it is of none."""
     expectations = COMPARISONS[comparison.slug].expectations
-    sides = {side for expectation in expectations for side in (expectation.variant, expectation.of)}
-    return not sides or row.variant.name in sides
+    return not expectations or any(row.variant.name in each.sides for each in expectations)
 
 
 def known_slug(slug: str) -> str:

@@ -4,11 +4,13 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from comparisons import resources
+from project.services import apps
 from tests.support.clients import PATIENCE, until
 
 
@@ -29,6 +31,13 @@ def test_lasting_loop_has_one_pool_which_is_closed_with_it():
         return pool
 
     assert asyncio.run(main()).closed
+
+
+def test_services_keep_a_connection_that_idles_longer_than_their_clients_do():
+    """Or else a client may send into a connection that is being closed."""
+    command, _ = apps.prepare("comparisons.upstream:app", Path(), 1)
+    kept = int(command[command.index("--timeout-keep-alive") + 1])
+    assert resources.LIMITS.keepalive_expiry < kept
 
 
 def test_two_loops_have_two_pools():
