@@ -34,7 +34,7 @@ def test_server_side_cursor_lets_the_loop_run_after_each_batch(
 
 
 def test_cursor_holds_less_than_a_tenth_of_what_fetchall_holds(request_, database, monkeypatch):
-    monkeypatch.setattr(batched_cursor, "ROWS", 100_000)
+    monkeypatch.setattr(batched_cursor, "ROWS", 40_000)
 
     def most_held(view):
         async def main():
