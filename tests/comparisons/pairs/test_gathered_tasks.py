@@ -82,9 +82,11 @@ def test_cancelled_calls_close_their_connections(settings):
 
 def test_threads_wait_for_all_calls(monkeypatch):
     events, failed, may_answer = [], threading.Event(), threading.Event()
+    all_called = threading.Barrier(len(pair.PATHS), timeout=PATIENCE)
 
     class Service:
         def get(self, path):
+            all_called.wait()  # a call that had not begun when one fails would be cancelled
             if path.startswith("/failing/"):
                 failed.set()
                 return httpx2.Response(500, request=httpx2.Request("GET", "http://fake"))
