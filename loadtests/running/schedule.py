@@ -34,7 +34,7 @@ REPEATS = 2  # of a row's rounds that were disturbed, between two looks
 MAX_BLOCKS = 1_000
 FULL = Plan(window=0.5, looks=(4, 8, 12))
 # Three blocks decide what is far from its bound, which most is; what is near it needs eight anyway.
-QUICK = Plan(window=0.15, looks=(3, 8), min_answers=3)
+QUICK = Plan(window=0.12, looks=(3, 8), min_answers=3)
 # Seconds for a comparison of a quick run, on average: together less than ten minutes, with what
 # begins and ends the run. It looks once at everything, however long that takes, and again at what
 # is not decided only if the rest fits. A few have a minute in any case.
@@ -64,7 +64,7 @@ class Shares:
     began: float = field(default_factory=time.monotonic)
     end: float = 0
 
-    def begin(self, _rounds: int) -> None:
+    def begin(self) -> None:
         """A comparison begins."""
         now = time.monotonic()
         self.end = now + max(0.0, self.began + self.seconds - now) / self.comparisons
@@ -80,33 +80,29 @@ class FirstLooks:
     """So many seconds from now on, of which every comparison's first look has what it needs.
 
     Another look, taken to last as long as the first, needs time that those still to come will not
-    need: by what the rounds of first looks have taken so far.
+    need: each takes what first looks have taken so far, on average.
     """
 
     seconds: float
-    rounds: int  # of all first looks
+    comparisons: int  # to come
     began: float = field(default_factory=time.monotonic)
-    done: int = 0
-    took: float = 0  # seconds, the rounds that are done
-    look: float = 0  # the last comparison's
+    looks: list[float] = field(default_factory=list)  # seconds that each first look has taken
     since: float = 0
-    begun: int = 0
+    looked: bool = True
 
-    def begin(self, rounds: int) -> None:
-        """A comparison begins, with so many rounds to its first look."""
-        self.rounds -= self.begun  # of one that has not come to its look
-        self.since, self.begun = time.monotonic(), rounds
+    def begin(self) -> None:
+        """A comparison begins."""
+        self.comparisons -= 1
+        self.since, self.looked = time.monotonic(), False
 
     def is_left(self) -> bool:
         """Tell whether it may go on after its first look, or after another."""
         now = time.monotonic()
-        if self.begun:
-            self.look = now - self.since
-            self.took += self.look
-            self.done += self.begun
-            self.begun = 0
-        to_come = self.took / self.done * (self.rounds - self.done)
-        return now + self.look + to_come <= self.began + self.seconds
+        if not self.looked:
+            self.looks.append(now - self.since)
+            self.looked = True
+        to_come = self.comparisons * sum(self.looks) / len(self.looks)
+        return now + self.looks[-1] + to_come <= self.began + self.seconds
 
 
 Budget = Shares | FirstLooks

@@ -60,8 +60,8 @@ def clock(monkeypatch):
     return seconds
 
 
-def begun(budget, rounds=1):
-    budget.begin(rounds)
+def begun(budget):
+    budget.begin()
     return budget
 
 
@@ -89,19 +89,19 @@ def test_time_is_shared_by_the_comparisons_that_are_left(clock):
 
 
 def test_quick_run_looks_again_if_the_first_looks_to_come_and_this_one_fit_its_seconds(clock):
-    budget = begun(FirstLooks(seconds=40, rounds=30, began=0), rounds=10)
-    clock[0] = 10  # a second a round: 10 more for this one, and 20 are to come
+    budget = begun(FirstLooks(seconds=40, comparisons=3, began=0))
+    clock[0] = 10  # 10 more for this one, and 20 are to come
     assert budget.is_left()
     clock[0] = 10.5
     assert not budget.is_left()
 
 
 def test_time_of_second_looks_is_no_measure_of_first_looks_to_come(clock):
-    budget = begun(FirstLooks(seconds=100, rounds=30, began=0), rounds=10)
+    budget = begun(FirstLooks(seconds=100, comparisons=3, began=0))
     clock[0] = 10
     assert budget.is_left()
     clock[0] = 60  # 50 for the second look
-    begun(budget, rounds=10)
+    begun(budget)
     clock[0] = 70
     assert budget.is_left()  # 10 + 10 more
     clock[0] = 81
@@ -109,16 +109,16 @@ def test_time_of_second_looks_is_no_measure_of_first_looks_to_come(clock):
 
 
 def test_comparison_that_comes_to_no_look_leaves_its_time_to_the_others(clock):
-    budget = begun(FirstLooks(seconds=21, rounds=20, began=0), rounds=10)
+    budget = begun(FirstLooks(seconds=21, comparisons=2, began=0))
     clock[0] = 1  # it could not be measured
-    begun(budget, rounds=10)
+    begun(budget)
     clock[0] = 11
     assert budget.is_left()
 
 
 def test_quick_run_measures_everything_once_and_nothing_again_when_its_time_is_spent(clock):
     first = QUICK.looks[0]
-    budget = begun(FirstLooks(seconds=60, rounds=3, began=0), rounds=3)
+    budget = begun(FirstLooks(seconds=60, comparisons=1, began=0))
     in_doubt = in_doubt_within(budget, DECLARED, first, PLAN)
     clock[0] = 30
     assert in_doubt(undecided(first))

@@ -219,9 +219,8 @@ def _run(options: dict[str, Any], console: Console) -> int:
             result.load_generator = {"capacity": generators[0].capacity}
             cost = calibrate(generators[0])
             result.calibration = asdict(cost)
-            rounds = own_blocks * sum(len(rows) for _, rows in chosen)
             budget: schedule.Budget = (
-                schedule.FirstLooks(schedule.quick_seconds(len(chosen)), rounds)
+                schedule.FirstLooks(schedule.quick_seconds(len(chosen)), len(chosen))
                 if in_time
                 else schedule.Shares(60 * (options["minutes"] or 0), len(chosen))
             )
@@ -308,7 +307,7 @@ def measure_all(
         bar = progress.add_task("", total=sum(plan.looks[0] * len(rows) for _, rows in chosen))
         for comparison, rows in chosen:
             measured: list[Round] = []
-            budget.begin(run.own_blocks * len(rows))
+            budget.begin()
             work_s = min_cpu_seconds(comparison.work, None) if comparison.work else None
             declared = Declared.of(comparison, cost, work_s)
             in_doubt = in_doubt_within(budget, declared, run.own_blocks, plan)
