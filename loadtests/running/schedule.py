@@ -35,10 +35,10 @@ MAX_BLOCKS = 1_000
 FULL = Plan(window=0.5, looks=(4, 8, 12))
 # Three blocks decide what is far from its bound, which most is; what is near it needs eight anyway.
 QUICK = Plan(window=0.12, looks=(3, 8), min_answers=3)
-# Seconds for a comparison of a quick run, on average: together less than ten minutes, with what
-# begins and ends the run. It looks once at everything, however long that takes, and again at what
-# is not decided only if the rest fits. A few have a minute in any case.
-QUICK_S = 9
+# A quick run looks once at everything, however long that takes (nine seconds a comparison on two
+# cores, ten minutes for all), and again at what is not decided only if these seconds a comparison
+# leave time for that: on a quicker machine, or where only a few are asked for, which have a minute.
+QUICK_S = 7
 MIN_QUICK_S = 60
 
 
