@@ -23,6 +23,15 @@ def free_port() -> int:
     raise OSError("no free port")
 
 
+def is_listening(port: int) -> bool:
+    """Tell whether anybody listens at this port of 127.0.0.1, without being in anybody's way.
+
+    `why_not_free` listens there itself for a moment, in which another could not.
+    """
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def why_not_free(port: int) -> str:
     """Say why one cannot listen at this port of 127.0.0.1 ("Address already in use"), or ""."""
     with socket.socket() as listener:

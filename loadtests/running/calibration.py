@@ -14,7 +14,7 @@ from loadtests.running.generators import Generator
 from project.deployments import DEPLOYMENTS
 
 WINDOW_S = 0.5
-CALLS = 8  # of the bystander, of each server
+CALLS = 4  # of the bystander, of each server
 BATCHES = 3  # of them, for the machine's cost
 TIMEOUT_S = 5
 

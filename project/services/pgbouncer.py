@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from project.ports import free_port, why_not_free
+from project.ports import free_port, is_listening
 from project.processes import dying_with_parent
 from project.reasons import reason
 from project.services import postgres
@@ -97,7 +97,7 @@ def main() -> None:
                 stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not why_not_free(port):  # nobody listens yet
+        while not is_listening(port):
             if bouncer.poll() is not None or time.monotonic() > deadline:
                 sys.exit(f"pgbouncer does not start: {reason(log.read_text(errors='replace'))}")
             time.sleep(0.02)
