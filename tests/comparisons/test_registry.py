@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 
 from comparisons import pairs
-from comparisons.pairs import COMPARISONS
+from comparisons.pairs import COMPARISONS, servers_wait
 from comparisons.registry import (
     NEAR,
     SAME,
@@ -21,6 +21,7 @@ from comparisons.registry import (
     ceiling,
     slack,
 )
+from loadtests.judging.declared import Declared
 from loadtests.running import selection
 from project.deployments import DEPLOYMENTS
 
@@ -246,6 +247,13 @@ def test_near_a_ceiling_leaves_what_a_request_takes_besides_its_wait():
 def test_near_a_queue_leaves_it_once_for_the_others_are_in_the_queue():
     spare = slack(Variant(view, "", wait=0.1), Cost(latency_ms=5, cpu_ms=1), None, "queue")
     assert spare == pytest.approx(0.05)
+
+
+def test_queue_and_ceiling_of_one_variant_have_each_its_own_bound():
+    """5 ms beside a wait of 50 ms: a tenth once, three tenths behind others."""
+    declared = Declared.of(servers_wait.comparison, Cost(latency_ms=5, cpu_ms=1))
+    lows = {expected.of: expected.low for expected in declared.expectations if expected.low}
+    assert lows == {"ceiling": pytest.approx(1 / 1.3), "queue": pytest.approx(1 / 1.1)}
 
 
 def test_the_same_work_differs_by_the_cpu_time_of_a_request_at_most():
