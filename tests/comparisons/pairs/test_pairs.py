@@ -87,6 +87,8 @@ def answers_of(running):
     ids=[*QUICK, *LONG],
 )
 @pytest.mark.parametrize(("slug", "variant"), VARIANTS)
+@pytest.mark.timeout(300)  # the first test asks for all: a minute alone, more beside others
+@pytest.mark.xdist_group("every-variant")  # and is one worker's, or each asks
 def test_every_variant_answers_alike_under_every_deployment(
     slug, variant, deployment, together, served
 ):
