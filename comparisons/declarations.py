@@ -3,6 +3,7 @@
 import difflib
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,13 @@ class DeclarationError(ValueError):
 
 def place_of(file: str | Path, line: int) -> str:
     """Return `file:line` as editors understand it, relative to the checkout if it is in there."""
+    return f"{_shown(file)}:{line}"
+
+
+@cache  # each declaration of a file asks for its name
+def _shown(file: str | Path) -> Path:
     path, checkout = Path(file), settings.BASE_DIR
-    return f"{path.relative_to(checkout) if path.is_relative_to(checkout) else path}:{line}"
+    return path.relative_to(checkout) if path.is_relative_to(checkout) else path
 
 
 def written_at() -> str:

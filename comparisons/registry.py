@@ -343,8 +343,9 @@ def _of_one_variant_each(expectations: Any) -> Any:
 
 @cache
 def docstring(module: Any) -> str:
-    """Return the module's, from its source: PYTHONOPTIMIZE=2 drops it."""
-    return ast.get_docstring(ast.parse(inspect.getsource(module))) or ""
+    """Return the module's; from its source where PYTHONOPTIMIZE=2 dropped it."""
+    found = inspect.getdoc(module) or ast.get_docstring(ast.parse(inspect.getsource(module)))
+    return found or ""
 
 
 def ceiling(
