@@ -1,6 +1,7 @@
 """Starts the services before pytest-django reads the settings (`-p tests.plugin`)."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -11,6 +12,9 @@ from project.services import schema
 from tests.support.commands import let_children_heed_signals
 
 let_children_heed_signals()
+# Or every process that a test starts would compile this project anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 _services = ExitStack()
 _services.enter_context(services.running())
 schema.ensure()

@@ -26,17 +26,6 @@ from loadtests.running import selection
 from project.deployments import DEPLOYMENTS
 
 EACH_COMPARISON = pytest.mark.parametrize("comparison", COMPARISONS.values(), ids=COMPARISONS)
-EACH_VARIANT = pytest.mark.parametrize(
-    ("comparison", "variant"),
-    [
-        (comparison, variant)
-        for comparison in COMPARISONS.values()
-        for variant in comparison.variants
-    ],
-    ids=[
-        f"{slug}/{v.name}" for slug, comparison in COMPARISONS.items() for v in comparison.variants
-    ],
-)
 
 
 def test_every_file_of_pairs_is_in_the_reading_order():
@@ -62,9 +51,10 @@ def test_docstring_has_a_title_and_the_three_labels(comparison):
     assert list(comparison.lesson()) == ["Claim", "Blocks", "Instead"]
 
 
-@EACH_VARIANT
-def test_variants_name_says_its_colour(comparison, variant):
-    assert variant.name.split("_")[0] == ("async" if variant.is_async else "sync")
+@EACH_COMPARISON
+def test_variants_name_says_its_colour(comparison):
+    for variant in comparison.variants:
+        assert variant.name.split("_")[0] == ("async" if variant.is_async else "sync")
 
 
 @EACH_COMPARISON
@@ -72,20 +62,22 @@ def test_pair_fits_on_a_screen(comparison):
     assert len(inspect.getsource(comparison.module).splitlines()) <= 80
 
 
-@EACH_VARIANT
-def test_view_has_at_most_fifteen_lines(comparison, variant):
-    assert len(inspect.getsource(variant.view).splitlines()) <= 15
+@EACH_COMPARISON
+def test_view_has_at_most_fifteen_lines(comparison):
+    for variant in comparison.variants:
+        assert len(inspect.getsource(variant.view).splitlines()) <= 15, variant.name
 
 
 # Their question is what happens where a view's colour is not at home.
 CROSSING = {"start-up", "shared-resource", "request-path", "sync-under-asgi"}
 
 
-@EACH_VARIANT
-def test_variant_is_measured_on_a_deployment_of_its_colour(comparison, variant):
-    interface = DEPLOYMENTS[variant.deployment].interface
-    at_home = interface == ("asgi" if variant.is_async else "wsgi")
-    assert at_home or comparison.slug in CROSSING
+@EACH_COMPARISON
+def test_variant_is_measured_on_a_deployment_of_its_colour(comparison):
+    for variant in comparison.variants:
+        interface = DEPLOYMENTS[variant.deployment].interface
+        at_home = interface == ("asgi" if variant.is_async else "wsgi")
+        assert at_home or comparison.slug in CROSSING, variant.name
 
 
 @EACH_COMPARISON
@@ -95,17 +87,18 @@ def test_pitfall_is_never_the_only_async_variant(comparison):
     assert remedies or not pitfalls
 
 
-@EACH_VARIANT
-def test_pitfall_is_marked_in_its_source(comparison, variant):
+@EACH_COMPARISON
+def test_pitfall_is_marked_in_its_source(comparison):
     """In the view; or, where only some variants of the view are pitfalls, where they are declared.
 
     Marked in one place only, so that no mark speaks of a variant that is none.
     """
-    of_view = [other.pitfall for other in comparison.variants if other.view is variant.view]
-    in_view = "# pitfall" in inspect.getsource(variant.view)
-    in_declaration = "# pitfall" in declaration_of(variant)
-    assert in_view == all(of_view)
-    assert in_declaration == (variant.pitfall and not all(of_view))
+    for variant in comparison.variants:
+        of_view = [other.pitfall for other in comparison.variants if other.view is variant.view]
+        in_view = "# pitfall" in inspect.getsource(variant.view)
+        in_declaration = "# pitfall" in declaration_of(variant)
+        assert in_view == all(of_view), variant.name
+        assert in_declaration == (variant.pitfall and not all(of_view)), variant.name
 
 
 def declaration_of(variant):
@@ -134,14 +127,15 @@ def test_every_pitfall_is_judged(comparison):
     assert {v.name for v in comparison.variants if v.pitfall} <= judged
 
 
-@EACH_VARIANT
-def test_failures_of_who_may_fail_are_judged(comparison, variant):
+@EACH_COMPARISON
+def test_failures_of_who_may_fail_are_judged(comparison):
     """Nothing else speaks of them: they make none of its rounds invalid."""
-    about = [e for e in comparison.expectations if e.variant == variant.name]
-    failures = [e for e in about if e.metric in ("failures", "failed")]
-    assert failures or not variant.may_fail
-    if variant.may_fail and variant.pitfall:
-        assert any(e.at_least or e.between for e in failures)
+    for variant in comparison.variants:
+        about = [e for e in comparison.expectations if e.variant == variant.name]
+        failures = [e for e in about if e.metric in ("failures", "failed")]
+        assert failures or not variant.may_fail, variant.name
+        if variant.may_fail and variant.pitfall:
+            assert any(e.at_least or e.between for e in failures), variant.name
 
 
 def view(request):

@@ -13,22 +13,26 @@ from project.deployments import DEPLOYMENTS
 from project.middleware import HEADER
 from tests.plugin import accounts_alone
 
-# One of each view: under the same deployment, what else a variant declares is not there. Of those
-# that Django serves: test_request_path.py has the others.
-VARIANTS = [
-    (slug, next(v.name for v in comparison.variants if v.view is view))
-    for slug, comparison in COMPARISONS.items()
-    for view in dict.fromkeys(variant.view for variant in comparison.variants if not variant.app)
-]
+
+def one_of_each_view(comparison):
+    """Under the same deployment, what else a variant declares is not there.
+
+    Of the views that Django serves: test_request_path.py has the others.
+    """
+    first = {}
+    for variant in comparison.variants:
+        if not variant.app:
+            first.setdefault(variant.view, variant)
+    return list(first.values())
+
+
+VARIANTS = {slug: one_of_each_view(comparison) for slug, comparison in COMPARISONS.items()}
 # Without it `request.user` is not there, whatever the deployment; to the others it does nothing.
 MIDDLEWARE = sessions_and_users.DATABASE
 MOVING = ("transactions", "atomic-requests")  # money between accounts
-# Their interface and handlers are another's: the server alone is different, or how many there are.
-LONG = (
-    *("wsgi-sync", "wsgi-granian", "runserver"),
-    *("asgi-granian", "asgi-granian-direct", "asgi-gunicorn", "asgi-workers"),
-)
-QUICK = tuple(name for name in DEPLOYMENTS if name not in LONG)
+# An interface each, and a handler. The others' are the same: the server alone is different.
+QUICK = ("wsgi-threads", "asgi-uvicorn", "asgi-uvicorn-direct")
+LONG = tuple(name for name in DEPLOYMENTS if name not in QUICK)
 
 
 def get(server, path):
@@ -40,7 +44,7 @@ def get(server, path):
 def served():
     """Serve these deployments until the end, and ask each for every variant; once for all tests.
 
-    Returns the servers, and their answers: {(slug, variant, deployment): answer}.
+    Returns the servers, and their answers: {(slug, variant's name, deployment): answer}.
     """
     with ExitStack() as stack:
 
@@ -66,7 +70,7 @@ def answers_of(running):
 
     def ask_all(slug):
         """One after another: they may share what has a limit."""
-        names = [name for of, name in VARIANTS if of == slug]
+        names = [variant.name for variant in VARIANTS[slug]]
         with accounts_alone() if slug in MOVING else nullcontext():
             return {(slug, name, at): ask(slug, name, at) for name in names for at in running}
 
@@ -86,26 +90,22 @@ def answers_of(running):
     ],
     ids=[*QUICK, *LONG],
 )
-@pytest.mark.parametrize(("slug", "variant"), VARIANTS)
+@pytest.mark.parametrize("slug", VARIANTS)
 @pytest.mark.timeout(300)  # the first test asks for all: a minute alone, more beside others
 @pytest.mark.xdist_group("every-variant")  # and is one worker's, or each asks
-def test_every_variant_answers_alike_under_every_deployment(
-    slug, variant, deployment, together, served
-):
+def test_every_variant_answers_alike_under_every_deployment(slug, deployment, together, served):
     running, answers = served(together)
-    comparison = COMPARISONS[slug]
-    declared = next(v for v in comparison.variants if v.name == variant)
-    status, headers, body = answers[slug, variant, deployment]
-    assert status, body
-    assert headers[HEADER] == running[deployment].name
-    if declared.is_async and DEPLOYMENTS[deployment].why_not_async:
-        assert (status, headers["Content-Type"]) == (501, "text/plain")
-        assert DEPLOYMENTS[deployment].why_not_async in body.decode()
-        return
-    if declared.may_fail and declared.pitfall and status == 503:  # its lesson; it says why
-        assert body
-        return
-    first = comparison.variants[0]
-    expected = answers[slug, first.name, together[0]][2]
-    assert (status, body) == (200, expected), running[deployment].log.read_text()
-    assert body
+    server, why_not_async = running[deployment], DEPLOYMENTS[deployment].why_not_async
+    _, _, expected = answers[slug, VARIANTS[slug][0].name, together[0]]
+    for variant in VARIANTS[slug]:
+        status, headers, body = answers[slug, variant.name, deployment]
+        assert status, body
+        assert headers[HEADER] == server.name
+        if variant.is_async and why_not_async:
+            assert (status, headers["Content-Type"]) == (501, "text/plain")
+            assert why_not_async in body.decode()
+        elif variant.may_fail and variant.pitfall and status == 503:  # its lesson; it says why
+            assert body
+        else:
+            assert (status, body) == (200, expected), f"{variant.name}\n{server.log.read_text()}"
+            assert body
