@@ -387,14 +387,19 @@ def broken_checkout(checkout):
     "command",
     [
         "manage.py compare",
-        "manage.py check",
-        "manage.py serve asgi-uvicorn --port 18765",
-        "manage.py runserver 18765",
-        "manage.py runserver --noreload 18765",
         "-m locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:1",
         "-m pytest -p no:cacheprovider tests/loadtests/judging/test_intervals.py",
-        "-m loadtests.studies.second_opinion",
         "-m loadtests.studies.first_byte",
+        *(
+            pytest.param(command, marks=pytest.mark.long)
+            for command in (
+                "manage.py check",
+                "manage.py serve asgi-uvicorn --port 18765",
+                "manage.py runserver 18765",
+                "manage.py runserver --noreload 18765",
+                "-m loadtests.studies.second_opinion",
+            )
+        ),
     ],
 )
 def test_every_command_refuses_a_wrong_declaration_in_one_line(broken_checkout, command):

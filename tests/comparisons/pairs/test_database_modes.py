@@ -9,13 +9,10 @@ from project.deployments import DEPLOYMENTS
 from tests.support.clients import get_many, until
 from tests.support.postgres import backends, path_of
 
-MARKS = {
-    "none": pytest.mark.long,
-    "persistent": pytest.mark.long,
-    "pgbouncer": [pytest.mark.long, pytest.mark.needs("pgbouncer")],
-}
+MARKS = {"pgbouncer": pytest.mark.needs("pgbouncer")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", [pytest.param(mode, marks=MARKS.get(mode, ())) for mode in MODES])
 def test_every_deployment_can_have_every_database_mode(mode, postgres):
     shaped = [

@@ -299,6 +299,7 @@ def test_round_in_which_postgres_stood_still_is_repeated(generator, at_look, mon
     assert measured_again(generator, "PostgreSQL did not answer for").postgres_stall > 0.5
 
 
+@pytest.mark.long
 def test_round_in_which_the_clock_was_set_is_repeated(monkeypatch):
     def of_tests(command):
         return dying_with_parent([*command[:-1], "tests.support.jumping_generator"])

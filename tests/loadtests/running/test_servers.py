@@ -214,9 +214,9 @@ def answer_at(port, name):
     ("name", "number"),
     [
         ("asgi-uvicorn", signal.SIGINT),
-        ("asgi-granian", signal.SIGTERM),
-        ("asgi-granian-direct", signal.SIGINT),
-        ("wsgi-gevent", signal.SIGINT),
+        pytest.param("asgi-granian", signal.SIGTERM, marks=pytest.mark.long),
+        pytest.param("asgi-granian-direct", signal.SIGINT, marks=pytest.mark.long),
+        pytest.param("wsgi-gevent", signal.SIGINT, marks=pytest.mark.long),
         ("wsgi-granian", signal.SIGTERM),
     ],
 )
@@ -397,6 +397,7 @@ def test_locust_takes_class_names(port):
     assert "print/sync" not in said
 
 
+@pytest.mark.long
 def test_locust_loads_an_application_in_place_of_django_if_its_class_is_named():
     with served("request-path/async_plain") as (_process, port, _line):
         locust(
@@ -412,12 +413,17 @@ def test_ports_are_given_once():
 @pytest.mark.parametrize(
     "path",
     [
-        "/blocking-call/async_native/",
         "/blocking-call/async_threaded/",
-        "/sequential-awaits/async_task_group/",
-        "/worker-queue/async_worker_queue/",
         "/cpu-offload/async_process/",
-        "/cpu-offload/async_new_process/",
+        *(
+            pytest.param(path, marks=pytest.mark.long)
+            for path in (
+                "/blocking-call/async_native/",
+                "/sequential-awaits/async_task_group/",
+                "/worker-queue/async_worker_queue/",
+                "/cpu-offload/async_new_process/",
+            )
+        ),
     ],
 )
 def test_a_hundred_requests_that_clients_leave_leave_no_task_thread_or_child_process(path):

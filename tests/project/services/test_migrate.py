@@ -129,7 +129,7 @@ def assert_whole(url):
 INTERRUPTIONS = [
     pytest.param("0001", "comparisons_invoice", signal.SIGINT, marks=pytest.mark.long),
     pytest.param("0001", "comparisons_invoice", signal.SIGTERM, marks=pytest.mark.long),
-    ("0001", "comparisons_invoice", signal.SIGKILL),
+    pytest.param("0001", "comparisons_invoice", signal.SIGKILL, marks=pytest.mark.long),
     (None, "pg_authid", signal.SIGKILL),  # at the end of all of them
 ]
 

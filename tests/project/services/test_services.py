@@ -410,6 +410,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
+@pytest.mark.long
 def test_full_disk_is_named_and_room_mends_it(start_user: StartUser, small_disk: Path) -> None:
     code = using(last="schema.ensure(); print('made', flush=True); sys.stdin.readline()")
     environ = ONLY_POSTGRES | {"SERVICES_DIR": str(small_disk / "services")}
