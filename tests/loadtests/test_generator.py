@@ -28,6 +28,20 @@ def test_stall_counts_only_while_something_that_counts_is_under_way():
     assert json.loads(done.stdout) == pytest.approx([stall for _, stall in STALLS])
 
 
+COLLECTED = """
+import gc, io, sys
+from loadtests import generator
+imported = len(gc.get_objects())
+sys.stdin = io.StringIO("")
+generator.main()
+print(gc.get_freeze_count() >= imported)
+"""
+
+
+def test_collection_leaves_out_what_was_imported():
+    assert python("-c", COLLECTED).stdout == "True\n"
+
+
 # One call of the variant and one of the bystander are never answered; they were due 3 s ago.
 UNANSWERED = """
 import json
