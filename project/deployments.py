@@ -43,7 +43,7 @@ class Deployment:
     """One way to serve."""
 
     name: str
-    about: str
+    about: str  # the server, but for its shape
     interface: Literal["wsgi", "asgi"]
     command: str  # words, with {python}, {port}, {workers} and {threads} to fill in
     app: str = "project.asgi:application"  # the last word of the command; "" where it takes none
@@ -153,26 +153,26 @@ _ALL = (
     ),
     Deployment(
         name="asgi-uvicorn",
-        about="uvicorn, one process",
+        about="uvicorn",
         interface="asgi",
         command=UVICORN,
     ),
     Deployment(
         name="asgi-uvicorn-direct",
-        about="uvicorn, one process, our handler",
+        about="uvicorn, our handler",
         interface="asgi",
         command=UVICORN,
         app=DIRECT,
     ),
     Deployment(
         name="asgi-granian",
-        about="granian, one process",
+        about="granian, ASGI",
         interface="asgi",
         command=GRANIAN_ASGI,
     ),
     Deployment(
         name="asgi-granian-direct",
-        about="granian, one process, our handler",
+        about="granian, ASGI, our handler",
         interface="asgi",
         command=GRANIAN_ASGI,
         app=DIRECT,
@@ -186,7 +186,7 @@ _ALL = (
     ),
     Deployment(
         name="asgi-workers",
-        about="uvicorn, one process a core",
+        about="uvicorn with workers",
         interface="asgi",
         command=UVICORN,
         workers=CORES,

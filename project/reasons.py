@@ -9,6 +9,7 @@ _LACK = "No space left|Disk quota exceeded|File too large|Read-only file system|
 _LACK += "|Cannot allocate memory|Resource temporarily unavailable|can't start new thread"
 _ERROR = "error|exception|fatal|panic|terminated by signal"
 _CONSEQUENCE = "in recovery mode|is starting up|is shutting down|Reason: Worker failed to boot"
+_CONSEQUENCE += r"|Can't connect to \("  # gunicorn, whose port is taken
 # PostgreSQL's, after a line of error; and what it writes before each.
 _ADDITION = r"\b(DETAIL|HINT|CONTEXT|STATEMENT|QUERY|LOCATION|LINE \d+): "
 _PREFIX = r"^.*\d\d:\d\d:\d\d\.\d+ \w+ \[\d+\] "

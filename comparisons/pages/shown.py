@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils.safestring import SafeString
 
 from comparisons import result_store
+from comparisons.pages.prose import prose
 from comparisons.result import (
     MISSING,
     OUTCOMES,
@@ -69,7 +71,7 @@ class ShownVerdict:
     sign: str
     found: str
     beside: str  # what was expected and how sure it is, in parentheses
-    why: str
+    why: SafeString
     because: str
 
 
@@ -235,6 +237,6 @@ def _verdict(verdict: Verdict) -> ShownVerdict:
         sign=verdict.words.sign,
         found=found,
         beside=beside + rest,
-        why=verdict.expected.why if verdict.expected else "",
+        why=prose(verdict.expected.why if verdict.expected else ""),
         because="" if verdict.outcome == "invalid" else verdict.because,
     )

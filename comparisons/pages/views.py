@@ -10,11 +10,10 @@ from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString, mark_safe
 from django.views.static import serve
 
 from comparisons.pages import source
+from comparisons.pages.prose import prose
 from comparisons.pages.shown import ShownResult, latest_results
 from comparisons.pairs import COMPARISONS, GROUPS
 from comparisons.questions import QUESTIONS
@@ -52,7 +51,7 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
         request,
         "comparison",
         **_entry(shown, results),
-        lesson=[(label, _prose(text)) for label, text in shown.lesson().items()],
+        lesson=[(label, prose(text)) for label, text in shown.lesson().items()],
         file=source.path_of(shown.module),
         shared=source.highlighted(shared) if shared else "",
         views=source.shown_views(shown),
@@ -87,18 +86,6 @@ def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
 def _entry(comparison: Comparison, results: dict[str, ShownResult]) -> dict[str, Any]:
     return {
         "comparison": comparison,
-        "claim": _prose(comparison.lesson().get("Claim", "")),
+        "claim": prose(comparison.lesson().get("Claim", "")),
         "result": results.get(comparison.slug),
     }
-
-
-def _prose(text: str) -> SafeString:
-    """Return a docstring's sentence as HTML: a capital at its start, `code` between backticks."""
-    parts = enumerate((text[:1].upper() + text[1:]).split("`"))
-    return format_html_join(
-        "", "{}{}{}", (_code(part) if n % 2 else ("", part, "") for n, part in parts)
-    )
-
-
-def _code(text: str) -> tuple[SafeString, str, SafeString]:
-    return mark_safe("<code>"), text, mark_safe("</code>")

@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from comparisons.pages import source
 from comparisons.pages import views as pages
+from comparisons.pages.prose import prose
 from comparisons.pairs import COMPARISONS, GROUPS, cpu_bound
 from comparisons.questions import QUESTIONS
 from comparisons.registry import Variant
@@ -291,7 +292,7 @@ def test_variant_of_a_shown_view_says_how_it_is_served_instead(
     shape = {"name": "sync_two", "workers": 2, "threads": 3, "database": "pool"}
     two = Variant(cpu_bound.sync, "asgi-uvicorn", environ={"POOL_SIZE": "5"}, **shape)
     assert source.served_by(two) == (
-        "uvicorn, one process; with 2 processes; with 3 threads; with Django's pool of connections"
+        "uvicorn; with 2 processes; with 3 threads; with Django's pool of connections"
         " to Postgres; with POOL_SIZE=5"
     )
     assert source.difference(two, one) == (
@@ -396,7 +397,7 @@ def test_helper_of_views_says_where_the_recipe_is(helper: Callable[[], Any]) -> 
 
 
 def test_backticks_become_code_and_html_stays_text() -> None:
-    assert pages._prose("the `a < b` & so") == "The <code>a &lt; b</code> &amp; so"
+    assert prose("the `a < b` & so") == "The <code>a &lt; b</code> &amp; so"
 
 
 def test_pages_lead_from_the_first_comparison_to_the_last_and_back(client: Client) -> None:
@@ -526,6 +527,12 @@ def test_invalid_measurement_says_why(client: Client, save: Save) -> None:
 def test_verdict_is_a_line(client: Client, save: Save, verdict: dict[str, Any], line: str) -> None:
     save(verdict=EXPECTED | verdict)
     assert line in text_of(client, "/cpu-bound/")
+
+
+def test_reason_of_a_verdict_has_code_and_no_other_markup(client: Client, save: Save) -> None:
+    why = {"expected": EXPECTED["expected"] | {"why": "See `cpu-offload` <b>."}}
+    save(verdict=EXPECTED | why)
+    assert "See <code>cpu-offload</code> &lt;b&gt;." in html_of(client, "/cpu-bound/")
 
 
 def test_what_a_result_file_says_is_text_and_no_markup(client: Client, save: Save) -> None:

@@ -51,6 +51,12 @@ ModuleNotFoundError: No module named 'nowhere'
 [2026-11-25 18:30:00 +0000] [11] [ERROR] Shutting down: Master
 [2026-11-25 18:30:00 +0000] [11] [ERROR] Reason: Worker failed to boot.
 """
+GUNICORN_WITHOUT_A_PORT = """\
+[2026-11-25 18:30:00 +0000] [11] [ERROR] Connection in use: ('127.0.0.1', 8000)
+[2026-11-25 18:30:00 +0000] [11] [ERROR] connection to ('127.0.0.1', 8000) failed: [Errno 98] \
+Address already in use
+[2026-11-25 18:30:05 +0000] [11] [ERROR] Can't connect to ('127.0.0.1', 8000)
+"""
 UVICORN = """\
 ERROR:    Traceback (most recent call last):
   File "starlette/routing.py", line 693, in lifespan
@@ -84,6 +90,11 @@ PGBOUNCER = """\
             "Unable to create it (permission denied",
         ),
         (GUNICORN, "ModuleNotFoundError: No module named 'nowhere'"),
+        (
+            GUNICORN_WITHOUT_A_PORT,
+            "[2026-11-25 18:30:00 +0000] [11] [ERROR] connection to ('127.0.0.1', 8000) failed: "
+            "[Errno 98] Address already in use",
+        ),
         (UVICORN, "RuntimeError: no pool"),
         (PGBOUNCER, "FATAL cannot load config file"),
         ("CommandError: permission denied\n", "CommandError: permission denied"),

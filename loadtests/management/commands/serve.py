@@ -66,7 +66,9 @@ class Command(BaseCommand):
                 )
                 try:
                     servers.wait_until_ready(server)
-                    what = f"{name}: {deployment.about}"
+                    workers = deployment.workers
+                    processes = "one process" if workers == 1 else f"{workers} processes"
+                    what = f"{name}: {deployment.about}, {processes}"
                     what += f", services {away_ms:g} ms away" if away_ms else ""
                     where = f"{server.url}/{name}/" if row else server.url
                     print(f"{what}, at {where} (Ctrl-C ends it)", flush=True)

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from comparisons.cores import CORES
+from comparisons.offload import N, fib
 from comparisons.pairs import many_waiting
 from loadtests.running import servers
 from loadtests.running.sampling import usage
@@ -104,7 +105,7 @@ def test_a_server_of_workers_says_why_it_does_not_start(name):
         raise AssertionError("it started")
 
 
-@pytest.mark.parametrize("name", ["asgi-uvicorn", "asgi-granian", "wsgi-granian"])
+@pytest.mark.parametrize("name", ["asgi-uvicorn", "asgi-granian", "wsgi-granian", "wsgi-threads"])
 def test_server_whose_port_is_taken_meanwhile_says_so(name, tmp_path):
     """After it was found free, as any program may do."""
     with socket.socket() as taken:
@@ -289,7 +290,8 @@ def test_serve_refuses_a_port_that_is_taken(first, second):
             '{"user": "comparisons-reader"}',
         ),
         ("request-path/async_starlette_query", "uvicorn, one process", '{"ok": true}'),
-        ("middleware/async_direct_one", "uvicorn, one process, our handler", '{"hello": "world"}'),
+        ("middleware/async_direct_one", "uvicorn, our handler, one process", '{"hello": "world"}'),
+        ("workers/async_two_processes", "uvicorn, 2 processes", f'{{"fib": {fib(N)}}}'),
     ],
 )
 def test_serve_gives_a_variant_what_it_declares(name, about, body):
@@ -314,7 +316,10 @@ def test_serve_gives_a_variant_its_shape_where_no_other_is_asked_for():
 
 @pytest.mark.parametrize(
     ("options", "said", "proxies"),
-    [([], "services 10 ms away", ["10"]), (["--round-trip", "0"], "gthread worker, at", [])],
+    [
+        ([], "services 10 ms away", ["10"]),
+        (["--round-trip", "0"], "gthread worker, one process, at", []),
+    ],
 )
 def test_serve_puts_services_where_the_variant_has_them(options, said, proxies):
     with served("django-cache/sync", *options) as (process, _port, line):
