@@ -77,12 +77,12 @@ def measure(
     in_doubt: InDoubt,
     logs: Path | None = None,
 ) -> Generator[Round, None, None]:
-    """Yield each round as it ends, until at one of the plan's looks nothing is in doubt any more.
+    """Yield each round as it ends, until at one of the plan's stops nothing is in doubt any more.
 
-    A row that cannot be measured gets one round, which says why. After a look only the rows in
+    A row that cannot be measured gets one round, which says why. After a stop only the rows in
     doubt are measured on, by servers started anew: what is hard to decide rests on several starts.
     A round from which somebody else took too much is measured again, in the same block, REPEATS
-    times a row at most between two looks. Close the iterator to end the servers before its end.
+    times a row at most between two stops. Close the iterator to end the servers before its end.
 
     Raises ServerError if a server does not start, ServiceError if a service goes away, ViewError if
     a variant does not answer as it should before it is measured.
@@ -102,7 +102,7 @@ def measure(
         }
         measured: list[Round] = []
         costs: dict[tuple[str, ...], float] = {}
-        for start, (before, look) in enumerate(pairwise((0, *plan.looks)), 1):
+        for start, (before, stop) in enumerate(pairwise((0, *plan.stops)), 1):
             environs = [
                 row.server_environ(comparison.slug, away[row.round_trip], server=n)
                 for n, row in wanted
@@ -128,7 +128,7 @@ def measure(
                     costs = dict(zip(map(_kind, served), bystander_cpu_ms(running), strict=True))
                 for one, seconds in zip(served, took, strict=True):
                     one.bystander_cpu_ms, one.alone = costs[_kind(one)], seconds
-                for round_ in _blocks(measurement, served, seed, range(before + 1, look + 1)):
+                for round_ in _blocks(measurement, served, seed, range(before + 1, stop + 1)):
                     measured.append(round_)
                     yield round_
             doubts = in_doubt(measured)

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,7 +12,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Plan:
     """window: seconds that a round measures, and longer until it has `min_answers`.
-    looks: after how many blocks to look at the verdicts.
+    looks: after how many blocks to look at the verdicts. between: after how many others only to
+    start the servers anew, and to see whether there is time.
 
     After a look, only those rows go on of which something is expected that is not decided; what
     each look spends of the 5 % says `intervals.confidence_at`, and so there may be as many as
@@ -22,16 +23,37 @@ class Plan:
     window: float
     looks: tuple[int, ...]
     min_answers: int = 5
+    between: tuple[int, ...] = ()
+
+    @property
+    def stops(self) -> list[int]:
+        """After how many blocks the servers end, and others start."""
+        return sorted((*self.looks, *self.between))
 
     def longer(self) -> "Plan":
-        """Look on, in the same steps, for as long as anybody could wait."""
+        """Go on in the same steps for as long as anybody could wait, and look again now and then.
+
+        A look after so many blocks more that they outweigh its greater confidence: by half as many
+        again, intervals become narrower by 15 %; in equal steps they would hardly at all.
+        """
         step = self.looks[-1] - self.looks[-2]
-        more = range(self.looks[-1] + step, MAX_BLOCKS, step)
-        return Plan(self.window, (*self.looks, *more), self.min_answers)
+        looks, between = [*self.looks], []
+        for blocks in range(self.looks[-1] + step, MAX_BLOCKS, step):
+            if blocks >= LOOK_GROWTH * looks[-1]:
+                looks.append(blocks)
+            else:
+                between.append(blocks)
+        in_time = [blocks for blocks in between if blocks < looks[-1]]
+        return replace(self, looks=tuple(looks), between=tuple(in_time))
+
+    def last_look(self, blocks: int) -> int:
+        """Return the last look of those that so many blocks have come to; 0 before the first."""
+        return max((look for look in self.looks if look <= blocks), default=0)
 
 
-REPEATS = 2  # of a row's rounds that were disturbed, between two looks
+REPEATS = 2  # of a row's rounds that were disturbed, between two starts of its server
 MAX_BLOCKS = 1_000
+LOOK_GROWTH = 1.5
 FULL = Plan(window=0.5, looks=(4, 8, 12))
 # Three blocks decide what is far from its bound, which most is; what is near it needs eight anyway.
 QUICK = Plan(window=0.12, looks=(3, 8), min_answers=3)

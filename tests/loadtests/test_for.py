@@ -4,11 +4,14 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
+from scipy.special import ndtri
 
 from comparisons.pairs import COMPARISONS, blocking_call
+from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
-from loadtests.judging.intervals import confidence_at
+from loadtests.judging.intervals import confidence_at, trimmed_mean
 from loadtests.management.commands.compare import in_doubt_within
 from loadtests.running.schedule import (
     FULL,
@@ -40,11 +43,39 @@ def undecided(blocks):
     ]
 
 
-def test_longer_plan_goes_on_in_the_steps_of_the_last_looks():
-    assert PLAN.looks[: len(QUICK.looks)] == QUICK.looks
-    steps = {after - before for before, after in pairwise(PLAN.looks)}
-    assert steps == {QUICK.looks[-1] - QUICK.looks[-2]}
-    assert PLAN.looks[-1] > 900
+@pytest.mark.parametrize("plan", [FULL, QUICK])
+def test_longer_plan_goes_on_in_the_steps_of_the_last_looks(plan):
+    longer = plan.longer()
+    assert longer.looks[: len(plan.looks)] == plan.looks
+    steps = {after - before for before, after in pairwise(longer.stops[len(plan.looks) - 1 :])}
+    assert steps == {plan.looks[-1] - plan.looks[-2]}
+    assert set(longer.looks) < set(longer.stops)
+    assert longer.looks[-1] == longer.stops[-1] > 500
+
+
+@pytest.mark.parametrize("plan", [FULL, QUICK])
+def test_interval_of_each_look_to_come_is_narrower_by_fifteen_percent(plan):
+    """Of rounds that spread alike, though each look has to be surer than the one before."""
+    looks = plan.longer().looks
+    spread = [ndtri((np.arange(look) + 0.5) / look) for look in looks]
+    found = [trimmed_mean(values, confidence_at(n)) for n, values in enumerate(spread, 1)]
+    widths = [interval.high - interval.low for interval in found]
+    for before, after in pairwise(widths[len(plan.looks) - 1 :]):
+        assert after < 0.85 * before
+
+
+def test_what_comes_after_a_look_waits_for_the_next(monkeypatch):
+    def blocks_of(_declared, measured, _looks):
+        return {round_.block for round_ in measured}
+
+    monkeypatch.setattr(verdicts, "in_doubt", blocks_of)
+    budget = begun(Shares(seconds=60, comparisons=1))
+    in_doubt = in_doubt_within(budget, DECLARED, OWN_BLOCKS, PLAN)
+    *_, look, between, next_look = PLAN.stops[:5]
+    assert {look, next_look} < {*PLAN.looks}
+    assert between in PLAN.between
+    assert max(in_doubt(undecided(between))) == look
+    assert max(in_doubt(undecided(next_look))) == next_look
 
 
 def test_every_look_is_stricter_than_the_one_before():

@@ -330,12 +330,18 @@ def measure_all(
 def in_doubt_within(
     budget: schedule.Budget, declared: Declared, own_blocks: int, plan: schedule.Plan
 ) -> Callable[[Sequence[Round]], Collection[tuple[str, int, float]]]:
-    """Make the function that says what to measure on: after so many blocks only in time."""
+    """Make the function that says what to measure on: after so many blocks only in time.
+
+    What the last look has left in doubt, and nothing that came after it: that waits for the next.
+    """
 
     def in_doubt(measured: Sequence[Round]) -> Collection[tuple[str, int, float]]:
-        if max(round_.block for round_ in measured) >= own_blocks and not budget.is_left():
+        blocks = max(round_.block for round_ in measured)
+        if blocks >= own_blocks and not budget.is_left():
             return ()
-        return verdicts.in_doubt(declared, measured, plan.looks)
+        look = plan.last_look(blocks)
+        seen = [round_ for round_ in measured if round_.block <= look]
+        return verdicts.in_doubt(declared, seen, plan.looks)
 
     return in_doubt
 

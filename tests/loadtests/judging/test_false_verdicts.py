@@ -4,6 +4,8 @@ The truth lies exactly on the threshold, so that both `holds` and `refuted` are 
 95 % interval may be wrong that way in 5 % of 1,000 runs. The seed is fixed, chosen once.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,8 +70,11 @@ def test_ratio_on_the_threshold_is_decided_in_five_percent_at_most(noise, plan):
     assert false_verdicts(noise, plan) <= 0.05 * RUNS
 
 
+LONGER = replace(FULL, looks=FULL.longer().looks[:8])  # 108 blocks
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
+@pytest.mark.parametrize("plan", [FULL, QUICK, LONGER], ids=["full", "quick", "longer"])
 @pytest.mark.parametrize("noise", NOISES)
 def test_false_verdicts_stay_within_chance_of_five_percent(noise, plan):
     """So many runs that no seed decides: three standard deviations of the count are allowed."""
