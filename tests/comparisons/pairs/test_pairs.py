@@ -92,7 +92,6 @@ def answers_of(running):
 )
 @pytest.mark.parametrize("slug", VARIANTS)
 @pytest.mark.timeout(300)  # the first test asks for all: a minute alone, more beside others
-@pytest.mark.xdist_group("every-variant")  # and is one worker's, or each asks
 def test_every_variant_answers_alike_under_every_deployment(slug, deployment, together, served):
     running, answers = served(together)
     server, why_not_async = running[deployment], DEPLOYMENTS[deployment].why_not_async
