@@ -26,7 +26,7 @@ async def async_native(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"waited": WAIT})
 
 
-ALL = "Everybody waits at once: users / WAIT, on whatever server."
+ALL = "Everybody waits at once, in threads, greenlets or coroutines: users / WAIT."
 TURNS = (
     "Ten waits end together, and each takes 1 ms more of the CPU, in turn (`request-path`): 5 of "
     "50 ms on average, a tenth; half of that is asked."
