@@ -23,6 +23,18 @@ def test_figures_are_those_of_the_reference_run(block):
     assert block.begin + block.text + block.end in block.file.read_text()
 
 
+def test_memory_of_requests_that_wait_is_that_of_the_reference_run():
+    text = (BASE_DIR / "loadtests" / "README.md").read_text()
+    sentence = text.partition("or less: with 1,000 users ")[2].partition("(`compare")[0]
+    rows = {
+        row.variant: f"{row.kb_per_request:.0f}"
+        for row in RESULT.measurements
+        if (row.comparison, row.users) == ("many-waiting", 1_000)
+    }
+    variants = ["async_shared_thread", "sync", "async_native", "async_direct", "async_plain"]
+    assert re.findall(r"\b\d+\b", sentence) == [rows[variant] for variant in variants]
+
+
 def test_pair_that_is_shown_stands_so_in_its_file():
     (shown,) = re.findall(r"```python\n(.*?)```", README, re.S)
     for view in shown.split("\n\n\n"):
