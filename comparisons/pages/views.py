@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.views.static import serve
 
 from comparisons.pages import source
+from comparisons.pages.language import in_readers_language
 from comparisons.pages.prose import prose
 from comparisons.pages.shown import ShownResult, latest_results
 from comparisons.pairs import COMPARISONS, GROUPS
@@ -20,6 +21,7 @@ from comparisons.questions import QUESTIONS
 from comparisons.registry import Comparison
 
 
+@in_readers_language
 def index(request: HttpRequest) -> HttpResponse:
     """Show every comparison, in reading order, with the verdicts of its latest result."""
     results, notices = latest_results(COMPARISONS)
@@ -38,6 +40,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return _page(request, "index", questions=questions, groups=groups, run=newest, notices=notices)
 
 
+@in_readers_language
 def comparison(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one comparison: its lesson, its views side by side, its latest result."""
     if slug not in COMPARISONS:
