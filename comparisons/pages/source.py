@@ -3,7 +3,11 @@
 import ast
 import inspect
 import re
-from dataclasses import dataclass
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +36,25 @@ CONNECTING = {
 
 
 @dataclass(frozen=True)
+class Line:
+    """A line of source. differs: from the view beside it."""
+
+    number: int  # in its file
+    text: str
+    html: SafeString
+    pitfall: bool = False
+    differs: bool = False
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A part of the source that views share, and where it stands."""
+
+    place: str
+    lines: Sequence[Line]
+
+
+@dataclass(frozen=True)
 class ShownView:
     """A variant's view as its file has it."""
 
@@ -39,10 +62,17 @@ class ShownView:
     url: str  # "" where Django serves nothing of it
     place: str  # path:line, as editors and terminals understand it
     served_by: str
-    source: SafeString
+    lines: Sequence[Line]
     pitfall: str  # what the variant's declaration says of it, where the view's source does not
     same_as: str | None  # the variant above that has the same view
     served_differently: str  # how it is served, where that one is not
+
+    @property
+    def kind(self) -> str:
+        """What it is drawn as, here and in every chart: a pitfall, async or sync."""
+        if self.variant.pitfall:
+            return "pitfall"
+        return "async" if self.variant.is_async else "sync"
 
 
 def shown_views(comparison: Comparison) -> list[ShownView]:
@@ -50,21 +80,58 @@ def shown_views(comparison: Comparison) -> list[ShownView]:
     shown = []
     for variant in comparison.variants:
         view = variant.view
-        source = (inspect.getcomments(view) or "") + inspect.getsource(view)
+        comments = inspect.getcomments(view) or ""
+        source, number = inspect.getsourcelines(view)
         other = first.setdefault(view, variant)
         shown.append(
             ShownView(
                 variant=variant,
                 url="" if variant.app else reverse(f"{comparison.slug}/{variant.name}"),
-                place=f"{path_of(inspect.getmodule(view))}:{inspect.getsourcelines(view)[1]}",
+                place=f"{path_of(inspect.getmodule(view))}:{number}",
                 served_by=served_by(variant),
-                source=highlighted(source),
+                lines=numbered(comments + "".join(source), number - comments.count("\n")),
                 pitfall=declared_pitfall(variant) if variant.pitfall else "",
                 same_as=None if other is variant else other.name,
                 served_differently=difference(variant, other),
             )
         )
     return shown
+
+
+def side_by_side(left: ShownView, right: ShownView) -> tuple[ShownView, ShownView]:
+    """Mark the lines by which two views differ."""
+    texts, others_texts = ([line.text for line in view.lines] for view in (left, right))
+    matcher = SequenceMatcher(None, texts, others_texts)
+    mine, others = set(range(len(left.lines))), set(range(len(right.lines)))
+    for block in matcher.get_matching_blocks():
+        mine -= {*range(block.a, block.a + block.size)}
+        others -= {*range(block.b, block.b + block.size)}
+    return _marked(left, mine), _marked(right, others)
+
+
+def _marked(view: ShownView, differ: Collection[int]) -> ShownView:
+    lines = [replace(line, differs=place in differ) for place, line in enumerate(view.lines)]
+    return replace(view, lines=lines)
+
+
+def telling_pair(views: Sequence[ShownView]) -> tuple[ShownView, ShownView]:
+    """Return the two views to begin with: the pitfall and what is most like it and none.
+
+    Without a pitfall, the first and the next that is another view; if there is one view only, two
+    ways to serve it.
+    """
+    pitfalls = [view for view in views if view.variant.pitfall]
+    left = next((view for view in pitfalls if not view.same_as), (pitfalls or [*views])[0])
+    others = [view for view in views if view is not left and not view.variant.pitfall]
+    others = [view for view in others if view.variant.view != left.variant.view] or others
+
+    def unlike(view: ShownView) -> tuple[bool, int]:
+        pair = side_by_side(left, view)
+        differing = sum(line.differs for one in pair for line in one.lines)
+        return view.variant.is_async != left.variant.is_async, differing
+
+    right = min(others, key=unlike) if pitfalls else others[0]
+    return left, right
 
 
 def served_by(variant: Variant) -> str:
@@ -124,29 +191,94 @@ def _short(value: str) -> str:
     return ", ".join(path.rpartition(".")[2] for path in paths) if len(paths) > 1 else value
 
 
-def shared_source(comparison: Comparison) -> str:
-    """Return what the views share: all but docstring, imports and views, down to the last view.
+def shared_sources(comparison: Comparison) -> list[Shared]:
+    """Return what a reader copies with the views: imports, constants, functions that they use.
 
-    What follows it is the declaration's.
+    First of the pair's own file, then of our other modules, but for clients and pools, which
+    comparisons/resources.py has for all.
     """
-    source = inspect.getsource(comparison.module)
-    lines = source.splitlines()
+    module = comparison.module
+    tree = ast.parse(inspect.getsource(module))
     views = {v.view.__name__ for v in comparison.variants if not v.app}
-    shared: list[str] = []
-    end = 0
-    for node in ast.parse(source).body:
-        if not views:
-            break
-        begin, end = end, node.end_lineno or end
-        match node:
-            case ast.Expr() | ast.Import() | ast.ImportFrom():
-                continue
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                if name in views:
-                    views.remove(name)
-                    continue
-        shared += lines[begin:end]  # from the end of what is before: with the comments above it
-    return "\n".join(shared).strip("\n")
+    used = {name for node in tree.body if _defines(node) & views for name in _names_in(node)}
+    own: list[ast.stmt] = []
+    while found := [n for n in tree.body if _defines(n) & used - views and n not in own]:
+        own += found
+        used = used.union(*map(_names_in, found))
+    own.sort(key=lambda node: node.lineno)
+    imports = [text for node in tree.body if _is_import(node) and (text := _of_used(node, used))]
+    parts = [Shared(path_of(module), [*numbered("\n".join(imports)), *_source_of(module, own)])]
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and _is_ours(node.module or ""):
+            imported = sys.modules[node.module or ""]
+            names = {
+                alias.name
+                for alias in node.names
+                if alias.name in used and vars(imported)[alias.name] not in FROM_RECIPE
+            }
+            defined = [
+                one for one in ast.parse(inspect.getsource(imported)).body if _defines(one) & names
+            ]
+            if defined:
+                parts.append(Shared(path_of(imported), _source_of(imported, defined)))
+    return [part for part in parts if part.lines]
+
+
+def _names_in(node: ast.stmt) -> set[str]:
+    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+
+
+def _is_import(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def _of_used(node: Any, used: Collection[str]) -> str:
+    """Return the import of those names that are used; "" if none is."""
+    names = [a for a in node.names if (a.asname or a.name).partition(".")[0] in used]
+    if not names:
+        return ""
+    if isinstance(node, ast.Import):
+        return ast.unparse(ast.Import(names))
+    return ast.unparse(ast.ImportFrom(node.module, names, node.level))
+
+
+def _is_ours(module: str) -> bool:
+    """Tell modules whose functions views call from those that every reader has or can copy."""
+    package, _, name = module.partition(".")
+    known = ("", "registry", "resources", "models", "recipe")
+    return package == "comparisons" and name not in known
+
+
+def _defines(node: ast.stmt) -> set[str]:
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Assign(targets=targets):
+            names = (name for target in targets for name in ast.walk(target))
+            return {name.id for name in names if isinstance(name, ast.Name)}
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return {name}
+    return set()
+
+
+def _source_of(module: Any, nodes: Sequence[ast.stmt]) -> list[Line]:
+    """Return their lines, with the comments above them, each after an empty line if it is long."""
+    source = inspect.getsource(module).splitlines()
+    lines = _lines(module)
+    shown: list[Line] = []
+    for node in nodes:
+        begin = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]) - 1
+        while begin and source[begin - 1].startswith("#"):
+            begin -= 1
+        if shown and begin and not source[begin - 1]:
+            shown.append(replace(shown[-1], number=0, text="", html=mark_safe("")))
+        shown += lines[begin : node.end_lineno]
+    return shown
+
+
+@cache
+def _lines(module: Any) -> list[Line]:
+    return numbered(inspect.getsource(module), 1)
 
 
 def declared_pitfall(variant: Variant) -> str:
@@ -166,16 +298,19 @@ def recipes(comparison: Comparison) -> list[str]:
     return [name for name, value in vars(comparison.module).items() if value in FROM_RECIPE]
 
 
-def highlighted(source: str) -> SafeString:
-    """Return the source as HTML; the lines that a comment calls the pitfall stand out."""
+def numbered(source: str, first: int = 0) -> list[Line]:
+    """Return the source line by line, highlighted; without numbers if first is 0."""
     # Here, because every measured server imports this file.
     from pygments import highlight
     from pygments.formatters.html import HtmlFormatter
     from pygments.lexers.python import PythonLexer
 
-    pitfalls = [n for n, line in enumerate(source.splitlines(), start=1) if "# pitfall" in line]
-    formatter: HtmlFormatter[str] = HtmlFormatter(nowrap=True, hl_lines=pitfalls)
-    return mark_safe(highlight(source, PythonLexer(), formatter))  # Pygments escapes it
+    formatter: HtmlFormatter[str] = HtmlFormatter(nowrap=True)  # which closes its tags on each line
+    html = highlight(source, PythonLexer(stripnl=False), formatter).splitlines()
+    return [
+        Line(first and first + place, text, mark_safe(line), "# pitfall" in text)
+        for place, (text, line) in enumerate(zip(source.splitlines(), html, strict=True))
+    ]
 
 
 def path_of(module: Any) -> str:
