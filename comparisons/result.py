@@ -10,6 +10,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, cast
 
+from django.utils.formats import get_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as marked
+
 SCHEMA = 1
 MISSING = "–"  # in place of a figure that could not be measured
 
@@ -24,10 +28,10 @@ class Words:
 
 
 OUTCOMES: dict[Outcome, Words] = {
-    "holds": Words("✓", "held"),
-    "refuted": Words("✗", "refuted"),
-    "inconclusive": Words("?", "inconclusive"),
-    "invalid": Words("–", "invalid"),
+    "holds": Words("✓", marked("held")),
+    "refuted": Words("✗", marked("refuted")),
+    "inconclusive": Words("?", marked("inconclusive")),
+    "invalid": Words("–", marked("invalid")),
 }
 
 
@@ -396,13 +400,25 @@ def figure(value: float | None) -> str:
     """Three significant digits, without an exponent."""
     if value is None:
         return MISSING
-    return f"{value:.0f}" if abs(value) >= 100 else f"{Decimal(f'{value:.3g}'):f}"
+    plain = f"{value:.0f}" if abs(value) >= 100 else f"{Decimal(f'{value:.3g}'):f}"
+    return in_digits(plain)
+
+
+def in_digits(number: str) -> str:
+    """Write `1,234.5` as the reader's language does: in Turkish `1.234,5`."""
+    separators = {".": get_format("DECIMAL_SEPARATOR"), ",": get_format("THOUSAND_SEPARATOR")}
+    return number.translate(str.maketrans(separators))
+
+
+def percentage(number: str) -> str:
+    """`95 %`, in Turkish `%95`."""
+    return _("%(number)s %%") % {"number": number}
 
 
 def interval(low: float | None, high: float | None) -> str:
     """For instance `9.3–9.6`; an interval that is open to one side says nothing."""
     if low is None or high is None:
-        return "no interval"
+        return _("no interval")
     return f"{figure(low)}–{figure(high)}"
 
 

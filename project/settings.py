@@ -139,11 +139,15 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": not SERVED,  # our 404.html links to pages, which a measured server has not
+        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
     }
 ]
 RESULTS_DIR = BASE_DIR / "loadtests" / "results"
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "comparisons" / "static"
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("tr", "Turkish")]  # of the pages: comparisons/pages/language.py
+USE_I18N = True
 TIME_ZONE = "UTC"
 USE_TZ = True
 SESSION_COOKIE_AGE = 3600  # seconds; every round of sessions-and-users begins some

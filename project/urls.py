@@ -60,11 +60,17 @@ urlpatterns = [
     path("pools/", probes.pools, name="pools"),
 ]
 if not measured:
-    from comparisons.pages import views  # it imports what colours Python, reads results, ...
+    from django.views.defaults import page_not_found
+    from django.views.i18n import set_language
 
+    from comparisons.pages import views  # it imports what colours Python, reads results, ...
+    from comparisons.pages.language import in_readers_language
+
+    handler404 = in_readers_language(page_not_found)
     urlpatterns += [
         path("", views.index, name="index"),
         # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
         path("static/<path:path>", views.static_file),
+        path("language/", set_language, name="set_language"),
         *(path(f"{slug}/", views.comparison, {"slug": slug}, name=slug) for slug in COMPARISONS),
     ]

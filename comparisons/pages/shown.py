@@ -9,10 +9,11 @@ from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from comparisons import result_store
 from comparisons.pages.prose import prose
+from comparisons.reasons import reason
 from comparisons.refuted import explanation
 from comparisons.registry import THEORY
 from comparisons.result import (
@@ -24,7 +25,9 @@ from comparisons.result import (
     Verdict,
     counts,
     figure,
+    in_digits,
     interval,
+    percentage,
     without_bystander,
 )
 from comparisons.result_store import ResultError
@@ -81,12 +84,12 @@ class ShownRow:
 
 
 def _failed(row: Measurement) -> str:
-    return f"{figure(100 * row.share_failed)} %" if row.share_failed else MISSING
+    return percentage(figure(100 * row.share_failed)) if row.share_failed else MISSING
 
 
 def _of_ceiling(row: Measurement) -> str:
     share = row.share_of_ceiling
-    return MISSING if share is None else f"{100 * share:.0f} %"
+    return MISSING if share is None else percentage(f"{100 * share:.0f}")
 
 
 def _latency(row: Measurement) -> str:
@@ -105,7 +108,7 @@ THREADS = Column(
     gettext_lazy("Threads in all"),
     "",
     gettext_lazy("of the server, whatever they are for"),
-    lambda row: f"{row.server.threads:,}",
+    lambda row: in_digits(f"{row.server.threads:,}"),
 )
 SERVED = [
     Column(
@@ -196,20 +199,21 @@ def _row(row: Measurement, columns: Sequence[Column]) -> ShownRow:
         load=_load(row),
         rounds=row.rounds,
         cells=[Cell(column, column.figure(row), column.interval(row)) for column in columns],
-        invalid_because=None if row.valid else row.invalid_because,
+        invalid_because=None if row.valid else [reason(why) for why in row.invalid_because],
     )
 
 
 def _load(row: Measurement) -> str:
     """For instance `10 users, 5 ms round trip`."""
     if row.rate:
-        load = _("%(rate)s requests/s asked for") % {"rate": f"{row.rate:g}"}
+        load = _("%(rate)s requests/s asked for") % {"rate": in_digits(f"{row.rate:g}")}
     else:
         load = ngettext("%(users)s user", "%(users)s users", row.users) % {
-            "users": f"{row.users:,}"
+            "users": in_digits(f"{row.users:,}")
         }
     if row.round_trip:
-        load += _(", %(ms)s ms round trip") % {"ms": f"{row.round_trip:g}"}
+        trip = in_digits(f"{row.round_trip:g}")
+        load = _("%(load)s, %(ms)s ms round trip") % {"load": load, "ms": trip}
     return load
 
 
@@ -239,10 +243,10 @@ class Chip:
 
 def _word(outcome: Outcome) -> str:
     words = {
-        "holds": pgettext("verdict", "holds"),
-        "refuted": pgettext("verdict", "refuted"),
-        "inconclusive": pgettext("verdict", "inconclusive"),
-        "invalid": pgettext("verdict", "invalid"),
+        "holds": _("holds"),
+        "refuted": _("refuted"),
+        "inconclusive": _("inconclusive"),
+        "invalid": _("invalid"),
     }
     return words[outcome]
 
@@ -264,10 +268,10 @@ def chip(verdicts: Sequence[Verdict]) -> Chip | None:
     if not outcomes:
         return None
     if "refuted" in outcomes:
-        return Chip("refuted", OUTCOMES["refuted"].sign, pgettext("claim", "refuted in part"))
+        return Chip("refuted", OUTCOMES["refuted"].sign, _("refuted in part"))
     if outcomes == {"holds"}:
-        return Chip("holds", OUTCOMES["holds"].sign, pgettext("claim", "held"))
-    return Chip("inconclusive", OUTCOMES["inconclusive"].sign, pgettext("claim", "undecided"))
+        return Chip("holds", OUTCOMES["holds"].sign, _("held"))
+    return Chip("inconclusive", OUTCOMES["inconclusive"].sign, _("undecided"))
 
 
 def telling(verdicts: Sequence[Verdict]) -> Verdict:
@@ -293,7 +297,7 @@ def _verdict(verdict: Verdict) -> ShownVerdict:
         found=found,
         beside=beside + rest,
         why=prose(verdict.expected.why if verdict.expected else ""),
-        because="" if verdict.outcome == "invalid" else verdict.because,
+        because="" if verdict.outcome == "invalid" else reason(verdict.because),
         explained=prose(explanation(verdict)),
     )
 

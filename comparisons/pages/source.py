@@ -14,6 +14,9 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as marked
+from django.utils.translation import ngettext
 
 from comparisons import offload, resources
 from comparisons.registry import Comparison, Variant, View
@@ -28,10 +31,10 @@ FROM_RECIPE = (
 
 SHAPE = ("workers", "threads", "database")  # what a variant may declare of its deployment's
 CONNECTING = {
-    "none": "connecting to Postgres for each request",
-    "persistent": "with a kept connection to Postgres for each thread",
-    "pool": "with Django's pool of connections to Postgres",
-    "pgbouncer": "connecting to a PgBouncer for each request",
+    "none": marked("connecting to Postgres for each request"),
+    "persistent": marked("with a kept connection to Postgres for each thread"),
+    "pool": marked("with Django's pool of connections to Postgres"),
+    "pgbouncer": marked("connecting to a PgBouncer for each request"),
 }
 
 
@@ -90,12 +93,16 @@ def shown_views(comparison: Comparison) -> list[ShownView]:
                 place=f"{path_of(inspect.getmodule(view))}:{number}",
                 served_by=served_by(variant),
                 lines=numbered(comments + "".join(source), number - comments.count("\n")),
-                pitfall=declared_pitfall(variant) if variant.pitfall else "",
+                pitfall=_said(declared_pitfall(variant)) if variant.pitfall else "",
                 same_as=None if other is variant else other.name,
                 served_differently=difference(variant, other),
             )
         )
     return shown
+
+
+def _said(text: str) -> str:
+    return _(text) if text else ""  # the translation of "" is the catalogue's header
 
 
 def side_by_side(left: ShownView, right: ShownView) -> tuple[ShownView, ShownView]:
@@ -136,7 +143,8 @@ def telling_pair(views: Sequence[ShownView]) -> tuple[ShownView, ShownView]:
 
 def served_by(variant: Variant) -> str:
     """Return for instance `gunicorn, gthread worker; with 1000 threads; with POOL_SIZE=5`."""
-    return "; ".join([settings.DEPLOYMENTS[variant.deployment].about, *own_shape(variant)])
+    about = settings.DEPLOYMENTS[variant.deployment].about
+    return "; ".join([_(about), *own_shape(variant)])
 
 
 def own_shape(variant: Variant) -> list[str]:
@@ -155,9 +163,7 @@ def difference(variant: Variant, other: Variant) -> str:
     of_deployment = _shape(deployment)
     own |= {name: of_deployment[name] for name in others if name in SHAPE and name not in own}
     changed = [text for name, text in own.items() if others.get(name) != text]
-    missing = [
-        text.replace("with", "without", 1) for name, text in others.items() if name not in own
-    ]
+    missing = [_without(name, other) for name in others if name not in own]
     return ", ".join(changed + missing)
 
 
@@ -165,30 +171,41 @@ def _serving(variant: Variant) -> dict[str, str]:
     """Return all that a variant declares of how it is served, in words."""
     shape = _shape(variant)
     declared = {
-        "deployment": f"on {variant.deployment}",
+        "deployment": _("on %(deployment)s") % {"deployment": variant.deployment},
         **{name: getattr(variant, name) and shape[name] for name in SHAPE},
-        "app": variant.app and f"with {variant.app} in place of Django",
-        **{name: f"with {name}={_short(value)}" for name, value in variant.environ.items()},
+        "app": variant.app and _("with %(app)s in place of Django") % {"app": variant.app},
+        **{name: _("with %(setting)s") % _set(name, variant) for name in variant.environ},
     }
     return {name: text for name, text in declared.items() if text}
 
 
-def _shape(of: Any) -> dict[str, str]:
-    """Return its SHAPE, a variant's or a deployment's, in words."""
-    threads = f"with {of.threads} threads" if of.threads else "without a limit of threads"
-    return {
-        "workers": "with 1 process" if of.workers == 1 else f"with {of.workers} processes",
-        "threads": "with 1 thread" if of.threads == 1 else threads,
-        "database": CONNECTING.get(of.database, ""),
-    }
+def _without(name: str, other: Variant) -> str:
+    return _("with Django") if name == "app" else _("without %(setting)s") % _set(name, other)
 
 
-def _short(value: str) -> str:
-    """Return a list of dotted paths as one reads it: their last words, startproject's as such."""
+def _set(name: str, variant: Variant) -> dict[str, str]:
+    """Return for instance `POOL_SIZE=5`, of lists of dotted paths the last words."""
+    value = variant.environ[name]
     paths = value.split(",")
     if paths == settings.STARTPROJECTS_MIDDLEWARE:
-        return "startproject's seven"
-    return ", ".join(path.rpartition(".")[2] for path in paths) if len(paths) > 1 else value
+        value = _("startproject's seven")
+    elif len(paths) > 1:
+        value = ", ".join(path.rpartition(".")[2] for path in paths)
+    return {"setting": f"{name}={value}"}
+
+
+def _shape(of: Any) -> dict[str, str]:
+    """Return its SHAPE, a variant's or a deployment's, in words."""
+    if of.threads:
+        threads = ngettext("with %(n)d thread", "with %(n)d threads", of.threads)
+    else:
+        threads = _("without a limit of threads")
+    workers = ngettext("with %(n)d process", "with %(n)d processes", of.workers or 0)
+    return {
+        "workers": workers % {"n": of.workers or 0},
+        "threads": threads % {"n": of.threads or 0},
+        "database": _(CONNECTING[of.database]) if of.database else "",
+    }
 
 
 def shared_sources(comparison: Comparison) -> list[Shared]:

@@ -14,6 +14,7 @@ from django.shortcuts import render
 from django.views.static import serve
 
 from comparisons.pages import source
+from comparisons.pages.language import in_readers_language
 from comparisons.pages.prose import prose
 from comparisons.pages.shown import ShownResult, UnknownResultError, latest_results, result_files
 from comparisons.pages.source import ShownView
@@ -22,6 +23,7 @@ from comparisons.questions import QUESTIONS
 from comparisons.registry import Comparison
 
 
+@in_readers_language
 def index(request: HttpRequest) -> HttpResponse:
     """Show every comparison, in reading order, with what its latest result says."""
     results, notices, chosen = _results(request, COMPARISONS)
@@ -49,6 +51,7 @@ def index(request: HttpRequest) -> HttpResponse:
     )
 
 
+@in_readers_language
 def comparison(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one comparison: its lesson, two of its views side by side, its latest result."""
     if slug not in COMPARISONS:
@@ -63,7 +66,7 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
         request,
         "comparison",
         **_entry(shown, results),
-        lesson=[(label, prose(text)) for label, text in shown.lesson().items()],
+        lesson=[(prose(label), prose(text)) for label, text in shown.lesson().items()],
         file=source.path_of(shown.module),
         shared=source.shared_sources(shown),
         views=views,
@@ -79,8 +82,8 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
         group=next(prose(name) for name, modules in GROUPS.items() if shown.module in modules),
         number=place + 1,
         total=len(order),
-        previous=order[place - 1] if place else None,
-        next=order[place + 1] if place + 1 < len(order) else None,
+        previous=_link(order[place - 1]) if place else None,
+        next=_link(order[place + 1]) if place + 1 < len(order) else None,
     )
 
 
@@ -121,6 +124,10 @@ def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
     # Nothing inline and nothing from elsewhere: what a result file says cannot become a script.
     response["Content-Security-Policy"] = "default-src 'self'"
     return response
+
+
+def _link(comparison: Comparison) -> dict[str, Any]:
+    return {"slug": comparison.slug, "title": prose(comparison.title)}
 
 
 def _entry(comparison: Comparison, results: dict[str, ShownResult]) -> dict[str, Any]:
