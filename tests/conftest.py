@@ -22,10 +22,15 @@ def pytest_runtest_setup(item):
     for mark in item.iter_markers("needs"):
         (program,) = mark.args
         if not shutil.which(program, path=PATH):
-            missing = f"{program} is not installed (Debian: apt-get install {program})"
-            if os.environ.get("CI"):
-                pytest.fail(missing, pytrace=False)
-            pytest.skip(missing)
+            is_missing(program, f"Debian: apt-get install {program}")
+
+
+def is_missing(program, how):
+    """Skip the running test, and say how to have the program; CI fails."""
+    missing = f"{program} is not installed ({how})"
+    if os.environ.get("CI"):
+        pytest.fail(missing, pytrace=False)
+    pytest.skip(missing)
 
 
 def pytest_configure():
@@ -53,7 +58,7 @@ LONGEST_FILES = (
     "test_pairs.py",
     "test_persistent_under_asgi.py",
     "test_odd_postgres.py",
-    "test_pages.py",
+    "test_every_page.py",
     "test_first_start.py",
 )
 

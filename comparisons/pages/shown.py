@@ -1,14 +1,21 @@
 """What the pages show of result files: each comparison's latest result, in words and digits."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from django.conf import settings
+from django.utils.functional import Promise
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from comparisons import result_store
 from comparisons.pages.prose import prose
+from comparisons.reasons import reason
+from comparisons.refuted import explanation
+from comparisons.registry import THEORY
 from comparisons.result import (
     MISSING,
     OUTCOMES,
@@ -16,14 +23,19 @@ from comparisons.result import (
     Outcome,
     Result,
     Verdict,
-    Words,
     counts,
     figure,
+    in_digits,
     interval,
+    percentage,
     without_bystander,
 )
 from comparisons.result_store import ResultError
 from comparisons.sentences import sentence, terms
+
+
+class UnknownResultError(Exception):
+    """There is no result file of this name."""
 
 
 @dataclass(frozen=True)
@@ -34,81 +46,278 @@ class ShownRun:
     started: datetime
     machine: str
     cpus: str
-    python: str
-    django: str
+    cpus_counted: int  # for the plural; 0 if it is no number
+    versions: Sequence[tuple[str, str]]  # for instance ("Python", "3.13.9")
+
+
+# --- The table of measurements
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of figures: what it is called, its unit, what it means, and a row's figure."""
+
+    name: str | Promise
+    unit: str
+    meaning: str | Promise
+    figure: Callable[[Measurement], str]
+    interval: Callable[[Measurement], str] = lambda row: ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    column: Column
+    text: str
+    interval: str
 
 
 @dataclass(frozen=True)
 class ShownRow:
-    """One measurement, a field for each cell of the table."""
+    """One measurement, a cell for each column of figures."""
 
     variant: str
     deployment: str
     load: str
     rounds: int
-    shape: str
-    throughput: str
-    interval: str
-    failed: str
-    of_ceiling: str
-    p50: str
-    p99: str
-    # A bystander's median wait, and the longest of a round: what verdicts speak of.
-    bystander: str
-    bystander_max: str
-    cpu: str  # ms a request
-    threads: str  # of the server
-    connections: str
-    memory: str  # MB
-    # Where requests only wait: kB that the server grew by for each of them.
-    waiting: str | None
+    cells: Sequence[Cell]
     invalid_because: list[str] | None
+
+
+def _failed(row: Measurement) -> str:
+    return percentage(figure(100 * row.share_failed)) if row.share_failed else MISSING
+
+
+def _of_ceiling(row: Measurement) -> str:
+    share = row.share_of_ceiling
+    return MISSING if share is None else percentage(f"{100 * share:.0f}")
+
+
+def _latency(row: Measurement) -> str:
+    if row.backlog_growth is not None:
+        return _("backlog grows by %(n)s/s") % {"n": figure(row.backlog_growth)}
+    return figure(row.latency_ms.p50)
+
+
+SLOTS = Column(
+    gettext_lazy("Processes × threads"),
+    "",
+    gettext_lazy("those that serve requests"),
+    lambda row: row.shape,
+)
+THREADS = Column(
+    gettext_lazy("Threads in all"),
+    "",
+    gettext_lazy("of the server, whatever they are for"),
+    lambda row: in_digits(f"{row.server.threads:,}"),
+)
+SERVED = [
+    Column(
+        gettext_lazy("Requests/s"),
+        "",
+        gettext_lazy("successful answers a second, and their interval of 95 %"),
+        lambda row: figure(row.throughput.mean),
+        lambda row: interval(row.throughput.low, row.throughput.high),
+    ),
+    Column(gettext_lazy("Failed"), "", gettext_lazy("the share of all answers"), _failed),
+    Column(
+        gettext_lazy("Of ceiling"),
+        "",
+        gettext_lazy("the share of what the work allows at most"),
+        _of_ceiling,
+    ),
+]
+WAITED = [
+    THREADS,
+    Column(
+        gettext_lazy("kB a request"),
+        "",
+        gettext_lazy("memory that the server grew by for each request that waits"),
+        lambda row: figure(row.kb_per_request),
+    ),
+]
+LATENCY = [
+    Column("p50", "ms", gettext_lazy("what half of the successful answers take at most"), _latency),
+    Column(
+        "p99",
+        "ms",
+        gettext_lazy("what 99 of 100 successful answers take at most"),
+        lambda row: figure(row.latency_ms.p99),
+    ),
+]
+BYSTANDER = [
+    Column(
+        gettext_lazy("Bystander"),
+        "ms",
+        gettext_lazy("how long a user of a trivial view of the same server waits, typically"),
+        lambda row: figure(row.bystander_ms.p50),
+    ),
+    Column(
+        gettext_lazy("Longest"),
+        "ms",
+        gettext_lazy("the bystander's longest wait of a round, typically"),
+        lambda row: figure(row.bystander_ms.typical_longest),
+    ),
+]
+COST = [
+    Column(
+        gettext_lazy("CPU"),
+        "ms",
+        gettext_lazy("CPU time of the server, for each request"),
+        lambda row: figure(row.server.cpu_ms_per_request),
+    ),
+    THREADS,
+]
+USED = [
+    Column(
+        gettext_lazy("Database connections"),
+        "",
+        gettext_lazy("that the server had open at once, at most"),
+        lambda row: str(row.server.db_connections),
+    ),
+    Column(
+        gettext_lazy("Memory"),
+        "MB",
+        gettext_lazy("of the server, at most"),
+        lambda row: figure(row.server.rss_mb),
+    ),
+]
+
+
+def _columns(rows: Sequence[Measurement]) -> list[Column]:
+    # Where requests only wait, their number a second says nothing.
+    waiting = any(row.waiting for row in rows)
+    beside = BYSTANDER
+    if without_bystander(rows):
+        beside = [] if waiting else COST
+    return [*(WAITED if waiting else SERVED), *LATENCY, *beside, SLOTS, *USED]
+
+
+def _row(row: Measurement, columns: Sequence[Column]) -> ShownRow:
+    return ShownRow(
+        variant=row.variant,
+        deployment=row.deployment,
+        load=_load(row),
+        rounds=row.rounds,
+        cells=[Cell(column, column.figure(row), column.interval(row)) for column in columns],
+        invalid_because=None if row.valid else [reason(why) for why in row.invalid_because],
+    )
+
+
+def _load(row: Measurement) -> str:
+    """For instance `10 users, 5 ms round trip`."""
+    if row.rate:
+        load = _("%(rate)s requests/s asked for") % {"rate": in_digits(f"{row.rate:g}")}
+    else:
+        load = ngettext("%(users)s user", "%(users)s users", row.users) % {
+            "users": in_digits(f"{row.users:,}")
+        }
+    if row.round_trip:
+        trip = in_digits(f"{row.round_trip:g}")
+        load = _("%(load)s, %(ms)s ms round trip") % {"load": load, "ms": trip}
+    return load
+
+
+# --- Verdicts
 
 
 @dataclass(frozen=True)
 class ShownVerdict:
     outcome: Outcome
     sign: str
+    word: str
     found: str
     beside: str  # what was expected and how sure it is, in parentheses
     why: SafeString
     because: str
+    explained: SafeString  # why it is refuted, where that is known
 
 
-# The columns of the table, as the page explains them.
-SERVED = [
-    ("Requests/s", "successful answers a second, and their interval of 95 %"),
-    ("Failed", "the share of all answers"),
-    ("Of ceiling", "the share of what the work allows at most"),
-]
-THREADS = ("Threads in all", "of the server, whatever they are for")
-WAITED = [
-    THREADS,
-    ("kB a request", "memory that the server grew by for each request that waits"),
-]
-ALWAYS = [
-    ("Processes × threads", "those that serve requests"),
-    ("p50, p99", "what half and 99 of 100 successful answers take at most"),
-    ("Database connections", "that the server had open at once, at most"),
-    ("MB", "memory of the server, at most"),
-]
-BYSTANDER = [
-    ("Bystander", "how long a user of a trivial view of the same server waits, typically"),
-    ("Longest", "the bystander's longest wait of a round, typically"),
-]
-COST = [("CPU", "CPU time of the server, for each request"), THREADS]
+@dataclass(frozen=True)
+class Chip:
+    """What all verdicts of a comparison say together, in a word."""
+
+    outcome: Outcome
+    sign: str
+    word: str
+
+
+def _word(outcome: Outcome) -> str:
+    words = {
+        "holds": _("holds"),
+        "refuted": _("refuted"),
+        "inconclusive": _("inconclusive"),
+        "invalid": _("invalid"),
+    }
+    return words[outcome]
+
+
+def counted(outcome: Outcome, count: int) -> str:
+    """For instance `3 held`."""
+    words = {
+        "holds": ngettext("%(n)d held", "%(n)d held", count),
+        "refuted": ngettext("%(n)d refuted", "%(n)d refuted", count),
+        "inconclusive": ngettext("%(n)d inconclusive", "%(n)d inconclusive", count),
+        "invalid": ngettext("%(n)d invalid", "%(n)d invalid", count),
+    }
+    return words[outcome] % {"n": count}
+
+
+def chip(verdicts: Sequence[Verdict]) -> Chip | None:
+    """One that is refuted refutes the claim as it stands; else one that is open leaves it open."""
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if not outcomes:
+        return None
+    if "refuted" in outcomes:
+        return Chip("refuted", OUTCOMES["refuted"].sign, _("refuted in part"))
+    if outcomes == {"holds"}:
+        return Chip("holds", OUTCOMES["holds"].sign, _("held"))
+    return Chip("inconclusive", OUTCOMES["inconclusive"].sign, _("undecided"))
+
+
+def telling(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return what is refuted first; else what first tells two variants apart; else the first."""
+    refuted = (verdict for verdict in verdicts if verdict.outcome == "refuted")
+    apart = (
+        verdict
+        for verdict in verdicts
+        if verdict.outcome == "holds"
+        and (expected := verdict.expected)
+        and expected.of not in (None, *THEORY)
+        and not (expected.low and expected.high)
+    )
+    return next(refuted, None) or next(apart, verdicts[0])
+
+
+def _verdict(verdict: Verdict) -> ShownVerdict:
+    found, beside, rest = sentence(verdict).partition(" (")
+    return ShownVerdict(
+        outcome=verdict.outcome,
+        sign=verdict.words.sign,
+        word=_word(verdict.outcome),
+        found=found,
+        beside=beside + rest,
+        why=prose(verdict.expected.why if verdict.expected else ""),
+        because="" if verdict.outcome == "invalid" else reason(verdict.because),
+        explained=prose(explanation(verdict)),
+    )
+
+
+# --- A result
 
 
 @dataclass(frozen=True)
 class ShownResult:
     """What one run says of one comparison."""
 
+    measured: Result  # the whole run
     run: ShownRun
-    rows: list[ShownRow]
-    verdicts: list[ShownVerdict]
-    terms: list[tuple[str, str]]
-    counts: list[tuple[Outcome, Words, int]]
-    alone: bool  # no bystander: what a request costs stands in its place
+    columns: Sequence[Column]
+    rows: Sequence[ShownRow]
+    verdicts: Sequence[ShownVerdict]
+    terms: Sequence[tuple[str, str]]
+    counts: Sequence[tuple[Outcome, str, str]]  # outcome, sign, and for instance "3 held"
+    chip: Chip | None
+    finding: ShownVerdict | None  # the one that says most
 
     @property
     def one_load(self) -> str | None:
@@ -117,126 +326,93 @@ class ShownResult:
         return loads.pop() if len(loads) == 1 else None
 
     @property
-    def waiting(self) -> bool:
-        """Whether requests only waited: then their number a second says nothing."""
-        return any(row.waiting for row in self.rows)
-
-    @property
-    def columns(self) -> list[tuple[str, str]]:
-        """What the columns of figures mean."""
-        answers = WAITED if self.waiting else SERVED
-        beside = COST if self.alone and not self.waiting else []
-        return answers + ALWAYS + (beside if self.alone else BYSTANDER)
-
-    @property
     def rounds(self) -> str:
+        """For instance `4 to 8 rounds`."""
         fewest, most = (pick(row.rounds for row in self.rows) for pick in (min, max))
-        return str(most) if fewest == most else f"{fewest} to {most}"
+        if fewest == most:
+            return ngettext("%(n)d round", "%(n)d rounds", most) % {"n": most}
+        return _("%(fewest)d to %(most)d rounds") % {"fewest": fewest, "most": most}
 
 
-def latest_results(slugs: Collection[str]) -> tuple[dict[str, ShownResult], list[str]]:
+def result_files() -> list[Path]:
+    return result_store.newest_first(settings.RESULTS_DIR)
+
+
+def latest_results(
+    slugs: Collection[str], chosen: str = ""
+) -> tuple[dict[str, ShownResult], list[str]]:
     """Find the newest result of each comparison, and a notice for each file that is no result.
 
-    Files are read from the newest on, until every comparison has its result.
+    Files are read from the newest on, until every comparison has its result; if one is chosen, no
+    other. UnknownResultError if there is none of this name.
     """
     found: dict[str, ShownResult] = {}
     notices: list[str] = []
-    for path in result_store.newest_first(settings.RESULTS_DIR):
+    paths = [path for path in result_files() if chosen in ("", path.name)]
+    if chosen and not paths:
+        raise UnknownResultError(chosen)
+    for path in paths:
         try:
             result = result_store.read(path)
         except ResultError as error:
             notices.append(f"{path.name}: {error.problem}")
             continue
-        if result.options.get("null"):
+        if result.options.get("null") and not chosen:
             continue  # variants measured against themselves: no claim is decided
         measured = {measurement.comparison for measurement in result.measurements}
         for slug in slugs:
             if slug in measured and slug not in found:
-                found[slug] = _result(path.name, result, slug)
+                found[slug] = shown_result(path.name, result, slug)
         if len(found) == len(slugs):
             break
     return found, notices
 
 
-def _result(file: str, result: Result, slug: str) -> ShownResult:
+def shown_result(file: str, result: Result, slug: str) -> ShownResult:
+    """Return what the result says of a comparison that it has measured."""
     verdicts = [verdict for verdict in result.verdicts if verdict.comparison == slug]
     rows = [row for row in result.measurements if row.comparison == slug]
+    columns = _columns(rows)
     return ShownResult(
+        measured=result,
         run=_run(file, result),
-        rows=[_row(row) for row in rows],
+        columns=columns,
+        rows=[_row(row, columns) for row in rows],
         verdicts=[_verdict(verdict) for verdict in verdicts],
         terms=terms(verdicts),
         counts=[
-            (outcome, OUTCOMES[outcome], count)
+            (outcome, OUTCOMES[outcome].sign, counted(outcome, count))
             for outcome, count in counts(verdicts).items()
             if count
         ],
-        alone=without_bystander(rows),
+        chip=chip(verdicts),
+        finding=_verdict(telling(verdicts)) if verdicts else None,
     )
+
+
+VERSIONS = {
+    "Python": "python",
+    "Django": "django",
+    "PostgreSQL": "postgres",
+    "uvicorn": "uvicorn",
+    "gunicorn": "gunicorn",
+}
 
 
 def _run(file: str, result: Result) -> ShownRun:
     def environment(key: str) -> str:
         return str(result.environment.get(key, "?"))
 
+    count = result.environment.get("cpu_count")
     return ShownRun(
         file=file,
         started=result.started,
         machine=environment("cpu_model"),
         cpus=environment("cpu_count"),
-        python=environment("python"),
-        django=environment("django"),
-    )
-
-
-def _row(row: Measurement) -> ShownRow:
-    share = row.share_of_ceiling
-    return ShownRow(
-        variant=row.variant,
-        deployment=row.deployment,
-        load=_load(row),
-        rounds=row.rounds,
-        shape=row.shape,
-        throughput=figure(row.throughput.mean),
-        interval=interval(row.throughput.low, row.throughput.high),
-        failed=f"{figure(100 * row.share_failed)} %" if row.share_failed else MISSING,
-        of_ceiling=MISSING if share is None else f"{100 * share:.0f} %",
-        p50=_latency(row),
-        p99=figure(row.latency_ms.p99),
-        bystander=figure(row.bystander_ms.p50),
-        bystander_max=figure(row.bystander_ms.typical_longest),
-        cpu=figure(row.server.cpu_ms_per_request),
-        threads=f"{row.server.threads:,}",
-        connections=str(row.server.db_connections),
-        memory=figure(row.server.rss_mb),
-        waiting=figure(row.kb_per_request) if row.waiting else None,
-        invalid_because=None if row.valid else row.invalid_because,
-    )
-
-
-def _latency(row: Measurement) -> str:
-    if row.backlog_growth is not None:
-        return f"backlog grows by {figure(row.backlog_growth)}/s"
-    return figure(row.latency_ms.p50)
-
-
-def _load(row: Measurement) -> str:
-    """For instance `10 users, 5 ms round trip`."""
-    load = f"{row.users:,} user{'' if row.users == 1 else 's'}"
-    if row.rate:
-        load = f"{row.rate:g} requests/s asked for"
-    if row.round_trip:
-        load += f", {row.round_trip:g} ms round trip"
-    return load
-
-
-def _verdict(verdict: Verdict) -> ShownVerdict:
-    found, beside, rest = sentence(verdict).partition(" (")
-    return ShownVerdict(
-        outcome=verdict.outcome,
-        sign=verdict.words.sign,
-        found=found,
-        beside=beside + rest,
-        why=prose(verdict.expected.why if verdict.expected else ""),
-        because="" if verdict.outcome == "invalid" else verdict.because,
+        cpus_counted=count if isinstance(count, int) else 0,
+        versions=[
+            (name, environment(key))
+            for name, key in VERSIONS.items()
+            if key in ("python", "django") or key in result.environment
+        ],
     )

@@ -3,6 +3,7 @@
 A page shows a pair as it stands in its file, and what was measured of it last.
 """
 
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -15,7 +16,8 @@ from django.views.static import serve
 from comparisons.pages import source
 from comparisons.pages.language import in_readers_language
 from comparisons.pages.prose import prose
-from comparisons.pages.shown import ShownResult, latest_results
+from comparisons.pages.shown import ShownResult, UnknownResultError, latest_results, result_files
+from comparisons.pages.source import ShownView
 from comparisons.pairs import COMPARISONS, GROUPS
 from comparisons.questions import QUESTIONS
 from comparisons.registry import Comparison
@@ -23,10 +25,10 @@ from comparisons.registry import Comparison
 
 @in_readers_language
 def index(request: HttpRequest) -> HttpResponse:
-    """Show every comparison, in reading order, with the verdicts of its latest result."""
-    results, notices = latest_results(COMPARISONS)
+    """Show every comparison, in reading order, with what its latest result says."""
+    results, notices, chosen = _results(request, COMPARISONS)
     groups = [
-        (name, [_entry(module.comparison, results) for module in modules])
+        (prose(name), [_entry(module.comparison, results) for module in modules])
         for name, modules in GROUPS.items()
     ]
     # A run may cover some comparisons only: the newest is named once, an older one where it shows.
@@ -34,40 +36,78 @@ def index(request: HttpRequest) -> HttpResponse:
         (result.run for result in results.values()), key=lambda run: run.started, default=None
     )
     questions = [
-        (question, [_entry(COMPARISONS[slug], results) for slug in slugs])
+        (prose(question), [_entry(COMPARISONS[slug], results) for slug in slugs])
         for question, slugs in QUESTIONS.items()
     ]
-    return _page(request, "index", questions=questions, groups=groups, run=newest, notices=notices)
+    return _page(
+        request,
+        "index",
+        questions=questions,
+        groups=groups,
+        run=newest,
+        notices=notices,
+        chosen=chosen,
+        files=[path.name for path in result_files()],
+    )
 
 
 @in_readers_language
 def comparison(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show one comparison: its lesson, its views side by side, its latest result."""
+    """Show one comparison: its lesson, two of its views side by side, its latest result."""
     if slug not in COMPARISONS:
         raise Http404(f"no comparison {slug}")
     shown = COMPARISONS[slug]
     order = [*COMPARISONS.values()]
     place = order.index(shown)
-    results, notices = latest_results([slug])
-    shared = source.shared_source(shown)
+    results, notices, chosen = _results(request, [slug])
+    views = source.shown_views(shown)
+    left, right = _two(request, views)
     return _page(
         request,
         "comparison",
         **_entry(shown, results),
-        lesson=[(label, prose(text)) for label, text in shown.lesson().items()],
+        lesson=[(prose(label), prose(text)) for label, text in shown.lesson().items()],
         file=source.path_of(shown.module),
-        shared=source.highlighted(shared) if shared else "",
-        views=source.shown_views(shown),
+        shared=source.shared_sources(shown),
+        views=views,
+        left=left,
+        right=right,
+        same_view=left.variant.view is right.variant.view,
+        pair=source.side_by_side(left, right),
         recipes=source.recipes(shown),
-        questions=[question for question, slugs in QUESTIONS.items() if slug in slugs],
+        questions=[prose(question) for question, slugs in QUESTIONS.items() if slug in slugs],
         pitfalls={variant.name for variant in shown.variants if variant.pitfall},
         notices=notices,
-        group=next(name for name, modules in GROUPS.items() if shown.module in modules),
+        chosen=chosen,
+        group=next(prose(name) for name, modules in GROUPS.items() if shown.module in modules),
         number=place + 1,
         total=len(order),
-        previous=order[place - 1] if place else None,
-        next=order[place + 1] if place + 1 < len(order) else None,
+        previous=_link(order[place - 1]) if place else None,
+        next=_link(order[place + 1]) if place + 1 < len(order) else None,
     )
+
+
+def _results(
+    request: HttpRequest, slugs: Collection[str]
+) -> tuple[dict[str, ShownResult], list[str], str]:
+    """Return the newest results, or those of the file that `?result=` names; and its name."""
+    chosen = request.GET.get("result", "")
+    try:
+        return *latest_results(slugs, chosen), chosen
+    except UnknownResultError:
+        raise Http404(f"no result file {chosen}") from None
+
+
+def _two(request: HttpRequest, views: Sequence[ShownView]) -> tuple[ShownView, ShownView]:
+    """Return the views that `?left=` and `?right=` name; the telling pair where they do not."""
+    by_name = {view.variant.name: view for view in views}
+    names = [request.GET.get(side, "") for side in ("left", "right")]
+    for name in names:
+        if name and name not in by_name:
+            raise Http404(f"no variant {name}")
+    first, second = source.telling_pair(views)
+    left = by_name.get(names[0], first)
+    return left, by_name.get(names[1], first if left is second else second)
 
 
 def static_file(request: HttpRequest, path: str) -> HttpResponseBase:
@@ -86,9 +126,14 @@ def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
     return response
 
 
+def _link(comparison: Comparison) -> dict[str, Any]:
+    return {"slug": comparison.slug, "title": prose(comparison.title)}
+
+
 def _entry(comparison: Comparison, results: dict[str, ShownResult]) -> dict[str, Any]:
     return {
         "comparison": comparison,
+        "title": prose(comparison.title),
         "claim": prose(comparison.lesson().get("Claim", "")),
         "result": results.get(comparison.slug),
     }
