@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from django.conf import settings
 from django.http import HttpResponseBase
+from django.utils.translation import gettext as _
 
 from comparisons.declarations import DeclarationError, nearest, written_at
 
@@ -313,7 +314,11 @@ class Comparison:
         places: dict[str, list[str]] = {}
         for name in dict.fromkeys(v.deployment for v in self.variants if v.pitfall):
             places.setdefault(settings.DEPLOYMENTS[name].interface.upper(), []).append(name)
-        return " and ".join(f"{kind} ({', '.join(names)})" for kind, names in places.items())
+        met = [f"{kind} ({', '.join(names)})" for kind, names in places.items()]
+        if len(met) < 2:
+            return "".join(met)
+        one, other = met
+        return _("%(one)s and %(other)s") % {"one": one, "other": other}
 
     def lesson(self) -> dict[str, str]:
         """The labelled paragraphs of the module's docstring: Claim, Blocks, Instead."""
@@ -549,7 +554,7 @@ def _problems_of_functions(comparison: Comparison) -> Iterator[str]:
     for name in ("work", "waiting"):
         if (function := getattr(comparison, name)) is not None and not callable(function):
             yield f"{name} is {function!r}; it is a function"
-    for users, _ in comparison.cases if comparison.waiting else ():
+    for users, _trip in comparison.cases if comparison.waiting else ():
         if comparison.waiting and not _is_number(wait := comparison.waiting(users), above=0):
             yield f"waiting({users}) is {wait!r}; it is a number of seconds above 0"
 

@@ -31,7 +31,7 @@ APPS = ["comparisons", "loadtests"]  # whose files have texts that a reader sees
 PO = Path(__file__).parent / "locale/tr/LC_MESSAGES/django.po"
 MO = PO.with_suffix(".mo")
 KEYWORDS = DEFAULT_KEYWORDS | {"marked": None, "gettext_lazy": None}
-PLACEHOLDER = r"%\(\w+\)[sd]"
+KEPT = r"%\(\w+\)[sd]|`[^`]*`|</?\w[^>]*>"
 
 Text = tuple[str, Any]  # the file that it is from, and the text, or a singular and a plural
 
@@ -61,10 +61,12 @@ def registry_texts() -> Iterator[Text]:
     from comparisons.pages.source import declared_pitfall, path_of
     from comparisons.pairs import COMPARISONS, GROUPS
     from comparisons.questions import QUESTIONS
+    from comparisons.refuted import EXPLAINED
 
     yield from (("comparisons/loading.py", label) for label in LABELS)
     yield from (("comparisons/pairs/__init__.py", group) for group in GROUPS)
     yield from (("comparisons/questions.py", question) for question in QUESTIONS)
+    yield from (("comparisons/refuted.py", explanation) for explanation in EXPLAINED.values())
     for deployment in settings.DEPLOYMENTS.values():
         yield "project/deployments.py", deployment.about
     for comparison in COMPARISONS.values():
@@ -77,7 +79,8 @@ def registry_texts() -> Iterator[Text]:
 def updated() -> Catalog:
     """The catalogue as the present sources ask for it, with the translations that it has.
 
-    One whose text has changed is kept as fuzzy, to be looked at; one whose text is gone goes.
+    A text that has changed is a new one: the old one's translation stands in the diff. (What Babel
+    takes for like it is more often something else.)
     """
     present = Catalog(fuzzy=False)
     for texts, is_prose in ((marked_texts(), False), (registry_texts(), True)):
@@ -86,7 +89,7 @@ def updated() -> Catalog:
             if is_prose:  # a percent sign is one
                 message.flags.discard("python-format")
     catalog = read_po(BytesIO(PO.read_bytes()))
-    catalog.update(present, update_creation_date=False)
+    catalog.update(present, no_fuzzy_matching=True, update_creation_date=False)
     catalog.obsolete.clear()
     return catalog
 
@@ -109,12 +112,11 @@ def add(catalog: Catalog, translations: dict[str, Any]) -> list[str]:
         elif all(_strings(string)):
             message.string = tuple(string) if isinstance(string, list) else string
             message.flags.discard("fuzzy")
-            message.previous_id = []
     return unknown
 
 
 def differences(catalog: Catalog) -> list[str]:
-    """Translations that have other placeholders, code or numbers than their text, a line each."""
+    """Translations that have other placeholders, code, tags or numbers than their text, by line."""
     found = []
     for message in catalog:
         for string in _strings(message.string) if message.id else ():
@@ -126,11 +128,9 @@ def differences(catalog: Catalog) -> list[str]:
 
 
 def _kept(text: str) -> Counter[str]:
-    """What a translation keeps: placeholders, code, and the digits of numbers."""
-    code = r"`[^`]*`"
-    rest = re.sub(rf"{PLACEHOLDER}|{code}", " ", text)
-    numbers = [re.sub(r"\D", "", number) for number in re.findall(r"\d(?:[\d.,]*\d)?", rest)]
-    return Counter(re.findall(rf"{PLACEHOLDER}|{code}", text) + numbers)
+    """What a translation keeps: placeholders, code, tags, and the digits of numbers."""
+    numbers = re.findall(r"\d(?:[\d.,]*\d)?", re.sub(KEPT, " ", text))
+    return Counter(re.findall(KEPT, text) + [re.sub(r"\D", "", number) for number in numbers])
 
 
 def _strings(string: Any) -> list[str]:

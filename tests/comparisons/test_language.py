@@ -3,10 +3,12 @@
 import re
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.utils.translation import override
 
 from comparisons.pages.prose import prose
+from comparisons.pairs import COMPARISONS
 from tests.support.untranslated import mark_translated, unmarked
 
 PAGES = ["/", "/blocking-call/"]
@@ -74,12 +76,23 @@ def test_sentence_begins_with_a_capital_of_its_language():
 # --- What no catalogue can translate, because nothing marks it
 
 
-@pytest.mark.parametrize("path", ["/no-such-page/"])
-def test_all_that_a_page_says_is_marked_for_translation(client: Client, monkeypatch, path):
+NAMES = {
+    *("WSGI", "ASGI", "UTC", "ms", "MB", "p50", "p99"),
+    *("Python", "Django", "PostgreSQL", "uvicorn", "gunicorn"),
+    *settings.DEPLOYMENTS,
+}
+
+
+@pytest.mark.parametrize("slug", ["", "no-such-page", "blocking-call", "many-waiting", "uploads"])
+def test_all_that_a_page_says_is_marked_for_translation(client: Client, monkeypatch, slug):
     mark_translated(monkeypatch)
-    html = client.get(path).content.decode()
+    html = client.get(f"/{slug}/".replace("//", "/"), headers={"accept-language": "tr"})
+    html = html.content.decode()
     assert "⟦Skip to the content⟧" in html
-    assert unmarked(html) == []
+    variants = COMPARISONS[slug].variants if slug in COMPARISONS else []
+    names = {name for v in variants for name in (v.name, f"/{slug}/{v.name}/")}
+    names |= {path.name for path in settings.RESULTS_DIR.iterdir()}
+    assert unmarked(html, NAMES | names) == []
 
 
 def test_text_that_nothing_marks_is_found():

@@ -48,6 +48,7 @@ def test_texts_are_gathered_from_templates_python_and_the_registry(catalog):
         ("serves %(number)s", "karşılıyor", "'%(number)s'"),
         ("`gather` it", "`gather()` ile", "'`gather`', '`gather()`'"),
         ("2,000 rows", "200 satır", "'2000', '200'"),
+        ("<code>a</code>", "<code>a", "'</code>'"),
         ("2,000 of `rows`, 95 %", "`rows`: 2.000, %95", None),
     ],
 )
@@ -59,7 +60,7 @@ def test_what_a_translation_has_to_keep(text, translation, differs):
     ]
 
 
-def test_changed_text_is_untranslated_until_somebody_looks(monkeypatch):
+def test_changed_text_is_untranslated_until_somebody_translates_it(monkeypatch):
     monkeypatch.setattr(translations, "marked_texts", lambda: [("a.html", "All comparison")])
     monkeypatch.setattr(translations, "registry_texts", lambda: [])
     catalog = updated()

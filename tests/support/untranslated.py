@@ -1,6 +1,7 @@
 """What a page shows that no catalogue can translate, because nothing marks it."""
 
 import re
+from collections.abc import Collection
 from html.parser import HTMLParser
 
 import pytest
@@ -24,14 +25,18 @@ def mark_translated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(translation._trans, "ngettext", ngettext, raising=False)
 
 
-def unmarked(html: str) -> list[str]:
-    """The texts of a page, and of its labels, that stand outside of all brackets."""
+def unmarked(html: str, names: Collection[str] = ()) -> list[str]:
+    """The texts of a page, and of its labels, that stand outside of all brackets.
+
+    names: what else stands for itself.
+    """
     page = _Page()
     page.feed(html)
     text = "".join(page.texts)
     while text != (text := re.sub(r"⟦[^⟦⟧]*⟧", " ", text)):
         pass
-    return [line.strip() for line in text.splitlines() if re.search(r"[^\W\d_]", line)]
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if {*re.findall(r"[\w./-]*[^\W\d_][\w./-]*", line)} - {*names}]
 
 
 class _Page(HTMLParser):
