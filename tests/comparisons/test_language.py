@@ -7,6 +7,7 @@ from django.test import Client
 from django.utils.translation import override
 
 from comparisons.pages.prose import prose
+from tests.support.untranslated import mark_translated, unmarked
 
 PAGES = ["/", "/blocking-call/"]
 SKIP = {"en": "Skip to the content", "tr": "İçeriğe geç"}
@@ -68,3 +69,20 @@ def test_sentence_begins_with_a_capital_of_its_language():
     with override("tr"):
         assert prose("iki `i`") == "İki <code>i</code>"
         assert prose("") == ""
+
+
+# --- What no catalogue can translate, because nothing marks it
+
+
+@pytest.mark.parametrize("path", ["/no-such-page/"])
+def test_all_that_a_page_says_is_marked_for_translation(client: Client, monkeypatch, path):
+    mark_translated(monkeypatch)
+    html = client.get(path).content.decode()
+    assert "⟦Skip to the content⟧" in html
+    assert unmarked(html) == []
+
+
+def test_text_that_nothing_marks_is_found():
+    html = '<p aria-label="Here">⟦It is ⟦inside⟧ <code>of</code> it⟧</p><p>It is <b>not</b> 3.</p>'
+    html += '<b lang="tr">Evet</b><b translate="no">sync</b>'
+    assert unmarked(html) == ["Here", "It is not 3."]

@@ -81,18 +81,18 @@ def test_changed_text_is_untranslated_until_somebody_looks(monkeypatch):
         ),
         (
             found(expect(low=0.9, high=1.1), 0.984, 0.935, 1.03),
-            "async_native saniyede async_blocking varyantına göre %98,4 oranında istek karşılıyor"
+            "async_native saniyede async_blocking varyantının %98,4 kadarı istek karşılıyor"
             " (%90–110 bekleniyordu; %95 güvenle %93,5–103)",
         ),
         (
             found(expect(of="ceiling", low=0.87), 0.907, 0.899, 0.914),
-            "async_native, kendi tavanı ile kıyaslandığında, %90,7 oranında istek karşılıyor"
+            "async_native kendi tavanının %90,7 kadarı istek karşılıyor"
             " (en az %87 bekleniyordu; %95 güvenle %89,9–91,4)",
         ),
         (
             found(expect("bystander", of="wait", low=1), 6.29, 6.16, 6.42),
-            "async_native sırasında kenardaki kullanıcı, isteğin bekleme süresi ile"
-            " kıyaslandığında, 6,29 katı bekliyor (en az 1 bekleniyordu; %95 güvenle 6,16–6,42)",
+            "async_native sırasında kenardaki kullanıcı isteğin bekleme süresinin"
+            " 6,29 katı bekliyor (en az 1 bekleniyordu; %95 güvenle 6,16–6,42)",
         ),
         (
             found(expect("bystander", of=None, high=10), 2.73, 2.46, 3),
@@ -101,12 +101,13 @@ def test_changed_text_is_untranslated_until_somebody_looks(monkeypatch):
         ),
         (
             found(expect("threads", of=None, high=20), 1008, 1002, 1008, outcome="refuted"),
-            "4 turda async_native server'ında 1.002–1.008 thread var (en fazla 20 bekleniyordu)",
+            "4 tur boyunca async_native server'ında 1.002–1.008 thread var"
+            " (en fazla 20 bekleniyordu)",
         ),
         (
             found(expect("failures", of=None, high=0), 0, 0, 0.0119, answers=312),
             "async_native için 312 istekten hiçbiri başarısız olmadı"
-            " (hiçbiri beklenmiyordu; %95 güvenle 84 istekte 1'den azı)",
+            " (sıfır bekleniyordu; %95 güvenle 84 istekte 1'den azı)",
         ),
         (
             found(

@@ -1,0 +1,57 @@
+"""What a page shows that no catalogue can translate, because nothing marks it."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from django.utils import translation
+
+# What stands for itself in any language, beside what has translate="no" or a lang of its own.
+UNTRANSLATED = ("code", "pre", "script", "style")
+SAID = ("aria-label", "alt", "title", "placeholder")
+
+
+def mark_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on, put what goes through gettext in ⟦brackets⟧."""
+
+    def gettext(text: str) -> str:
+        return f"⟦{text}⟧"
+
+    def ngettext(singular: str, plural: str, number: int) -> str:
+        return f"⟦{singular if number == 1 else plural}⟧"
+
+    monkeypatch.setattr(translation._trans, "gettext", gettext, raising=False)
+    monkeypatch.setattr(translation._trans, "ngettext", ngettext, raising=False)
+
+
+def unmarked(html: str) -> list[str]:
+    """The texts of a page, and of its labels, that stand outside of all brackets."""
+    page = _Page()
+    page.feed(html)
+    text = "".join(page.texts)
+    while text != (text := re.sub(r"⟦[^⟦⟧]*⟧", " ", text)):
+        pass
+    return [line.strip() for line in text.splitlines() if re.search(r"[^\W\d_]", line)]
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self._inside: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.texts += [f"\n{value}\n" for name, value in attrs if name in SAID and value]
+        of_one_language = dict(attrs).get("translate") == "no" or "lang" in dict(attrs)
+        if tag in UNTRANSLATED or (of_one_language and tag != "html"):
+            self._inside.append(tag)
+
+    def handle_endtag(self, tag):
+        if self._inside and self._inside[-1] == tag:
+            self._inside.pop()
+        if tag in ("p", "li", "dd", "dt", "h1", "h2", "h3", "td", "th", "title"):
+            self.texts.append("\n")
+
+    def handle_data(self, data):
+        if not self._inside:
+            self.texts.append(data)
