@@ -13,7 +13,6 @@ from comparisons.changes import (
     Differing,
     Interval,
     Kind,
-    Reshaped,
     SpeedChange,
     Why,
 )
@@ -127,21 +126,20 @@ def _limit(number: float | None) -> str:
 
 
 def outcomes(change: Change) -> str:
-    """For instance `held before, refuted now`."""
+    """For instance `held before, refuted after`."""
     before, after = (
         _(OUTCOMES[verdict.outcome].counted) for verdict in (change.before, change.after)
     )
     if not change.outcome_changed:
         return _("{outcome} both times").format(outcome=after)
-    return _("{before} before, {after} now").format(before=before, after=after)
+    return _("{before} before, {after} after").format(before=before, after=after)
 
 
 def differing_lines(changes: Changes) -> list[Line]:
-    """All that differs but for the figures: versions, options, plan; shapes and loads of rows."""
-    lines = [
+    """Versions, machine, commit, options and plan, as far as they differ."""
+    return [
         Line(_named(one), one.before or MISSING, one.after or MISSING) for one in changes.differing
     ]
-    return lines + [line for rows in changes.reshaped for line in reshaped_lines(rows)]
 
 
 def _named(one: Differing) -> str:
@@ -169,15 +167,15 @@ def typical_speed(changes: Changes) -> str:
     ).format(percent=figure(100 * typical))
 
 
-def reshaped_lines(reshaped: Reshaped) -> list[Line]:
-    """What served the rows, and what loaded them, as far as it differs."""
-    row = reshaped.after[0]
-    name = f"{row.comparison}/{row.variant}"
+def reshaped_lines(changes: Changes) -> list[Line]:
+    """What served each row, and what loaded it, as far as it differs."""
     lines = []
-    for what, say in ((_("processes × threads"), _shape), (_("load"), load)):
-        before, after = (_each(side, say) for side in (reshaped.before, reshaped.after))
-        if before != after:
-            lines.append(Line(f"{name}: {what}", before, after))
+    for rows in changes.reshaped:
+        name = f"{rows.after[0].comparison}/{rows.after[0].variant}"
+        for what, say in ((_("processes × threads"), _shape), (_("load"), load)):
+            before, after = (_each(side, say) for side in (rows.before, rows.after))
+            if before != after:
+                lines.append(Line(f"{name}: {what}", before, after))
     return lines
 
 

@@ -60,10 +60,12 @@ urlpatterns = [
     path("pools/", probes.pools, name="pools"),
 ]
 if not measured:
-    from comparisons.pages import views  # it imports what colours Python, reads results, ...
+    from comparisons.pages import runs, views  # it imports what colours Python, reads results, ...
 
     urlpatterns += [
         path("", views.index, name="index"),
+        path("changes/", runs.changes, name="changes"),
+        path("history/", runs.history, name="history"),
         # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
         path("static/<path:path>", views.static_file),
         *(path(f"{slug}/", views.comparison, {"slug": slug}, name=slug) for slug in COMPARISONS),

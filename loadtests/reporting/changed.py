@@ -13,6 +13,7 @@ from comparisons.change_sentences import (
     expected_of,
     kinds,
     outcomes,
+    reshaped_lines,
     speed_of,
     typical_speed,
     values,
@@ -21,7 +22,7 @@ from comparisons.changes import Change, Changes, SpeedChange, counts
 from comparisons.result import Verdict
 from loadtests.reporting.terminal import wrapped
 
-FEW = 6  # comparisons to be listed
+FEW = 6  # comparisons or rows that are listed
 Lines = Iterator[tuple[str, str]]
 
 
@@ -37,7 +38,7 @@ def print_changes(changes: Changes, before: str, after: str, console: Console) -
 
 def _lines(changes: Changes, before: str, after: str) -> Lines:
     """Yield what each paragraph begins with, and what it says."""
-    yield from _headed(f"From {before} (before) to {after} (now)", _differing(changes))
+    yield from _headed(f"From {before} (before) to {after} (after)", _differing(changes))
     changed = [change for change in changes.expectations if change.kind == "changed"]
     judged = [
         change
@@ -65,10 +66,12 @@ def _headed(heading: str, lines: Iterable[tuple[str, str]]) -> Lines:
 
 
 def _differing(changes: Changes) -> Lines:
-    lines = differing_lines(changes)
-    for line in lines:
-        yield "  ", f"{line.name}: {line.before} before, {line.after} now"
-    if not lines:
+    lines, rows = differing_lines(changes), reshaped_lines(changes)
+    for line in [*lines, *rows[:FEW]]:
+        yield "  ", f"{line.name}: {line.before} before, {line.after} after"
+    if more := len(rows[FEW:]):
+        yield "  ", f"and so on: {more} more rows were served or loaded otherwise"
+    if not lines and not rows:
         yield "  ", "with the same versions, options, plan and shapes"
 
 
@@ -76,7 +79,7 @@ def _each(changed: Iterable[Change | SpeedChange]) -> Lines:
     sign = {kind: f"{words.sign} " for kind, words in kinds().items()}
     for change in changed:
         was, now = values(change)
-        figures = f"{was} before, {now} now"
+        figures = f"{was} before, {now} after"
         if isinstance(change, SpeedChange):
             yield sign[change.kind], speed_of(change.after)
         else:

@@ -62,9 +62,9 @@ def test_view_a_fifth_slower_is_found(before, said, tmp_path):
     after = saved(tmp_path / "after.json", (76, 77, 76, 75))
     out = said(before, after)
     assert "≠ blocking-call: async_native serves at least 5 times" in out
-    assert "9.5 before, 7.6 now; held both times" in out
+    assert "9.5 before, 7.6 after; held both times" in out
     assert "≠ blocking-call/async_native on asgi-uvicorn, 6 users" in out
-    assert "95 before, 76 now" in out
+    assert "95 before, 76 after" in out
 
 
 def test_verdicts_are_counted_last_and_changes_before_them(before, said, tmp_path):
@@ -78,13 +78,13 @@ def test_verdicts_are_counted_last_and_changes_before_them(before, said, tmp_pat
 def test_which_side_is_before_is_said(before, said, tmp_path):
     after = saved(tmp_path / "after.json", (95, 96, 95, 94))
     text = " ".join(said(before, after).split())
-    assert f"From {before} (before) to {after} (now)" in text
+    assert f"From {before} (before) to {after} (after)" in text
     assert "0 changed, 1 same, 0 can't tell" in text
 
 
 def test_claim_that_is_refuted_now_says_what_it_was(before, said, tmp_path):
     after = saved(tmp_path / "after.json", (30, 31, 30, 29))
-    assert "9.5 before, 3 now; held before, refuted now" in said(before, after)
+    assert "9.5 before, 3 after; held before, refuted after" in said(before, after)
 
 
 def test_only_the_comparisons_asked_for_are_compared(said):
