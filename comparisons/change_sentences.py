@@ -18,7 +18,7 @@ from comparisons.changes import (
 )
 from comparisons.registry import LIMITS, SHARES
 from comparisons.result import MISSING, OUTCOMES, Measurement, Verdict, Words, figure
-from comparisons.sentences import MANY_TIMES, WORDS, expectation_sentence
+from comparisons.sentences import MANY_TIMES, PHRASES, expectation_sentence
 
 OPTIONS = {"minutes": "--for"}
 
@@ -49,7 +49,7 @@ def count_line(counted: dict[Kind, int]) -> str:
 def expected_of(verdict: Verdict) -> str:
     """What was expected, and where; its name where the file says no more than that."""
     expected = verdict.expected
-    if expected is None or expected.metric not in WORDS:
+    if expected is None or expected.metric not in (*PHRASES, *SHARES):
         return verdict.expectation
     place = verdict.deployment
     said = expectation_sentence(expected)
