@@ -10,12 +10,14 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from comparisons.result import Result
 
 REFERENCE = "reference.json"
+KEPT = 24  # results in memory, a few MB each: a page that shows many reads each once
 # All that reading a foreign file can raise: no file, no JSON, other types, keys or numbers in it.
 UNREADABLE = (
     OSError,
@@ -91,9 +93,18 @@ def _is_empty(path: Path) -> bool:
 
 
 def read(path: Path) -> Result:
-    """Read a result file. ResultError if it is none."""
+    """Read a result file. ResultError if it is none.
+
+    As long as the file stays as it is the same object is returned: nobody may change it.
+    """
     with reading(path):
-        return Result.from_content(json.loads(path.read_bytes()))
+        stat = path.stat()
+        return _read(path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=KEPT)
+def _read(path: Path, *version: int) -> Result:
+    return Result.from_content(json.loads(path.read_bytes()))
 
 
 @contextmanager

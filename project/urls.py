@@ -63,12 +63,14 @@ if not measured:
     from django.views.defaults import page_not_found
     from django.views.i18n import set_language
 
-    from comparisons.pages import views  # it imports what colours Python, reads results, ...
+    from comparisons.pages import runs, views  # it imports what colours Python, reads results, ...
     from comparisons.pages.language import in_readers_language
 
     handler404 = in_readers_language(page_not_found)
     urlpatterns += [
         path("", views.index, name="index"),
+        path("changes/", runs.changes, name="changes"),
+        path("history/", runs.history, name="history"),
         # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
         path("static/<path:path>", views.static_file),
         path("language/", set_language, name="set_language"),

@@ -20,6 +20,7 @@ from django.utils.translation import ngettext
 
 from comparisons import offload, resources
 from comparisons.registry import Comparison, Variant, View
+from comparisons.traces import Trace, traces_of
 
 # What views call and a reader cannot copy with them: comparisons/recipe.py says how to have it.
 FROM_RECIPE = (
@@ -69,6 +70,7 @@ class ShownView:
     pitfall: str  # what the variant's declaration says of it, where the view's source does not
     same_as: str | None  # the variant above that has the same view
     served_differently: str  # how it is served, where that one is not
+    trace: Trace | None  # where each line ran in one request; None if that is not known any more
 
     @property
     def kind(self) -> str:
@@ -81,6 +83,7 @@ class ShownView:
 def shown_views(comparison: Comparison) -> list[ShownView]:
     first: dict[View, Variant] = {}
     shown = []
+    traces = traces_of(comparison)
     for variant in comparison.variants:
         view = variant.view
         comments = inspect.getcomments(view) or ""
@@ -96,6 +99,7 @@ def shown_views(comparison: Comparison) -> list[ShownView]:
                 pitfall=_said(declared_pitfall(variant)) if variant.pitfall else "",
                 same_as=None if other is variant else other.name,
                 served_differently=difference(variant, other),
+                trace=traces.get(variant.name),
             )
         )
     return shown

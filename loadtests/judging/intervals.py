@@ -11,11 +11,10 @@ from math import exp, inf, isfinite, log, nan, sqrt
 import numpy as np
 from scipy.special import betaincinv, ndtri, stdtrit
 
+from comparisons.confidence import TRIM, left_out
+
 # scipy.stats has trim_mean and mstats.trimmed_mean_ci, but they trim five and ten values by a whole
 # fifth (see trimmed_mean), and take half a second to import, which `compare --list` would wait for.
-
-ALPHA = 0.05  # a verdict is wrong so often at most, all its looks together
-TRIM = 0.2  # the share of rounds left out at each end, so that a few bad ones move nothing
 
 
 @dataclass(frozen=True)
@@ -23,16 +22,6 @@ class Interval:
     mean: float
     low: float
     high: float
-
-
-def confidence_at(look: int, alpha: float = ALPHA) -> float:
-    """The confidence at the first, second, ... look so that all are right together.
-
-    The first look spends two thirds of alpha, each later one a third of what the one before has
-    spent: all together alpha, however many looks there are (Bonferroni with unequal shares; Lan and
-    DeMets, 1983, call it spending). So who wants to look on may.
-    """
-    return float(1 - 2 * alpha / 3**look)
 
 
 def percentile(values: Sequence[float], q: float) -> float:
@@ -49,7 +38,7 @@ def trimmed_mean(values: Sequence[float], confidence: float) -> Interval:
     fifth misses 7 % of the time instead of 5 %, by simulation; hence n - 1.) One value: ±inf.
     """
     ordered = np.sort(np.asarray(values, dtype=float))
-    n, cut = len(ordered), int(TRIM * (len(ordered) - 1))
+    n, cut = len(ordered), left_out(len(ordered))
     kept = ordered[cut : n - cut]
     mean = float(kept.mean())
     if n < 2:

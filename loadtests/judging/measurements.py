@@ -5,10 +5,11 @@ from itertools import groupby
 from math import isnan, nan
 from statistics import mean, median
 
+from comparisons.confidence import ALPHA
 from comparisons.result import Bystander, Latency, Measurement, Server, Throughput, rounded
 from loadtests.judging import metrics
 from loadtests.judging.declared import Declared
-from loadtests.judging.intervals import ALPHA, percentile, times, trimmed_mean
+from loadtests.judging.intervals import percentile, times, trimmed_mean
 from loadtests.judging.rounds import Round
 from loadtests.judging.validity import agreed_digest, why_insufficient, why_invalid
 

@@ -9,18 +9,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, isfinite, isnan, log, nan
 
+from comparisons.confidence import ALPHA, confidence_at
 from comparisons.registry import LIMITS, SHARES, THEORY
 from comparisons.result import Expected, Outcome, Verdict, rounded
 from loadtests.judging.declared import Declared
-from loadtests.judging.intervals import (
-    ALPHA,
-    Interval,
-    confidence_at,
-    geometric,
-    paired_ratio,
-    share,
-    times,
-)
+from loadtests.judging.intervals import Interval, geometric, paired_ratio, share, times
 from loadtests.judging.metrics import METRICS, theory
 from loadtests.judging.rounds import Round
 from loadtests.judging.validity import agreed_digest, why_insufficient, why_invalid

@@ -31,14 +31,14 @@ def environment(postgres: str) -> dict[str, Any]:
         "postgres": postgres,
         **{name.replace("-", "_"): version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "cpu_model": _cpu_model(),
+        "cpu_model": cpu_model(),
         "cpu_count": os.cpu_count(),
         "load_average": list(os.getloadavg()),
         "commit": _commit(),
     }
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

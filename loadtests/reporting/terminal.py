@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from comparisons.confidence import ALPHA
 from comparisons.result import (
     OUTCOMES,
     Measurement,
@@ -19,7 +20,6 @@ from comparisons.result import (
 )
 from comparisons.sentences import expectation_sentence, sentence, terms
 from loadtests.judging.declared import Declared
-from loadtests.judging.intervals import ALPHA
 from loadtests.judging.verdicts import decided
 from loadtests.reporting.saved import Saved
 

@@ -16,7 +16,7 @@ class Plan:
     start the servers anew, and to see whether there is time.
 
     After a look, only those rows go on of which something is expected that is not decided; what
-    each look spends of the 5 % says `intervals.confidence_at`, and so there may be as many as
+    each look spends of the 5 % says `comparisons.confidence`, and so there may be as many as
     one likes.
     """
 

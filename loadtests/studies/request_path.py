@@ -42,7 +42,8 @@ from rich.table import Table
 django.setup()
 
 from comparisons import floor  # noqa: E402
-from loadtests.judging.intervals import ALPHA, Interval, geometric  # noqa: E402
+from comparisons.confidence import ALPHA  # noqa: E402
+from loadtests.judging.intervals import Interval, geometric  # noqa: E402
 from project import direct  # noqa: E402
 from project.direct import DirectASGIHandler  # noqa: E402
 

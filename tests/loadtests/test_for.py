@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
+from comparisons.confidence import confidence_at
 from comparisons.pairs import COMPARISONS, blocking_call
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
-from loadtests.judging.intervals import confidence_at, trimmed_mean
+from loadtests.judging.intervals import trimmed_mean
 from loadtests.management.commands.compare import in_doubt_within
 from loadtests.running.schedule import (
     FULL,

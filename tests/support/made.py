@@ -2,9 +2,9 @@
 
 from itertools import groupby
 
+from comparisons.confidence import ALPHA
 from comparisons.pairs import blocking_call
 from comparisons.result import Result, now
-from loadtests.judging.intervals import ALPHA
 from loadtests.judging.measurements import measurements
 from loadtests.judging.rounds import Round, Sample, Server
 from loadtests.judging.verdicts import judge_comparison

@@ -15,6 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from comparisons import result_store
+from comparisons.change_sentences import count_line
+from comparisons.changes import Changes, changes, counts, of_comparisons
+from comparisons.confidence import ALPHA
 from comparisons.declarations import nearest
 from comparisons.pages.source import own_shape
 from comparisons.pairs import GROUPS
@@ -25,10 +28,10 @@ from comparisons.result_store import ResultError, SaveError
 from loadtests.arguments import SHAPE, add_shape, bad, within
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
-from loadtests.judging.intervals import ALPHA
 from loadtests.judging.measurements import measurements
 from loadtests.judging.rounds import Round
 from loadtests.reporting import saved, terminal
+from loadtests.reporting.changed import print_changes
 from loadtests.reporting.environment import environment
 from loadtests.running import schedule
 from loadtests.running.calibration import calibrate
@@ -115,6 +118,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--from", dest="source", type=Path, metavar="FILE", help="print a result again"
         )
+        parser.add_argument(
+            "--against",
+            type=Path,
+            metavar="FILE",
+            help="at the end, what changed since that result: changed, same, or can't tell",
+        )
         parser.add_argument("--output", type=Path, metavar="FILE", help="the result file")
         add_shape(parser)
         parser.add_argument(
@@ -128,16 +137,28 @@ class Command(BaseCommand):
         console = Console(markup=False)
         if not console.is_terminal:
             console.width = 100  # a file or a pipe has none
+        if options["list"] and not options["source"]:
+            sys.exit(_list(options, console))
+        before = _read_before(options["against"]) if options["against"] else None
         if options["source"]:
-            status = _print_again(options, console)
-        elif options["list"]:
-            status = _list(options, console)
+            status = _print_again(options, before, console)
         else:
-            status = _run(options, console)
+            status = _run(options, before, console)
         sys.exit(status)
 
 
-def _print_again(options: Mapping[str, Any], console: Console) -> int:
+def _read_before(path: Path) -> Result:
+    """Read the result that another is compared with. CommandError if it is none."""
+    try:
+        result = result_store.read(path)
+        with result_store.reading(path):
+            changes(result, result)  # what is odd in it shows before anything is measured
+    except ResultError as error:
+        raise bad(f"--against: {error}") from None
+    return result
+
+
+def _print_again(options: Mapping[str, Any], before: Result | None, console: Console) -> int:
     path = options["source"]
     try:
         again = saved.read(path)
@@ -147,8 +168,20 @@ def _print_again(options: Mapping[str, Any], console: Console) -> int:
         if slug not in again.slugs:
             raise bad(f"{path} has no comparison {slug!r}{nearest(slug, again.slugs)}")
     verdicts = terminal.print_again(again, options["slugs"], console, options["verbosity"] > 1)
+    if before:
+        try:
+            with result_store.reading(path):
+                found = changes(before, of_comparisons(again.result, options["slugs"]))
+        except ResultError as error:
+            raise bad(str(error)) from None
+        _print_changes(found, options["against"], path, console)
     print(terminal.count_line(verdicts))
     return _status_of(verdicts) if options["check"] else exit_status.OK
+
+
+def _print_changes(found: Changes, before: Path, after: Path, console: Console) -> None:
+    print_changes(found, str(before), str(after), console)
+    print(count_line(counts(found.expectations)))
 
 
 def _list(options: dict[str, Any], console: Console) -> int:
@@ -183,7 +216,7 @@ def _chosen(options: dict[str, Any], console: Console) -> list[tuple[Comparison,
     return choice.rows
 
 
-def _run(options: dict[str, Any], console: Console) -> int:
+def _run(options: dict[str, Any], before: Result | None, console: Console) -> int:
     """Measure what is chosen, and save and print it. Return the exit status."""
     chosen = _chosen(options, console)
     if options["pin"]:
@@ -242,6 +275,8 @@ def _run(options: dict[str, Any], console: Console) -> int:
             if is_saved:
                 print(f"\nresult: {path}")
             print(_sureness(run), end="")
+            if before and is_saved:
+                _print_changes(changes(before, result), options["against"], path, console)
             print(terminal.count_line(result.verdicts), flush=True)
         except OutputError as error:
             lost, status = error, status or error.status

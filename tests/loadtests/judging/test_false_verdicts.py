@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loadtests.judging.intervals import confidence_at, geometric, paired_ratio, share
+from comparisons.confidence import confidence_at
+from loadtests.judging.intervals import geometric, paired_ratio, share
 from loadtests.judging.verdicts import outcome_of
 from loadtests.running.schedule import FULL, QUICK, Plan
 

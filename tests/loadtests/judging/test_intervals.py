@@ -5,8 +5,8 @@ from math import inf
 import numpy as np
 import pytest
 
+from comparisons.confidence import confidence_at
 from loadtests.judging.intervals import (
-    confidence_at,
     geometric,
     paired_ratio,
     percentile,

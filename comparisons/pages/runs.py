@@ -1,0 +1,339 @@
+"""The pages of several runs: what changed between two of them, and all of them over time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import zip_longest
+from math import log2
+from typing import Any, Literal, get_args
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from comparisons import result_store
+from comparisons.change_sentences import (
+    by,
+    differing_lines,
+    expected_of,
+    kinds,
+    outcomes,
+    reshaped_lines,
+    speed_of,
+    typical_speed,
+    value,
+    values,
+)
+from comparisons.changes import Change, Changes, Interval, Kind, SpeedChange, counts
+from comparisons.changes import changes as changes_between
+from comparisons.pages.views import _page
+from comparisons.pairs import COMPARISONS
+from comparisons.result import Result, Verdict, Words
+from comparisons.result_store import ResultError
+
+RUNS = 8  # columns of the history: more are hard to read
+LOOKED_AT = 40  # files in which they are looked for, the newest
+
+
+Show = Literal["changed", "unclear", "same", "speeds"]
+SHOWS: tuple[Show, ...] = get_args(Show)  # a list at a time: together they are a page of 400 kB
+
+
+@dataclass(frozen=True)
+class Run:
+    file: str
+    result: Result
+
+
+# --- Two runs
+
+
+@dataclass(frozen=True)
+class Strip:
+    """An interval as a picture, 200 wide, where no change is in the middle.
+
+    Of a ratio it is from half to twice, as logarithms are; of a share from -50 to 50 points.
+    """
+
+    start: str
+    width: str
+    middle: str
+
+    @classmethod
+    def of(cls, change: Change | SpeedChange) -> "Strip | None":
+        if change.ratio:
+            middle, start, end = (
+                _place(log2(times) if times else -1) for times in _ends(change.ratio)
+            )
+        elif isinstance(change, Change) and change.points:
+            middle, start, end = (_place(2 * points) for points in _ends(change.points))
+        else:
+            return None
+        return cls(f"{start:.0f}", f"{max(2, end - start):.0f}", f"{middle:.0f}")
+
+
+def _ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.mean, interval.low, interval.high
+
+
+def _place(change: float) -> float:
+    return 100 + 100 * max(-1.0, min(1.0, change))
+
+
+@dataclass(frozen=True)
+class ShownChange:
+    kind: Kind
+    sign: str
+    word: str
+    title: str
+    url: str
+    what: str
+    by: str
+    values: str
+    outcome: str  # of the verdict, then and now; "" of a speed
+    strip: Strip | None
+
+
+def changes(request: HttpRequest) -> HttpResponse:
+    """Show what changed between two result files; the two newest if none are named."""
+    names = [path.name for path in result_store.newest_first(settings.RESULTS_DIR)]
+    asked = {side: request.GET.get(side, "") for side in ("before", "after")}
+    for name in filter(None, asked.values()):
+        if name not in names:
+            return _not_found(_("there is no result file {name!r} here").format(name=name))
+    show = request.GET.get("show", "changed")
+    if show not in SHOWS:
+        return _not_found(_("nothing is shown as {name!r}").format(name=show))
+    notices: list[str] = []
+    before, after = _two(names, asked["before"], asked["after"], notices)
+    context: dict[str, Any] = {"names": names, "show": show, "before": before, "after": after}
+    if before and after:
+        try:
+            with result_store.reading(settings.RESULTS_DIR / before.file):
+                context |= _shown(changes_between(before.result, after.result), show)
+        except ResultError as error:
+            notices.append(
+                _("{before} and {after} cannot be compared ({problem})").format(
+                    before=before.file, after=after.file, problem=error.problem
+                )
+            )
+        context["swapped"] = _address(after.file, before.file)
+        context["shows"] = {name: _address(before.file, after.file, name) for name in SHOWS}
+        context["is_older"] = after.result.started < before.result.started
+    return _page(request, "changes", **context, notices=notices)
+
+
+def _address(before: str, after: str, show: Show = "changed") -> str:
+    query = {"before": before, "after": after} | ({} if show == "changed" else {"show": show})
+    return f"{reverse('changes')}?{urlencode(query)}"
+
+
+def _two(
+    names: Sequence[str], before: str, after: str, notices: list[str]
+) -> tuple[Run | None, Run | None]:
+    """Read the runs of these names; in place of one without a name the newest other that fits."""
+    chosen = {name: run for name in (before, after) if name and (run := _read(name, notices))}
+    if after:
+        earlier = names[names.index(after) + 1 :]
+    else:
+        earlier = [name for name in names if name != before]
+    # A run of variants against themselves has expectations of its own.
+    others = (
+        run
+        for name in earlier
+        if name != before and (run := _read(name, notices)) and not run.result.options.get("null")
+    )
+    newest = chosen.get(after) if after else next(others, None)
+    return chosen.get(before) if before else next(others, None), newest
+
+
+def _read(name: str, notices: list[str]) -> Run | None:
+    try:
+        return Run(name, result_store.read(settings.RESULTS_DIR / name))
+    except ResultError as error:
+        notices.append(f"{name}: {error.problem}")
+        return None
+
+
+def _shown(found: Changes, show: Show) -> dict[str, Any]:
+    """What the page shows of two runs: what changed, or else only what is asked for."""
+    of_kind: dict[str, Sequence[Change | SpeedChange]] = {
+        "changed": [c for c in found.expectations if c.kind == "changed"],
+        "judged": [c for c in found.expectations if c.outcome_changed and c.kind != "changed"],
+        "unclear": [c for c in found.expectations if c.kind == "unclear"],
+        "same": [c for c in found.expectations if c.kind == "same"],
+        "speeds": [s for s in found.speeds if s.kind == "changed"],
+        "all-speeds": found.speeds,
+    }
+    words = kinds()
+    return {
+        "counts": [(kind, words[kind], n) for kind, n in counts(found.expectations).items()],
+        "speed_counts": [(kind, words[kind], n) for kind, n in counts(found.speeds).items()],
+        "differing": differing_lines(found),
+        "reshaped": reshaped_lines(found),
+        "alone": [
+            (_("Only before"), found.only_before, [*map(_named, found.gone)]),
+            (_("Only after"), found.only_after, [*map(_named, found.new)]),
+        ],
+        "typical": typical_speed(found),
+        "lists": [
+            (name, heading, [_change(change, words) for change in of_kind[name]])
+            for name, heading in _headings(show).items()
+        ],
+    }
+
+
+def _headings(show: Show) -> dict[str, str]:
+    """The lists that are shown, each with its heading."""
+    match show:
+        case "unclear":
+            return {"unclear": _("What nobody can tell")}
+        case "same":
+            return {"same": _("What is the same")}
+        case "speeds":
+            return {"all-speeds": _("Requests a second, row by row")}
+    return {
+        "changed": _("Changed"),
+        "judged": _("Judged otherwise, but not surely changed"),
+        "speeds": _("Requests a second that changed"),
+    }
+
+
+def _change(change: Change | SpeedChange, words: Mapping[Kind, Words]) -> ShownChange:
+    before, after = values(change)
+    slug = change.after.comparison
+    return ShownChange(
+        kind=change.kind,
+        sign=words[change.kind].sign,
+        word=words[change.kind].counted,
+        title=slug,
+        url=f"/{slug}/" if slug in COMPARISONS else "",
+        what=speed_of(change.after)
+        if isinstance(change, SpeedChange)
+        else expected_of(change.after),
+        by=by(change),
+        values=_("{before} before, {after} after").format(before=before, after=after),
+        outcome="" if isinstance(change, SpeedChange) else outcomes(change),
+        strip=Strip.of(change),
+    )
+
+
+def _named(verdict: Verdict) -> str:
+    return f"{verdict.comparison}: {expected_of(verdict)}"
+
+
+# --- All runs
+
+
+@dataclass(frozen=True)
+class Column:
+    file: str
+    named: bool  # by its user: the name says more than the time
+    started: datetime
+    commit: str
+    changes: str  # since the run before: where they are shown
+
+
+@dataclass(frozen=True)
+class Group:
+    """A comparison's expectations, each with its cells."""
+
+    title: str
+    url: str
+    rows: list[tuple[str, SafeString]]
+
+
+def history(request: HttpRequest) -> HttpResponse:
+    """Show what each run has found of each expectation, or of those of one comparison."""
+    slug = request.GET.get("comparison", "")
+    paths = result_store.newest_first(settings.RESULTS_DIR)
+    notices: list[str] = []
+    runs: list[Run] = []
+    for path in paths[:LOOKED_AT]:
+        if run := _read(path.name, notices):
+            of_slug = not slug or any(v.comparison == slug for v in run.result.verdicts)
+            if of_slug and run.result.verdicts and not run.result.options.get("null"):
+                runs.append(run)
+    if slug not in COMPARISONS and slug and not runs:
+        return _not_found(_("there is no comparison {name!r}").format(name=slug))
+    runs.sort(key=lambda run: run.result.started, reverse=True)
+    shown = runs[:RUNS]
+    return _page(
+        request,
+        "history",
+        slug=slug,
+        titles=[(known.slug, known.title) for known in COMPARISONS.values()],
+        columns=[*_columns(shown)],
+        groups=_groups(shown, slug),
+        left_out=len(runs) - len(shown),
+        unseen=len(paths[LOOKED_AT:]),
+        looked_at=LOOKED_AT,
+        notices=notices,
+    )
+
+
+def _columns(runs: Sequence[Run]) -> Iterator[Column]:
+    for run, before in zip_longest(runs, runs[1:]):
+        yield Column(
+            file=run.file,
+            named=not run.file[0].isdecimal(),
+            started=run.result.started,
+            commit=str(run.result.environment.get("commit", "")),
+            changes=_address(before.file, run.file) if before else "",
+        )
+
+
+def _groups(runs: Sequence[Run], slug: str) -> list[Group]:
+    """Expectations as the newest run that has them says them, in reading order."""
+    found: dict[str, dict[tuple[str, str], list[Verdict | None]]] = {}
+    for place, run in enumerate(runs):
+        for verdict in run.result.verdicts:
+            if slug in ("", verdict.comparison):
+                key = verdict.expectation, str(verdict.deployment or "")
+                rows = found.setdefault(verdict.comparison, {})
+                rows.setdefault(key, [None] * len(runs))[place] = verdict
+    order = {known: place for place, known in enumerate(COMPARISONS)}
+    return [
+        Group(
+            title=COMPARISONS[name].title if name in COMPARISONS else name,
+            url=_url(name),
+            rows=[_row(verdicts) for verdicts in found[name].values()],
+        )
+        for name in sorted(found, key=lambda name: order.get(name, len(order)))
+    ]
+
+
+def _row(verdicts: Sequence[Verdict | None]) -> tuple[str, SafeString]:
+    """An expectation, and a cell for each run: empty where it was not judged.
+
+    Thousands of cells: a template takes ten times as long for them.
+    """
+    metric = next((v.expected.metric for v in verdicts if v and v.expected), "")
+    known = [verdict for verdict in verdicts if verdict]
+    earlier = dict(zip(map(id, known), known[1:], strict=False))
+    cells = []
+    for verdict in verdicts:
+        if verdict is None:
+            cells.append(("", "", ""))
+            continue
+        before = earlier.get(id(verdict), verdict)
+        classes = f"{verdict.outcome}{'' if before.outcome == verdict.outcome else ' otherwise'}"
+        cells.append((classes, verdict.words.sign, value(verdict, metric)))
+    html = format_html_join("", '<td class="number {}"><b>{}</b> {}</td>', cells)
+    return expected_of(known[0]), html
+
+
+# --- Both
+
+
+def _url(slug: str) -> str:
+    """Where the comparison is shown; "" of one that is gone, or is not ours."""
+    return reverse(slug) if slug in COMPARISONS else ""
+
+
+def _not_found(line: str) -> HttpResponse:
+    return HttpResponse(f"{line}\n", "text/plain; charset=utf-8", status=404)
