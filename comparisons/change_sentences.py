@@ -17,7 +17,16 @@ from comparisons.changes import (
     Why,
 )
 from comparisons.registry import LIMITS, SHARES
-from comparisons.result import MISSING, OUTCOMES, Measurement, Verdict, Words, figure
+from comparisons.result import (
+    MISSING,
+    OUTCOMES,
+    Measurement,
+    Verdict,
+    Words,
+    figure,
+    in_digits,
+    percentage,
+)
 from comparisons.sentences import MANY_TIMES, PHRASES, expectation_sentence
 
 OPTIONS = {"minutes": "--for"}
@@ -115,14 +124,14 @@ def value(verdict: Verdict, metric: str) -> str:
     if verdict.measured is None:
         return MISSING
     if metric in SHARES:
-        return f"{figure(100 * verdict.measured)} %"
+        return percentage(figure(100 * verdict.measured))
     if metric in LIMITS and verdict.low != verdict.high:
         return f"{_limit(verdict.low)}–{_limit(verdict.high)}"
     return _limit(verdict.measured) if metric in LIMITS else figure(verdict.measured)
 
 
 def _limit(number: float | None) -> str:
-    return MISSING if number is None else f"{number:,.4g}"
+    return MISSING if number is None else in_digits(f"{number:,.4g}")
 
 
 def outcomes(change: Change) -> str:
@@ -190,9 +199,10 @@ def _shape(row: Measurement) -> str:
 def load(row: Measurement) -> str:
     """For instance `10 users, 5 ms away`."""
     if row.rate:
-        said = _("{rate} requests/s asked for").format(rate=f"{row.rate:g}")
+        said = _("{rate} requests/s asked for").format(rate=in_digits(f"{row.rate:g}"))
     else:
-        said = ngettext("{users} user", "{users} users", row.users).format(users=f"{row.users:,}")
+        users = in_digits(f"{row.users:,}")
+        said = ngettext("{users} user", "{users} users", row.users).format(users=users)
     if row.round_trip:
-        said += _(", {distance} ms away").format(distance=f"{row.round_trip:g}")
+        said += _(", {distance} ms away").format(distance=in_digits(f"{row.round_trip:g}"))
     return said

@@ -20,6 +20,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from comparisons.registry import Comparison, Variant
+from comparisons.result import in_digits
 
 FILE = Path(__file__).with_suffix(".json")
 MAX_BYTES, MAX_TEXT, MAX_PARTS = 5_000_000, 200, 200
@@ -121,7 +122,7 @@ class Trace:
         )
         often = []
         if part.times > 1:
-            times = f"{part.times:,}"
+            times = in_digits(f"{part.times:,}")
             often.append(
                 (_("each of %(n)s times") if each else _("in all, %(n)s times")) % {"n": times}
             )
@@ -161,7 +162,8 @@ def ms(value: float) -> str:
     """Return for instance `101 ms`, `2.3 ms`, `< 0.1 ms`."""
     if value < 0.1:
         return _("< 0.1 ms")
-    return _("%(time)s ms") % {"time": f"{value:,.0f}" if value >= 10 else f"{value:.1f}"}
+    time = f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+    return _("%(time)s ms") % {"time": in_digits(time)}
 
 
 # --- A view's source, and whether a trace is still of it

@@ -31,7 +31,7 @@ APPS = ["comparisons", "loadtests"]  # whose files have texts that a reader sees
 PO = Path(__file__).parent / "locale/tr/LC_MESSAGES/django.po"
 MO = PO.with_suffix(".mo")
 KEYWORDS = DEFAULT_KEYWORDS | {"marked": None, "gettext_lazy": None}
-KEPT = r"%\(\w+\)[sd]|`[^`]*`|</?\w[^>]*>"
+KEPT = r"%\(\w+\)[sd]|\{[^{}]*\}|`[^`]*`|</?\w[^>]*>"
 
 Text = tuple[str, Any]  # the file that it is from, and the text, or a singular and a plural
 

@@ -30,6 +30,7 @@ from comparisons.change_sentences import (
 )
 from comparisons.changes import Change, Changes, Interval, Kind, SpeedChange, counts
 from comparisons.changes import changes as changes_between
+from comparisons.pages.language import in_readers_language
 from comparisons.pages.views import _page
 from comparisons.pairs import COMPARISONS
 from comparisons.result import Result, Verdict, Words
@@ -98,6 +99,7 @@ class ShownChange:
     strip: Strip | None
 
 
+@in_readers_language
 def changes(request: HttpRequest) -> HttpResponse:
     """Show what changed between two result files; the two newest if none are named."""
     names = [path.name for path in result_store.newest_first(settings.RESULTS_DIR)]
@@ -247,6 +249,7 @@ class Group:
     rows: list[tuple[str, SafeString]]
 
 
+@in_readers_language
 def history(request: HttpRequest) -> HttpResponse:
     """Show what each run has found of each expectation, or of those of one comparison."""
     slug = request.GET.get("comparison", "")
@@ -266,7 +269,7 @@ def history(request: HttpRequest) -> HttpResponse:
         request,
         "history",
         slug=slug,
-        titles=[(known.slug, known.title) for known in COMPARISONS.values()],
+        titles=[(known.slug, _(known.title)) for known in COMPARISONS.values()],
         columns=[*_columns(shown)],
         groups=_groups(shown, slug),
         left_out=len(runs) - len(shown),
@@ -299,7 +302,7 @@ def _groups(runs: Sequence[Run], slug: str) -> list[Group]:
     order = {known: place for place, known in enumerate(COMPARISONS)}
     return [
         Group(
-            title=COMPARISONS[name].title if name in COMPARISONS else name,
+            title=_(COMPARISONS[name].title) if name in COMPARISONS else name,
             url=_url(name),
             rows=[_row(verdicts) for verdicts in found[name].values()],
         )

@@ -1,5 +1,7 @@
 """The language of a page."""
 
+import copy
+import json
 import re
 
 import pytest
@@ -11,7 +13,7 @@ from comparisons.pages.prose import prose
 from comparisons.pairs import COMPARISONS
 from tests.support.untranslated import mark_translated, unmarked
 
-PAGES = ["/", "/blocking-call/"]
+PAGES = ["/", "/blocking-call/", "/changes/", "/history/"]
 SKIP = {"en": "Skip to the content", "tr": "İçeriğe geç"}
 
 
@@ -83,16 +85,43 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("slug", ["", "no-such-page", "blocking-call", "many-waiting", "uploads"])
-def test_all_that_a_page_says_is_marked_for_translation(client: Client, monkeypatch, slug):
+@pytest.fixture
+def two_results(settings, tmp_path):
+    """The reference run, and the same with half of its speeds."""
+    before = json.loads((settings.RESULTS_DIR / "reference.json").read_text())
+    before["environment"].pop("commit", None)
+    later = copy.deepcopy(before)
+    for row in later["measurements"]:
+        row["throughput"] = {key: value and value / 2 for key, value in row["throughput"].items()}
+    later["started"] = later["started"].replace("2026", "2027")
+    (tmp_path / "before.json").write_text(json.dumps(before))
+    (tmp_path / "after.json").write_text(json.dumps(later))
+    settings.RESULTS_DIR = tmp_path
+
+
+@pytest.mark.usefixtures("two_results")
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/no-such-page/", "/blocking-call/", "/many-waiting/", "/uploads/"),
+        *("/changes/", "/changes/?show=speeds", "/history/", "/history/?comparison=overload"),
+    ],
+)
+def test_all_that_a_page_says_is_marked_for_translation(client: Client, monkeypatch, path):
     mark_translated(monkeypatch)
-    html = client.get(f"/{slug}/".replace("//", "/"), headers={"accept-language": "tr"})
-    html = html.content.decode()
+    response = client.get(path, headers={"accept-language": "tr"})
+    html = response.content.decode()
     assert "⟦Skip to the content⟧" in html
-    variants = COMPARISONS[slug].variants if slug in COMPARISONS else []
-    names = {name for v in variants for name in (v.name, f"/{slug}/{v.name}/")}
-    names |= {path.name for path in settings.RESULTS_DIR.iterdir()}
-    assert unmarked(html, NAMES | names) == []
+    variants = {(slug, v.name) for slug, pair in COMPARISONS.items() for v in pair.variants}
+    names = {name for slug, view in variants for name in (slug, view, f"/{slug}/{view}/")}
+    assert unmarked(html, NAMES | names | {"before.json", "after.json"}) == []
+
+
+@pytest.mark.usefixtures("two_results")
+@pytest.mark.parametrize("path", ["/", "/blocking-call/", "/changes/?show=speeds"])
+def test_numbers_of_pictures_and_scripts_have_no_decimal_comma(client: Client, path):
+    html = client.get(path, headers={"accept-language": "tr"}).content.decode()
+    assert re.findall(r'[\w-]+="-?\d+,\d+"', html) == []
 
 
 def test_text_that_nothing_marks_is_found():

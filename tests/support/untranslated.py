@@ -35,7 +35,7 @@ def unmarked(html: str, names: Collection[str] = ()) -> list[str]:
     text = "".join(page.texts)
     while text != (text := re.sub(r"⟦[^⟦⟧]*⟧", " ", text)):
         pass
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [" ".join(line.split()) for line in text.splitlines()]
     return [line for line in lines if {*re.findall(r"[\w./-]*[^\W\d_][\w./-]*", line)} - {*names}]
 
 
@@ -46,6 +46,7 @@ class _Page(HTMLParser):
         self._inside: list[str] = []
 
     def handle_starttag(self, tag, attrs):
+        self.texts.append(" ")
         self.texts += [f"\n{value}\n" for name, value in attrs if name in SAID and value]
         of_one_language = dict(attrs).get("translate") == "no" or "lang" in dict(attrs)
         if tag in UNTRANSLATED or (of_one_language and tag != "html"):
