@@ -1,4 +1,4 @@
-"""The README's pictures of the pages; `python -m loadtests.reporting.screenshots` remakes them.
+"""The README's pictures of the pages; `python -m loadtests.studies.screenshots` remakes them.
 
 The pages as asgi-uvicorn serves them, with the results that are there, in Debian's chromium.
 """
