@@ -1,9 +1,11 @@
 """What the pages show of result files: each comparison's latest result, in words and digits."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from django.conf import settings
 from django.utils.functional import Promise
@@ -32,6 +34,8 @@ from comparisons.result import (
 )
 from comparisons.result_store import ResultError
 from comparisons.sentences import sentence, terms
+
+T = TypeVar("T", Measurement, Verdict)
 
 
 class UnknownResultError(Exception):
@@ -307,25 +311,58 @@ def _verdict(verdict: Verdict) -> ShownVerdict:
 
 @dataclass(frozen=True)
 class ShownResult:
-    """What one run says of one comparison."""
+    """What one run says of one comparison; put into words as far as a page asks for it."""
 
+    file: str
     measured: Result  # the whole run
-    run: ShownRun
-    columns: Sequence[Column]
-    rows: Sequence[ShownRow]
-    verdicts: Sequence[ShownVerdict]
-    terms: Sequence[tuple[str, str]]
-    counts: Sequence[tuple[Outcome, str, str]]  # outcome, sign, and for instance "3 held"
-    chip: Chip | None
-    finding: ShownVerdict | None  # the one that says most
+    measurements: Sequence[Measurement]
+    judged: Sequence[Verdict]
 
-    @property
+    @cached_property
+    def run(self) -> ShownRun:
+        return _run(self.file, self.measured)
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        return _columns(self.measurements)
+
+    @cached_property
+    def rows(self) -> list[ShownRow]:
+        return [_row(row, self.columns) for row in self.measurements]
+
+    @cached_property
+    def verdicts(self) -> list[ShownVerdict]:
+        return [_verdict(verdict) for verdict in self.judged]
+
+    @cached_property
+    def terms(self) -> list[tuple[str, str]]:
+        return terms(self.judged)
+
+    @cached_property
+    def counts(self) -> list[tuple[Outcome, str, str]]:
+        """Outcome, sign, and for instance "3 held"."""
+        return [
+            (outcome, OUTCOMES[outcome].sign, counted(outcome, count))
+            for outcome, count in counts(self.judged).items()
+            if count
+        ]
+
+    @cached_property
+    def chip(self) -> Chip | None:
+        return chip(self.judged)
+
+    @cached_property
+    def finding(self) -> ShownVerdict | None:
+        """The verdict that says most."""
+        return _verdict(telling(self.judged)) if self.judged else None
+
+    @cached_property
     def one_load(self) -> str | None:
         """The load of all rows; None where they differ, and each row says its own."""
         loads = {row.load for row in self.rows}
         return loads.pop() if len(loads) == 1 else None
 
-    @property
+    @cached_property
     def rounds(self) -> str:
         """For instance `4 to 8 rounds`."""
         fewest, most = (pick(row.rounds for row in self.rows) for pick in (min, max))
@@ -359,35 +396,20 @@ def latest_results(
             continue
         if result.options.get("null") and not chosen:
             continue  # variants measured against themselves: no claim is decided
-        measured = {measurement.comparison for measurement in result.measurements}
+        rows, judged = _by_comparison(result.measurements), _by_comparison(result.verdicts)
         for slug in slugs:
-            if slug in measured and slug not in found:
-                found[slug] = shown_result(path.name, result, slug)
+            if slug in rows and slug not in found:
+                found[slug] = ShownResult(path.name, result, rows[slug], judged.get(slug, []))
         if len(found) == len(slugs):
             break
     return found, notices
 
 
-def shown_result(file: str, result: Result, slug: str) -> ShownResult:
-    """Return what the result says of a comparison that it has measured."""
-    verdicts = [verdict for verdict in result.verdicts if verdict.comparison == slug]
-    rows = [row for row in result.measurements if row.comparison == slug]
-    columns = _columns(rows)
-    return ShownResult(
-        measured=result,
-        run=_run(file, result),
-        columns=columns,
-        rows=[_row(row, columns) for row in rows],
-        verdicts=[_verdict(verdict) for verdict in verdicts],
-        terms=terms(verdicts),
-        counts=[
-            (outcome, OUTCOMES[outcome].sign, counted(outcome, count))
-            for outcome, count in counts(verdicts).items()
-            if count
-        ],
-        chip=chip(verdicts),
-        finding=_verdict(telling(verdicts)) if verdicts else None,
-    )
+def _by_comparison(some: Iterable[T]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for one in some:
+        found.setdefault(one.comparison, []).append(one)
+    return found
 
 
 VERSIONS = {
