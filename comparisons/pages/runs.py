@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import zip_longest
 from math import log2
 from typing import Any, Literal, get_args
@@ -211,11 +212,11 @@ def _change(change: Change | SpeedChange, words: Mapping[Kind, Words]) -> ShownC
         sign=words[change.kind].sign,
         word=words[change.kind].counted,
         title=slug,
-        url=f"/{slug}/" if slug in COMPARISONS else "",
+        url=_url(slug),
         what=speed_of(change.after)
         if isinstance(change, SpeedChange)
         else expected_of(change.after),
-        by=by(change),
+        by=by(change).replace(" %", "\N{NO-BREAK SPACE}%"),
         values=_("{before} before, {after} after").format(before=before, after=after),
         outcome="" if isinstance(change, SpeedChange) else outcomes(change),
         strip=Strip.of(change),
@@ -330,6 +331,7 @@ def _row(verdicts: Sequence[Verdict | None]) -> tuple[str, SafeString]:
 # --- Both
 
 
+@lru_cache  # hundreds of lines have one
 def _url(slug: str) -> str:
     """Where the comparison is shown; "" of one that is gone, or is not ours."""
     return reverse(slug) if slug in COMPARISONS else ""
