@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import zip_longest
 from math import log2
 from typing import Any, Literal, get_args
@@ -11,8 +12,8 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from comparisons import result_store
@@ -33,7 +34,7 @@ from comparisons.changes import changes as changes_between
 from comparisons.pages.language import in_readers_language
 from comparisons.pages.views import _page
 from comparisons.pairs import COMPARISONS
-from comparisons.result import Result, Verdict, Words
+from comparisons.result import OUTCOMES, Outcome, Result, Verdict, Words
 from comparisons.result_store import ResultError
 
 RUNS = 8  # columns of the history: more are hard to read
@@ -213,11 +214,11 @@ def _change(change: Change | SpeedChange, words: Mapping[Kind, Words]) -> ShownC
         sign=words[change.kind].sign,
         word=words[change.kind].counted,
         title=slug,
-        url=f"/{slug}/" if slug in COMPARISONS else "",
+        url=_url(slug),
         what=speed_of(change.after)
         if isinstance(change, SpeedChange)
         else expected_of(change.after),
-        by=by(change),
+        by=by(change).replace(" %", "\N{NO-BREAK SPACE}%"),
         values=_("{before} before, {after} after").format(before=before, after=after),
         outcome="" if isinstance(change, SpeedChange) else outcomes(change),
         strip=Strip.of(change),
@@ -315,24 +316,38 @@ def _row(verdicts: Sequence[Verdict | None]) -> tuple[str, SafeString]:
 
     Thousands of cells: a template takes ten times as long for them.
     """
-    metric = next((v.expected.metric for v in verdicts if v and v.expected), "")
     known = [verdict for verdict in verdicts if verdict]
-    earlier = dict(zip(map(id, known), known[1:], strict=False))
+    metric = next((verdict.expected.metric for verdict in known if verdict.expected), "")
+    before: Outcome | None = None
     cells = []
-    for verdict in verdicts:
+    for verdict in reversed(verdicts):  # from the oldest on
         if verdict is None:
-            cells.append(("", "", ""))
+            cells.append((NO_CELL, ""))
             continue
-        before = earlier.get(id(verdict), verdict)
-        classes = f"{verdict.outcome}{'' if before.outcome == verdict.outcome else ' otherwise'}"
-        cells.append((classes, verdict.words.sign, value(verdict, metric)))
-    html = format_html_join("", '<td class="number {}"><b>{}</b> {}</td>', cells)
-    return expected_of(known[0]), html
+        otherwise = before not in (None, verdict.outcome)
+        cells.append((_cell(verdict.outcome, otherwise), value(verdict, metric)))
+        before = verdict.outcome
+    return expected_of(known[0]), format_html_join("", "{}{}</td>", reversed(cells))
+
+
+NO_CELL = mark_safe("<td>")
+
+
+@lru_cache
+def _cell(outcome: Outcome, otherwise: bool) -> SafeString:
+    """The beginning of a cell."""
+    return format_html(
+        '<td class="number {}{}"><b>{}</b> ',
+        outcome,
+        " otherwise" if otherwise else "",
+        OUTCOMES[outcome].sign,
+    )
 
 
 # --- Both
 
 
+@lru_cache  # hundreds of lines have one
 def _url(slug: str) -> str:
     """Where the comparison is shown; "" of one that is gone, or is not ours."""
     return reverse(slug) if slug in COMPARISONS else ""

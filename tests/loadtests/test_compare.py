@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import psutil
 import pytest
+from django.conf import settings
 from django.core.management import load_command_class
 
 from comparisons import result_store
@@ -37,7 +38,9 @@ def compare(*arguments, **environ):
 @pytest.fixture(scope="module")
 def quick_run(tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "result.json"
-    return compare("print", "--quick", "--output", str(path), "--seed", "7"), path
+    against = str(settings.RESULTS_DIR / result_store.REFERENCE)
+    arguments = ("--output", str(path), "--seed", "7", "--against", against)
+    return compare("print", "--quick", *arguments), path
 
 
 def test_run_ends_with_the_count_of_its_verdicts(quick_run):
@@ -46,6 +49,16 @@ def test_run_ends_with_the_count_of_its_verdicts(quick_run):
     last = done.stdout.splitlines()[-1]
     counts = re.fullmatch(r"(\d+) held, (\d+) refuted, (\d+) inconclusive, (\d+) invalid", last)
     assert sum(map(int, counts.groups())) == len(json.loads(path.read_text())["verdicts"]) == 4
+
+
+def test_run_says_what_changed_before_its_last_line(quick_run):
+    done, path = quick_run
+    counted = re.fullmatch(
+        r"(\d+) changed, (\d+) same, (\d+) can't tell", done.stdout.splitlines()[-2]
+    )
+    assert sum(map(int, counted.groups())) == 4
+    assert f"(before) to {path} (after)" in " ".join(done.stdout.split())
+    assert "--quick: – before, True after" in done.stdout
 
 
 def test_result_file_keeps_its_promised_keys(quick_run):
