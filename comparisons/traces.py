@@ -151,6 +151,7 @@ def places() -> dict[str, str]:
         "loop-of-thread": _("event loop of another thread"),
         "thread-of-server": _("thread of the server"),
         "thread-of-request": _("thread of the request"),
+        "thread-of-requests": _("thread that all requests share"),
         "thread-of-loop": _("thread of the default executor"),
         "thread-of-executor": _("thread of an executor"),
         "greenlet": _("greenlet"),
