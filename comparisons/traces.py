@@ -12,7 +12,8 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ class Run:
 
     machine: str
     python: str
-    date: str
+    date: date
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,12 @@ class Trace:
         if part.times > 1:
             times = in_digits(f"{part.times:,}")
             often.append(
-                (_("each of %(n)s times") if each else _("in all, %(n)s times")) % {"n": times}
+                (_("each of %(n)s times") if each else _("%(n)s times in all")) % {"n": times}
             )
         if part.threads > 1 and part.kind == "thread":
             often.append(_("in %(n)s threads") % {"n": part.threads})
+        if held > 1.1 * self.took_ms:
+            often.append(_("it goes on after the answer"))
         percent = 100 / self.took_ms if self.took_ms else 0
         held_width = min(100.0, percent * held)
         return Row(
@@ -149,6 +152,7 @@ def places() -> dict[str, str]:
         "loop-of-thread": _("event loop of another thread"),
         "thread-of-server": _("thread of the server"),
         "thread-of-request": _("thread of the request"),
+        "thread-of-requests": _("thread that all requests share"),
         "thread-of-loop": _("thread of the default executor"),
         "thread-of-executor": _("thread of an executor"),
         "greenlet": _("greenlet"),
@@ -159,11 +163,10 @@ def places() -> dict[str, str]:
 
 
 def ms(value: float) -> str:
-    """Return for instance `101 ms`, `2.3 ms`, `< 0.1 ms`."""
-    if value < 0.1:
-        return _("< 0.1 ms")
+    """Return for instance `101 ms`, `2.3 ms`, `< 0.1 ms`; no line ends in it."""
     time = f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
-    return _("%(time)s ms") % {"time": in_digits(time)}
+    said = _("< 0.1 ms") if value < 0.1 else _("%(time)s ms") % {"time": in_digits(time)}
+    return said.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 # --- A view's source, and whether a trace is still of it
@@ -196,8 +199,11 @@ class Source:
             self._add(inner, prefix, outer)
 
     def statement(self, line: int) -> str:
-        """Return the statement that begins at the line, as one line; a block's head alone."""
-        last = self._statements.get(line, line)
+        """Return the statement that begins at the line, as one line; of a block its head.
+
+        LookupError if none does.
+        """
+        last = self._statements[line]
         return " ".join(text.strip() for text in self.lines[line - 1 : last])
 
     def definitions(self, functions: Iterator[str]) -> list[str]:
@@ -262,7 +268,7 @@ def entry_of(
     return {
         "deployment": variant.deployment,
         "hash": source_hash(variant, iter({part[0] for part in parts})),
-        "run": list(astuple(run)),
+        "run": [run.machine, run.python, run.date.isoformat()],
         "took": round(took_ms, 3),
         "held": held,
         "parts": parts,
@@ -333,13 +339,13 @@ def _trace(variant: Variant, entry: Any) -> Trace:
     expected = source_hash(variant, iter({part[0] for part in parts}))
     if entry["hash"] != expected or entry["deployment"] != variant.deployment:
         raise ValueError("stale")
-    machine, python, date = map(_text, entry["run"])
+    machine, python, day = map(_text, entry["run"])
     shown = [_part(source, *part) for part in parts]
     return Trace(
         variant=variant.name,
         view=name_of(variant),
         deployment=variant.deployment,
-        run=Run(machine, python, date),
+        run=Run(machine, python, date.fromisoformat(day)),
         took_ms=_time(entry["took"]),
         parts=tuple(sorted(shown, key=lambda part: (source.first[part.function], part.line))),
         held_loop=_held(source, *held) if held else None,

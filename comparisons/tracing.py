@@ -407,7 +407,7 @@ class Recorder:
                     note = self.begun(by, what, "process-of-pool")
                     future.add_done_callback(lambda _: note(id(executor)))
                 return future
-            owner = _owner(executor, bool(by))
+            owner = self._owner(executor, bool(by))
             if by:
                 note = self.begun(by, what, owner)
             return submit(
@@ -415,6 +415,19 @@ class Recorder:
             )
 
         return noting
+
+    def _owner(self, executor: Any, handed: bool) -> str:
+        """Say whose a thread is that runs what is handed to this executor."""
+        of_requests = (
+            *SyncToAsync.context_to_thread_executor.values(),
+            SyncToAsync.single_thread_executor,
+        )
+        if isinstance(executor, CurrentThreadExecutor) or executor in of_requests:
+            first_in = vars(executor).setdefault("traced_first_in", self.window)
+            return "thread-of-request" if first_in == self.window else "thread-of-requests"
+        if getattr(executor, "_thread_name_prefix", "") == "asyncio":
+            return "thread-of-loop"
+        return "thread-of-executor" if handed else ""  # the server's own
 
     def begun(self, by: tuple[str, int], what: str, place: str) -> Callable[[int], None]:
         """Something was handed over; call what is returned, with its thread, when it has ended."""
@@ -441,19 +454,6 @@ def in_thread(owner: str, note: Any, function: Any, /, *args: Any, **named: Any)
         _of_thread.owner, _of_thread.calls = before, calls
         if note:
             note(threading.get_ident(), began)
-
-
-def _owner(executor: Any, handed: bool) -> str:
-    """Say whose a thread is that runs what is handed to this executor."""
-    of_requests = (
-        *SyncToAsync.context_to_thread_executor.values(),
-        SyncToAsync.single_thread_executor,
-    )
-    if isinstance(executor, CurrentThreadExecutor) or executor in of_requests:
-        return "thread-of-request"
-    if getattr(executor, "_thread_name_prefix", "") == "asyncio":
-        return "thread-of-loop"
-    return "thread-of-executor" if handed else ""  # the server's own
 
 
 def name_of(function: Any) -> str:

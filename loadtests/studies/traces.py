@@ -161,8 +161,7 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def this_run() -> Run:
-    date = datetime.now(UTC).date().isoformat()
-    return Run(cpu_model(), platform.python_version(), date)
+    return Run(cpu_model(), platform.python_version(), datetime.now(UTC).date())
 
 
 def main() -> int:

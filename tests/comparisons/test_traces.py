@@ -168,15 +168,20 @@ def test_kept_traces_have_a_line_each(file):
     assert all(len(re.findall(r'"[\w-]+/\w+":', line)) <= 1 for line in lines)
 
 
-def shown(trace):
-    return " ".join(render_to_string("comparisons/_trace.html", {"trace": trace}).split())
+def spaced(text):
+    return " ".join(text.split())
+
+
+def shown(trace, comparison=None):
+    context = {"trace": trace, "comparison": comparison}
+    return spaced(render_to_string("comparisons/_trace.html", context))
 
 
 def test_card_says_in_words_where_each_line_ran_and_what_held_the_loop():
     found = traces_of(blocking_call.comparison)
     pitfall = shown(found["async_blocking"])
     held = found["async_blocking"].held_loop
-    assert f"Line {held.line} held the event loop for {held.time}: nobody else" in pitfall
+    assert f"Line {held.line} held the event loop for {spaced(held.time)}: nobody else" in pitfall
     assert '<span class="place">event loop</span>' in pitfall
     threaded = shown(found["async_threaded"])
     assert "held the event loop for" not in threaded
@@ -191,10 +196,15 @@ def test_card_says_how_far_a_loop_goes_that_held_the_event_loop():
     assert f"Lines {held.line} to {held.last_line} held the event loop" in shown(found)
 
 
+def test_card_without_a_trace_says_how_to_make_one():
+    page = shown(None, blocking_call.comparison)
+    assert "python -m loadtests.studies.traces blocking-call" in page
+
+
 def test_hostile_trace_is_text_and_no_markup(file):
     script = "<script>alert(1)</script>"
     content = json.loads(file.read_text())
-    content["runs"] = [[script, script, script]]
+    content["runs"] = [[script, script, "2026-01-31"]]
     content["traces"] = {"blocking-call/sync": content["traces"]["blocking-call/sync"] | {"run": 0}}
     for part in content["traces"]["blocking-call/sync"]["parts"]:
         part[2] = script
@@ -216,6 +226,12 @@ def test_what_ran_many_times_at_once_says_the_time_of_one():
     (row,) = [row for row in dict(trace.functions)["send"] if row.awaited]
     assert row.part.awaited_ms > trace.took_ms
     assert row.often == "each of 10,000 times"
+
+
+def test_thread_that_goes_on_after_the_answer_is_said_to():
+    trace = traces_of(COMPARISONS["timeouts"])["async_threaded"]
+    (row,) = [row for _, rows in trace.functions for row in rows if row.part.what]
+    assert row.often == "it goes on after the answer"
 
 
 def test_held_loop_is_said_of_pitfalls_on_an_event_loop_of_the_server_alone():

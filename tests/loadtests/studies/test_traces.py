@@ -12,7 +12,11 @@ from tests.support.commands import python
 # One of each kind: blocked loop, threads of three owners, processes, a second loop, children of
 # gather, generators of both colours, a greenlet, a middleware, what goes on after its answer.
 KINDS = (
-    *("blocking-call/async_blocking", "threads/async_default_executor", "threads/async_native"),
+    *(
+        "blocking-call/async_blocking",
+        "threads/async_default_executor",
+        "sync-under-asgi/sync_shared_thread",
+    ),
     *("cpu-offload/async_process", "cpu-offload/async_service", "workers/async_two_loops"),
     *("gathered-queries/sync_threads", "gathered-queries/async_orm"),
     *("streaming-response/async_sync_iterator", "streaming-response/async_native"),
