@@ -7,6 +7,7 @@ computed again. Each comparison is one gzip member of it.
 import gzip
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -149,7 +150,7 @@ def save(path: Path, result: Result, rounds: Sequence[Mapping[str, Any]]) -> str
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _append(samples, "".join(json.dumps(row) + "\n" for row in rounds))
-        _replace(path, json.dumps(result.as_content(), indent=1, allow_nan=False) + "\n")
+        _replace(path, _written(result))
     except OSError as error:
         kept = path.exists() and not _is_empty(path)
         last = result.measurements[-1].comparison
@@ -158,6 +159,25 @@ def save(path: Path, result: Result, rounds: Sequence[Mapping[str, Any]]) -> str
             + ("what was measured before is there" if kept else "nothing is kept")
         ) from None
     return f"{samples} was deleted: earlier comparisons have no samples" if gone else ""
+
+
+def write(path: Path, result: Result) -> None:
+    """Write the result alone. SaveError if the disk is full or the like."""
+    try:
+        _replace(path, _written(result))
+    except OSError as error:
+        raise SaveError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _written(result: Result) -> str:
+    """Return its JSON: indented, but for lists of numbers, which have a line each."""
+    text = json.dumps(result.as_content(), indent=1, allow_nan=False)
+    # No string has a line break of its own.
+    return re.sub(r"\[\n[-+.,\de\s\[\]]*?\n *\](?=,?\n *[\"}])", _in_one_line, text) + "\n"
+
+
+def _in_one_line(numbers: re.Match[str]) -> str:
+    return re.sub(r"\.0(?=[,\]])", "", "".join(numbers[0].split()))
 
 
 def _append(path: Path, text: str) -> None:

@@ -115,7 +115,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--from", dest="source", type=Path, metavar="FILE", help="print a result again"
         )
-        parser.add_argument("--output", type=Path, metavar="FILE", help="the result file")
+        parser.add_argument(
+            "--output",
+            type=Path,
+            metavar="FILE",
+            help="the result file; with --from, that result as its samples give it today",
+        )
         add_shape(parser)
         parser.add_argument(
             "--pin",
@@ -146,9 +151,22 @@ def _print_again(options: Mapping[str, Any], console: Console) -> int:
     for slug in options["slugs"]:
         if slug not in again.slugs:
             raise bad(f"{path} has no comparison {slug!r}{nearest(slug, again.slugs)}")
+    if options["output"]:
+        _write_again(again, options["output"])
     verdicts = terminal.print_again(again, options["slugs"], console, options["verbosity"] > 1)
     print(terminal.count_line(verdicts))
     return _status_of(verdicts) if options["check"] else exit_status.OK
+
+
+def _write_again(again: saved.Saved, path: Path) -> None:
+    _reserve(path)
+    try:
+        with signals.held():
+            result_store.write(path, again.computed())
+    except SaveError as error:
+        raise bad(str(error)) from None
+    finally:
+        result_store.release(path)
 
 
 def _list(options: dict[str, Any], console: Console) -> int:
