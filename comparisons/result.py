@@ -129,7 +129,7 @@ class Timeline:
 
     A request is [start, duration, 1 if it failed], a bystander's call [start, duration]; each is
     whole, also where it began before the stretch or ended after it. of: how many requests there
-    were, of which these are evenly picked ones.
+    were, of which these are those of some users (of an open loop, some from first to last).
     """
 
     start: float

@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,6 +96,21 @@ def read(path: Path) -> Result:
     """Read a result file. ResultError if it is none."""
     with reading(path):
         return Result.from_content(json.loads(path.read_bytes()))
+
+
+def kept(path: Path) -> Result:
+    """Read a result file, again only if it has changed. ResultError if it is none.
+
+    Many have what this returns: none of them may change it.
+    """
+    with reading(path):
+        stat = path.stat()
+    return _kept(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(8)
+def _kept(path: Path, _changed: int, _size: int) -> Result:
+    return read(path)
 
 
 @contextmanager

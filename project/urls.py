@@ -60,11 +60,15 @@ urlpatterns = [
     path("pools/", probes.pools, name="pools"),
 ]
 if not measured:
-    from comparisons.pages import views  # it imports what colours Python, reads results, ...
+    from comparisons.pages import (
+        pictures,
+        views,
+    )  # they import what colours Python, reads results, ...
 
     urlpatterns += [
         path("", views.index, name="index"),
         # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
         path("static/<path:path>", views.static_file),
+        path("charts/<str:file>/<slug:slug>/<str:name>.svg", pictures.picture, name="chart"),
         *(path(f"{slug}/", views.comparison, {"slug": slug}, name=slug) for slug in COMPARISONS),
     ]

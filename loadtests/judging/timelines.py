@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from statistics import median
+from typing import TypeVar
 
 from comparisons.result import Timeline
 from loadtests.judging import metrics
 from loadtests.judging.rounds import Round, Sample
 
-MOST_REQUESTS = 60  # of a row
+T = TypeVar("T")
+
+MOST_REQUESTS = 90  # of a row
 TURNS = 3  # of the slowest row's requests, if no row has more than MOST_REQUESTS meanwhile
 FEWEST_TURNS = 1.5
 
@@ -53,8 +56,8 @@ def _timeline(round_: Round, length: float) -> Timeline:
     else:
         begin, end = opened, round_.closed if round_.rate is not None else opened + length
     requests = _within(round_.samples, begin, end)
-    kept = _evenly(requests, MOST_REQUESTS)
-    calls = _evenly(_within(round_.bystander, begin, end), MOST_REQUESTS)
+    kept = _of_some_users(requests) if round_.rate is None else _evenly(requests)
+    calls = _evenly(_within(round_.bystander, begin, end))
     digits = 2 if end - begin < 0.1 else 1 if end - begin < 1 else 0
     return Timeline(
         start=_ms(begin - opened, digits),
@@ -71,10 +74,30 @@ def _within(samples: Iterable[Sample], begin: float, end: float) -> list[Sample]
     return sorted(found, key=lambda sample: sample.end)
 
 
-def _evenly(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
-    if len(samples) <= most:
-        return samples
-    return [samples[round(n * (len(samples) - 1) / (most - 1))] for n in range(most)]
+def _of_some_users(requests: Sequence[Sample]) -> Sequence[Sample]:
+    """All requests of as many users as there is room for; of one that has more, some.
+
+    Whose a request was nobody has written down: a user's next begins when the last has ended.
+    """
+    users: list[list[Sample]] = []
+    for request in sorted(requests, key=lambda sample: (sample.start, sample.end)):
+        free = [user for user in users if user[-1].end <= request.start]
+        if free:
+            max(free, key=lambda user: user[-1].end).append(request)
+        else:
+            users.append([request])
+    for count in range(len(users), 0, -1):
+        kept = [request for user in _evenly(users, count) for request in user]
+        if len(kept) <= MOST_REQUESTS:
+            return sorted(kept, key=lambda sample: sample.end)
+    return _evenly(users[0]) if users else []
+
+
+def _evenly(things: Sequence[T], most: int = MOST_REQUESTS) -> Sequence[T]:
+    """So many of them, from the first to the last."""
+    if len(things) <= most:
+        return things
+    return [things[round(n * (len(things) - 1) / max(1, most - 1))] for n in range(most)]
 
 
 def _placed(sample: Sample, opened: float, digits: int) -> list[float]:
