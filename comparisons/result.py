@@ -16,6 +16,8 @@ from django.utils.translation import gettext_noop as marked
 
 SCHEMA = 1
 MISSING = "–"  # in place of a figure that could not be measured
+# Of what a distribution has the values: in percent, closer at both ends.
+QUANTILES = (0.0, 1.0, *(2.5 * n for n in range(2, 39)), 99.0, 100.0)
 
 Outcome = Literal["holds", "refuted", "inconclusive", "invalid"]
 
@@ -125,6 +127,34 @@ class Server:
         )
 
 
+@dataclass(frozen=True)
+class Timeline:
+    """A stretch of one round, for a picture: ms from where its window opened.
+
+    A request is [start, duration, 1 if it failed], a bystander's call [start, duration]; each is
+    whole, also where it began before the stretch or ended after it. of: how many requests there
+    were, of which these are those of some users (of an open loop, some from first to last).
+    """
+
+    start: float
+    end: float
+    requests: list[list[float]]
+    bystander: list[list[float]]
+    of: int
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any] | None) -> "Timeline | None":
+        if row is None:
+            return None
+        return cls(
+            start=_finite(row["start"]),
+            end=_finite(row["end"]),
+            requests=[_finites(request, 3) for request in row["requests"]],
+            bystander=[_finites(call, 2) for call in row["bystander"]],
+            of=int(row["of"]),
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """What was measured of one variant on one deployment in one case of load and distance."""
@@ -158,6 +188,9 @@ class Measurement:
     invalid_because: list[str]
     # Requests/s by which an open loop's backlog grows: there is no latency then. None: it does not.
     backlog_growth: float | None = None
+    # What a picture needs and older files lack: the latencies at QUANTILES, in ms, and a stretch.
+    distribution: list[float] | None = None
+    timeline: Timeline | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Measurement":
@@ -189,6 +222,8 @@ class Measurement:
             valid=bool(row["valid"]),
             invalid_because=[_text(reason) for reason in row["invalid_because"]],
             backlog_growth=_number(row.get("backlog_growth")),
+            distribution=_distribution(row.get("distribution")),
+            timeline=Timeline.from_row(row.get("timeline")),
         )
 
     @property
@@ -375,6 +410,24 @@ def _text(value: Any) -> str:
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no number")
+    return number
+
+
+def _finites(values: Any, count: int) -> list[float]:
+    numbers = [_finite(value) for value in values]
+    if len(numbers) != count:
+        raise ValueError(f"{len(numbers)} numbers instead of {count}")
+    return numbers
+
+
+def _distribution(values: Any) -> list[float] | None:
+    return None if values is None else _finites(values, len(QUANTILES))
 
 
 def _numbers(row: Mapping[str, Any] | None, *keys: str) -> list[float | None]:

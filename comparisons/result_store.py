@@ -7,6 +7,7 @@ computed again. Each comparison is one gzip member of it.
 import gzip
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -107,6 +108,21 @@ def _read(path: Path, *version: int) -> Result:
     return Result.from_content(json.loads(path.read_bytes()))
 
 
+def kept(path: Path) -> Result:
+    """Read a result file, again only if it has changed. ResultError if it is none.
+
+    Many have what this returns: none of them may change it.
+    """
+    with reading(path):
+        stat = path.stat()
+    return _kept(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(8)
+def _kept(path: Path, _changed: int, _size: int) -> Result:
+    return read(path)
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Raise ResultError for whatever a foreign file makes the block raise."""
@@ -160,7 +176,7 @@ def save(path: Path, result: Result, rounds: Sequence[Mapping[str, Any]]) -> str
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _append(samples, "".join(json.dumps(row) + "\n" for row in rounds))
-        _replace(path, json.dumps(result.as_content(), indent=1, allow_nan=False) + "\n")
+        _replace(path, _written(result))
     except OSError as error:
         kept = path.exists() and not _is_empty(path)
         last = result.measurements[-1].comparison
@@ -169,6 +185,25 @@ def save(path: Path, result: Result, rounds: Sequence[Mapping[str, Any]]) -> str
             + ("what was measured before is there" if kept else "nothing is kept")
         ) from None
     return f"{samples} was deleted: earlier comparisons have no samples" if gone else ""
+
+
+def write(path: Path, result: Result) -> None:
+    """Write the result alone. SaveError if the disk is full or the like."""
+    try:
+        _replace(path, _written(result))
+    except OSError as error:
+        raise SaveError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _written(result: Result) -> str:
+    """Return its JSON: indented, but for lists of numbers, which have a line each."""
+    text = json.dumps(result.as_content(), indent=1, allow_nan=False)
+    # No string has a line break of its own.
+    return re.sub(r"\[\n[-+.,\de\s\[\]]*?\n *\](?=,?\n *[\"}])", _in_one_line, text) + "\n"
+
+
+def _in_one_line(numbers: re.Match[str]) -> str:
+    return re.sub(r"\.0(?=[,\]])", "", "".join(numbers[0].split()))
 
 
 def _append(path: Path, text: str) -> None:

@@ -63,7 +63,8 @@ if not measured:
     from django.views.defaults import page_not_found
     from django.views.i18n import set_language
 
-    from comparisons.pages import runs, views  # it imports what colours Python, reads results, ...
+    # Here, because they import what colours Python, reads results, ...
+    from comparisons.pages import pictures, runs, views
     from comparisons.pages.language import in_readers_language
 
     handler404 = in_readers_language(page_not_found)
@@ -74,5 +75,6 @@ if not measured:
         # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
         path("static/<path:path>", views.static_file),
         path("language/", set_language, name="set_language"),
+        path("charts/<str:file>/<slug:slug>/<str:name>.svg", pictures.picture, name="chart"),
         *(path(f"{slug}/", views.comparison, {"slug": slug}, name=slug) for slug in COMPARISONS),
     ]

@@ -1,16 +1,28 @@
 """From rounds to the result file's measurements: one for each variant, deployment and case."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from math import isnan, nan
 from statistics import mean, median
 
+import numpy as np
+
 from comparisons.confidence import ALPHA
-from comparisons.result import Bystander, Latency, Measurement, Server, Throughput, rounded
+from comparisons.result import (
+    QUANTILES,
+    Bystander,
+    Latency,
+    Measurement,
+    Server,
+    Throughput,
+    rounded,
+)
 from loadtests.judging import metrics
 from loadtests.judging.declared import Declared
 from loadtests.judging.intervals import percentile, times, trimmed_mean
 from loadtests.judging.rounds import Round
+from loadtests.judging.timelines import timelines, typical
 from loadtests.judging.validity import agreed_digest, why_insufficient, why_invalid
 
 
@@ -20,20 +32,33 @@ def measurements(declared: Declared, measured: Sequence[Round]) -> list[Measurem
     by_row = groupby(sorted(measured, key=lambda r: (r.row, r.block)), key=lambda r: r.row)
     of_row = {row: list(of_row) for row, of_row in by_row}
     order = {name: place for place, name in enumerate(declared.variants)}
-    return [
-        measurement(of_row[row], digest)
-        for row in sorted(of_row, key=lambda row: (*row[2:], order[row[0]], row[1]))
-    ]
+    rows = sorted(of_row, key=lambda row: (*row[2:], order[row[0]], row[1]))
+    summed = []
+    for _case, of_case in groupby(rows, key=lambda row: row[2:]):
+        measured_rows = [of_row[row] for row in of_case]
+        shown = timelines([typical(_used(of_row, digest)) for of_row in measured_rows])
+        summed += [
+            replace(measurement(of_row, digest), timeline=timeline)
+            for of_row, timeline in zip(measured_rows, shown, strict=True)
+        ]
+    return summed
+
+
+def _used(of_row: Sequence[Round], digest: int | None) -> list[Round]:
+    """The rounds that count; if too few do, all."""
+    if why_insufficient(of_row, digest):
+        return list(of_row)
+    return [round_ for round_ in of_row if not why_invalid(round_, digest)]
 
 
 def measurement(of_row: Sequence[Round], digest: int | None) -> Measurement:
-    """Summarize the rounds of one variant on one deployment in one case.
+    """Summarize the rounds of one variant on one deployment in one case, but for the timeline.
 
     Figures are those of the rounds that count; if too few do, of all, and the row is invalid.
     """
     because = why_insufficient(of_row, digest)
     good = [round_ for round_ in of_row if not why_invalid(round_, digest)]
-    used = list(of_row) if because else good
+    used = _used(of_row, digest)
     first = of_row[0]
     growth = _backlog_growth(used)
     ceilings = [round_.ceiling for round_ in used if round_.ceiling]
@@ -63,6 +88,7 @@ def measurement(of_row: Sequence[Round], digest: int | None) -> Measurement:
         valid=not because,
         invalid_because=because,
         backlog_growth=growth,
+        distribution=None if growth else _distribution(used),
     )
 
 
@@ -88,6 +114,13 @@ def _latency(used: Sequence[Round]) -> Latency:
     values = [latency for round_ in used for latency in metrics.latencies_ms(round_)]
     p50, p95, p99 = (rounded(percentile(values, q)) for q in (50, 95, 99))
     return Latency(p50, p95, p99, rounded(max(values, default=nan)))
+
+
+def _distribution(used: Sequence[Round]) -> list[float] | None:
+    values = [latency for round_ in used for latency in metrics.latencies_ms(round_)]
+    if not values:
+        return None
+    return [float(f"{value:.4g}") for value in np.percentile(values, QUANTILES)]
 
 
 def _bystander(used: Sequence[Round]) -> Bystander:

@@ -1,6 +1,6 @@
 """A result read again: its figures from its raw samples where there are any, else its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from comparisons import result_store
@@ -42,6 +42,15 @@ class Saved:
         return (
             measurements(declared, measured),
             judge_comparison(declared, measured, self.looks),
+        )
+
+    def computed(self) -> Result:
+        """The result as it would be written today."""
+        summaries = [self.summary(slug) for slug in self.slugs]
+        return replace(
+            self.result,
+            measurements=[row for rows, _ in summaries for row in rows],
+            verdicts=[verdict for _, verdicts in summaries for verdict in verdicts],
         )
 
 

@@ -6,6 +6,7 @@ import math
 import pytest
 from django.conf import settings
 
+from comparisons import result_store
 from comparisons.result import OUTCOMES, Measurement, counts, figure, interval, rounded
 from comparisons.result_store import REFERENCE
 
@@ -65,3 +66,32 @@ def test_shape_of_a_foreign_row_is_what_its_server_had():
 def test_share_of_the_ceiling_needs_both(changes, share):
     rate = {"throughput": {"mean": 40.0, "low": 39.0, "high": 41.0}}
     assert Measurement.from_row(ROW | rate | changes).share_of_ceiling == share
+
+
+def test_file_has_a_line_for_a_list_of_numbers_and_reads_back(tmp_path):
+    text = (settings.RESULTS_DIR / REFERENCE).read_text()
+    result = result_store.read(settings.RESULTS_DIR / REFERENCE)
+    result_store.write(tmp_path / "again.json", result)
+    assert json.loads((tmp_path / "again.json").read_text()) == json.loads(text)
+    assert len(text) < 1_600_000
+    assert sum('"requests": [[' in line for line in text.splitlines()) > 300
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"distribution": [1.0, 2.0]},
+        {"distribution": [math.nan] * 41},
+        {"timeline": ROW["timeline"] | {"requests": [[1, 2]]}},
+        {"timeline": ROW["timeline"] | {"bystander": [[1, math.inf]]}},
+    ],
+)
+def test_damaged_picture_makes_no_measurement(changes):
+    with pytest.raises(ValueError, match="number"):
+        Measurement.from_row(ROW | changes)
+
+
+def test_older_row_has_neither_distribution_nor_timeline():
+    older = {key: ROW[key] for key in ROW if key not in ("distribution", "timeline")}
+    row = Measurement.from_row(older)
+    assert row.distribution is row.timeline is None

@@ -127,6 +127,17 @@ def test_figures_are_computed_from_the_samples(path, said):
     assert HOLDS in said(path)
 
 
+def test_result_is_written_again_as_its_samples_give_it(path, said):
+    result = saved(path, made_rounds())
+    rewrite(
+        path,
+        result | {"measurements": [row | {"timeline": None} for row in result["measurements"]]},
+    )
+    said(path, "--output", str(path.with_name("again.json")))
+    assert json.loads(path.with_name("again.json").read_text()) == result
+    assert "never overwritten" in refusal(path, "--output", str(path))
+
+
 def test_two_deployments_have_a_verdict_each(path, said):
     rates = RATES | {
         ("async_native", "asgi-gunicorn"): 30,

@@ -124,7 +124,12 @@ class Command(BaseCommand):
             metavar="FILE",
             help="at the end, what changed since that result: changed, same, or can't tell",
         )
-        parser.add_argument("--output", type=Path, metavar="FILE", help="the result file")
+        parser.add_argument(
+            "--output",
+            type=Path,
+            metavar="FILE",
+            help="the result file; with --from, that result as its samples give it today",
+        )
         add_shape(parser)
         parser.add_argument(
             "--pin",
@@ -167,6 +172,8 @@ def _print_again(options: Mapping[str, Any], before: Result | None, console: Con
     for slug in options["slugs"]:
         if slug not in again.slugs:
             raise bad(f"{path} has no comparison {slug!r}{nearest(slug, again.slugs)}")
+    if options["output"]:
+        _write_again(again, options["output"])
     verdicts = terminal.print_again(again, options["slugs"], console, options["verbosity"] > 1)
     if before:
         try:
@@ -182,6 +189,17 @@ def _print_again(options: Mapping[str, Any], before: Result | None, console: Con
 def _print_changes(found: Changes, before: Path, after: Path, console: Console) -> None:
     print_changes(found, str(before), str(after), console)
     print(count_line(counts(found.expectations)))
+
+
+def _write_again(again: saved.Saved, path: Path) -> None:
+    _reserve(path)
+    try:
+        with signals.held():
+            result_store.write(path, again.computed())
+    except SaveError as error:
+        raise bad(str(error)) from None
+    finally:
+        result_store.release(path)
 
 
 def _list(options: dict[str, Any], console: Console) -> int:
