@@ -10,9 +10,10 @@ from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.static import serve
 
-from comparisons.pages import source
+from comparisons.pages import source, trying
 from comparisons.pages.prose import prose
 from comparisons.pages.shown import ShownResult, latest_results
 from comparisons.pairs import COMPARISONS, GROUPS
@@ -38,6 +39,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return _page(request, "index", questions=questions, groups=groups, run=newest, notices=notices)
 
 
+@ensure_csrf_cookie  # for the form that tries it: deployments have no middleware for that
 def comparison(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one comparison: its lesson, its views side by side, its latest result."""
     if slug not in COMPARISONS:
@@ -55,6 +57,7 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
         file=source.path_of(shown.module),
         shared=source.highlighted(shared) if shared else "",
         views=source.shown_views(shown),
+        offer=trying.offer(request, shown),
         recipes=source.recipes(shown),
         questions=[question for question, slugs in QUESTIONS.items() if slug in slugs],
         pitfalls={variant.name for variant in shown.variants if variant.pitfall},
