@@ -108,21 +108,6 @@ def _read(path: Path, *version: int) -> Result:
     return Result.from_content(json.loads(path.read_bytes()))
 
 
-def kept(path: Path) -> Result:
-    """Read a result file, again only if it has changed. ResultError if it is none.
-
-    Many have what this returns: none of them may change it.
-    """
-    with reading(path):
-        stat = path.stat()
-    return _kept(path, stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(8)
-def _kept(path: Path, _changed: int, _size: int) -> Result:
-    return read(path)
-
-
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Raise ResultError for whatever a foreign file makes the block raise."""

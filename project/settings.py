@@ -129,6 +129,7 @@ INSTALLED_APPS = [
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
+CSRF_FAILURE_VIEW = "comparisons.pages.trying.without_token"
 # Where a deployment is measured, one middleware in both colours, and no more than its variant asks
 # for: under ASGI, Django's own (MiddlewareMixin) run each of their sync hooks in a thread, which
 # costs every async view (see middleware).

@@ -18,9 +18,9 @@ from project.deployments import DEPLOYMENTS
 
 def view_of(name: str, variant: Variant) -> Callable[..., Any]:
     """Return the variant's view; on a deployment that cannot serve it one that says why."""
-    why = why_not_here(variant) if settings.DEPLOYMENT else ""
+    why = why_not_here(variant)
     if not why:
-        return variant.view
+        return variant.view if measured else trying.telling_when(variant.view)
 
     def not_served_here(request: HttpRequest) -> HttpResponse:
         line = f"{name} {why}: python manage.py serve {name}\n"
@@ -31,6 +31,8 @@ def view_of(name: str, variant: Variant) -> Callable[..., Any]:
 
 def why_not_here(variant: Variant) -> str:
     """Say what of the deployment keeps it from serving the variant; "" if nothing does."""
+    if not settings.DEPLOYMENT:
+        return ""
     deployment = DEPLOYMENTS[settings.DEPLOYMENT]
     asked = variant.environ.get("EXTRA_MIDDLEWARE")
     if asked and not {*asked.split(",")} <= {*settings.MIDDLEWARE}:
@@ -51,6 +53,12 @@ variants = {
     if not variant.app
 }
 measured = settings.SERVED in variants
+if not measured:  # these import what colours Python, reads results, ...
+    from django.views.defaults import page_not_found
+    from django.views.i18n import set_language
+
+    from comparisons.pages import pictures, runs, trying, views
+    from comparisons.pages.language import in_readers_language
 # Where one is measured, no other stands before it: what it takes to find a view is not to depend on
 # how many there are, and in which order.
 served = [settings.SERVED] if measured else variants
@@ -60,14 +68,8 @@ urlpatterns = [
     path("pools/", probes.pools, name="pools"),
 ]
 if not measured:
-    from django.views.defaults import page_not_found
-    from django.views.i18n import set_language
-
-    # Here, because they import what colours Python, reads results, ...
-    from comparisons.pages import pictures, runs, views
-    from comparisons.pages.language import in_readers_language
-
     handler404 = in_readers_language(page_not_found)
+    of_try = {"why_not_here": why_not_here}
     urlpatterns += [
         path("", views.index, name="index"),
         path("changes/", runs.changes, name="changes"),
@@ -77,4 +79,8 @@ if not measured:
         path("language/", set_language, name="set_language"),
         path("charts/<str:file>/<slug:slug>/<str:name>.svg", pictures.picture, name="chart"),
         *(path(f"{slug}/", views.comparison, {"slug": slug}, name=slug) for slug in COMPARISONS),
+        *(
+            path(f"{slug}/try/", trying.try_it, {"slug": slug, **of_try}, name=f"{slug}/try")
+            for slug in COMPARISONS
+        ),
     ]

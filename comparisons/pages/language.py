@@ -5,20 +5,23 @@ No LocaleMiddleware: it would cost every view that is measured, and deployments 
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
-from django.utils.translation import get_language_from_request, override
+from django.utils.translation import get_language, get_language_from_request, override
 
-PageView = Callable[..., HttpResponse]
+Answer = TypeVar("Answer", bound=HttpResponseBase)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def in_readers_language(view: PageView) -> PageView:
+def in_readers_language(view: Callable[..., Answer]) -> Callable[..., Answer]:
     """Decorate a page's view: it runs, and renders, in the language of its reader."""
 
     @wraps(view)
-    def shown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def shown(request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         language = get_language_from_request(request)
         with override(language):
             response = view(request, *args, **kwargs)
@@ -27,3 +30,15 @@ def in_readers_language(view: PageView) -> PageView:
         return response
 
     return shown
+
+
+def in_present_language(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that is called later, while a response is streamed, in this language."""
+    language = get_language()
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        with override(language):
+            return function(*args, **kwargs)
+
+    return called

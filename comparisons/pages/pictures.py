@@ -6,12 +6,13 @@ from hashlib import sha256
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.cache import get_conditional_response, patch_cache_control, patch_vary_headers
+from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.http import quote_etag
 
 from comparisons import result_store
 from comparisons.pages import drawing
 from comparisons.pages.charts import Chart, charts_of, small
+from comparisons.pages.language import in_readers_language
 from comparisons.result import Result
 from comparisons.result_store import ResultError
 
@@ -40,6 +41,7 @@ def _picture(file: str, slug: str, chart: Chart) -> Picture:
     return Picture(chart, reverse("chart", args=[file, slug, chart.name]))
 
 
+@in_readers_language
 def picture(request: HttpRequest, file: str, slug: str, name: str) -> HttpResponse:
     """Draw one chart of a result file."""
     drawn = drawing.svg(_chart(file, slug, name)).encode()
@@ -48,7 +50,6 @@ def picture(request: HttpRequest, file: str, slug: str, name: str) -> HttpRespon
     # Opened by itself it is a document: one that loads nothing and runs nothing.
     response["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
     patch_cache_control(response, max_age=SECONDS)
-    patch_vary_headers(response, ["Accept-Language", "Cookie"])
     return get_conditional_response(request, etag=etag, response=response) or response
 
 
@@ -57,7 +58,7 @@ def _chart(file: str, slug: str, name: str) -> Chart:
     if file not in paths:
         raise Http404(f"no result {file}")
     try:
-        result = result_store.kept(paths[file])
+        result = result_store.read(paths[file])
     except ResultError as error:
         raise Http404(f"{file}: {error.problem}") from None
     found = [small(result, slug)] if name == "small" else charts_of(result, slug)

@@ -11,10 +11,12 @@ from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.static import serve
 
-from comparisons.pages import source
+from comparisons.pages import source, trying
 from comparisons.pages.language import in_readers_language
+from comparisons.pages.pictures import pictures, small_picture
 from comparisons.pages.prose import prose
 from comparisons.pages.shown import ShownResult, UnknownResultError, latest_results, result_files
 from comparisons.pages.source import ShownView
@@ -51,6 +53,7 @@ def index(request: HttpRequest) -> HttpResponse:
     )
 
 
+@ensure_csrf_cookie  # for the form that tries it: deployments have no middleware for that
 @in_readers_language
 def comparison(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one comparison: its lesson, two of its views side by side, its latest result."""
@@ -60,6 +63,7 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
     order = [*COMPARISONS.values()]
     place = order.index(shown)
     results, notices, chosen = _results(request, [slug])
+    result = results.get(slug)
     views = source.shown_views(shown)
     left, right = _two(request, views)
     return _page(
@@ -74,6 +78,8 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
         right=right,
         same_view=left.variant.view is right.variant.view,
         pair=source.side_by_side(left, right),
+        offer=trying.offer(request, shown),
+        charts=pictures(result.file, result.measured, slug) if result else [],
         recipes=source.recipes(shown),
         questions=[prose(question) for question, slugs in QUESTIONS.items() if slug in slugs],
         pitfalls={variant.name for variant in shown.variants if variant.pitfall},
@@ -131,9 +137,11 @@ def _link(comparison: Comparison) -> dict[str, Any]:
 
 
 def _entry(comparison: Comparison, results: dict[str, ShownResult]) -> dict[str, Any]:
+    result = results.get(comparison.slug)
     return {
         "comparison": comparison,
         "title": prose(comparison.title),
         "claim": prose(comparison.lesson().get("Claim", "")),
-        "result": results.get(comparison.slug),
+        "result": result,
+        "picture": small_picture(result.file, result.measured, comparison.slug) if result else None,
     }

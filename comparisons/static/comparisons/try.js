@@ -1,44 +1,145 @@
-// "Try it": fetches a view from this server and shows what it answered.
+// "Try it": sends the form, and draws each event of the burst (comparisons/pages/burst.py) as it
+// comes. The server's own picture of the same data, with its words, takes the place of it at the end.
 
-const MAX_BODY = 4000;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-async function ask(url) {
-  const start = performance.now();
-  const response = await fetch(url, { cache: "no-store" });
-  const body = await response.text();
-  const took = performance.now() - start;
-  return {
-    Status: `${response.status} ${response.statusText}`.trim(),
-    Time: `${took.toFixed(1)} ms`,
-    "X-Deployment": response.headers.get("X-Deployment") ?? "(none)",
-    Body: body.length > MAX_BODY ? `${body.slice(0, MAX_BODY)}…` : body,
-  };
-}
-
-function list(entries) {
-  const shown = document.createElement("dl");
-  for (const [name, value] of Object.entries(entries)) {
-    const pair = document.createElement("div");
-    pair.append(document.createElement("dt"), document.createElement("dd"));
-    pair.firstChild.textContent = name;
-    pair.lastChild.textContent = value;
-    shown.append(pair);
+class Timeline {
+  constructor(template, form) {
+    this.figure = template.content.cloneNode(true).querySelector("figure");
+    this.svg = this.figure.querySelector("svg");
+    this.row = Number(form.dataset.row);
+    this.rows = Number(form.elements.requests.value) + 2;
+    this.svg.setAttribute("height", this.rows * this.row);
+    this.bars = new Map();
+    this.ms = 0;
   }
-  return shown;
+
+  begin() {
+    this.began = performance.now();
+  }
+
+  bar(kind, row, x, width) {
+    const bar = document.createElementNS(this.svg.namespaceURI, "rect");
+    for (const [name, value] of Object.entries({ class: kind, x, y: row + 0.15, width, height: 0.7 })) {
+      bar.setAttribute(name, value);
+    }
+    this.svg.append(bar);
+    this.ms = Math.max(this.ms, x + width);
+    return bar;
+  }
+
+  sent({ request, at }) {
+    this.bars.set(request, { bar: this.bar("waiting", request, at, 0), at });
+  }
+
+  ended({ request, at, status, why, view }) {
+    const { bar, at: sent } = this.bars.get(request);
+    this.bars.delete(request);
+    this.ms = Math.max(this.ms, at);
+    bar.setAttribute("width", at - sent);
+    bar.classList.toggle("failed", (status ?? 599) >= 400 && why !== "left");
+    if (view) this.bar("in-view", request, view[0], (view[1] ?? at) - view[0]);
+  }
+
+  bystander({ at, took }) {
+    this.bar("bystander", this.rows - 1, at, took);
+  }
+
+  over() {
+    this.began = undefined;
+  }
+
+  // The bars of requests under way grow.
+  grow() {
+    if (this.began === undefined) return;
+    const now = performance.now() - this.began;
+    for (const { bar, at } of this.bars.values()) bar.setAttribute("width", Math.max(0, now - at));
+    if (this.bars.size) this.ms = Math.max(this.ms, now);
+  }
+
+  scale(to) {
+    this.svg.setAttribute("viewBox", `0 0 ${to} ${this.rows}`);
+    this.figure.querySelectorAll(".ticks li:not(:last-child)").forEach((tick, n) => {
+      tick.textContent = (to * n) / 4;
+    });
+  }
 }
 
-for (const button of document.querySelectorAll("button[data-url]")) {
-  const answer = document.getElementById(button.getAttribute("aria-controls"));
-  button.hidden = false; // without this script there would be nothing behind it
-  button.addEventListener("click", async () => {
+async function* lines(response) {
+  let rest = "";
+  const decoder = new TextDecoder();
+  const reader = response.body.getReader();
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (rest + decoder.decode(value, { stream: true })).split("\n");
+    rest = parts.pop();
+    yield* parts.map((line) => JSON.parse(line));
+  }
+}
+
+async function tryIt(form, said, place) {
+  const chosen = new Set(new FormData(form).getAll("variant").filter(Boolean));
+  const timelines = new Map();
+  const group = document.createElement("div");
+  group.className = "timelines";
+  for (const name of chosen) {
+    const template = form.parentElement.querySelector(`template[data-variant="${name}"]`);
+    timelines.set(name, new Timeline(template, form));
+    group.append(timelines.get(name).figure);
+  }
+  const scales = JSON.parse(form.dataset.scales);
+  const draw = () => {
+    const all = [...timelines.values()];
+    for (const timeline of all) timeline.grow();
+    const ms = Math.max(...all.map((timeline) => timeline.ms));
+    const scale = scales.find((it) => it >= ms) ?? scales.at(-1);
+    for (const timeline of all) timeline.scale(scale);
+    if (group.isConnected) requestAnimationFrame(draw);
+  };
+
+  said.textContent = form.dataset.running;
+  const response = await fetch(form.action, {
+    method: "POST",
+    body: new URLSearchParams(new FormData(form)),
+    headers: { Accept: "application/x-ndjson" },
+  });
+  if (!response.ok) {
+    const isLine = response.headers.get("Content-Type")?.startsWith("text/plain");
+    said.textContent = isLine ? await response.text() : `${form.dataset.refused} ${response.status}`;
+    return;
+  }
+  if (!still.matches) {
+    place.replaceChildren(group);
+    draw();
+  }
+  let shown = false;
+  for await (const event of lines(response)) {
+    if (event.event === "shown") {
+      said.innerHTML = event.findings; // both are the server's own templates
+      place.innerHTML = event.timelines;
+      shown = true;
+    } else if (event.event === "begun") {
+      timelines.get(event.variant).begin();
+    } else {
+      timelines.get(event.variant)[event.event](event);
+    }
+  }
+  if (!shown) throw new Error("the answer ended early");
+}
+
+for (const form of document.querySelectorAll(".try form")) {
+  const button = form.querySelector("button");
+  const [said, place] = [".said", ".tried"].map((name) => form.parentElement.querySelector(name));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
     // Not `disabled`: that would take the focus away from whoever uses the keyboard.
     if (button.getAttribute("aria-disabled") === "true") return;
     button.setAttribute("aria-disabled", "true");
-    answer.textContent = "Waiting for the answer…";
     try {
-      answer.replaceChildren(list(await ask(button.dataset.url)));
-    } catch (error) {
-      answer.textContent = `No answer: ${error.message}`;
+      await tryIt(form, said, place);
+    } catch {
+      said.textContent = form.dataset.failed;
     } finally {
       button.removeAttribute("aria-disabled");
     }
