@@ -257,7 +257,7 @@ def _bars(name: str, quantity: Quantity, rows: Sequence[Row]) -> Chart | None:
 
 
 def _throughput(rows: Sequence[Row]) -> Chart | None:
-    if not any(row.measured.throughput.mean is not None for row in rows):
+    if not any(row.measured.valid and row.measured.throughput.mean is not None for row in rows):
         return None
     shown = rows[:MOST_ROWS]
     longest = max((_end(row) for row in shown if row.measured.valid), default=0)
@@ -296,7 +296,7 @@ def _end(row: Row) -> float:
 def _bystander(rows: Sequence[Row]) -> Chart | None:
     """The median as a bar, and how far the typical longest of a round reaches."""
     waits = [row.measured.bystander_ms for row in rows]
-    if all(wait.p50 is None for wait in waits):
+    if all(row.measured.bystander_ms.p50 is None for row in rows if row.measured.valid):
         return None
     values, said = [], []
     for place, (row, wait) in enumerate(zip(rows[:MOST_ROWS], waits, strict=False)):
@@ -676,20 +676,29 @@ LANE_GAP = 12
 
 def _timeline(rows: Sequence[Row]) -> Chart | None:
     """A lane for each row: its requests, each a bar, and the bystander's calls below."""
-    shown = [row for row in rows if row.measured.timeline and row.measured.timeline.requests]
-    if not shown:
+    timelines = {
+        row.label: row.measured.timeline
+        for row in rows
+        if row.measured.valid and row.measured.timeline and row.measured.timeline.requests
+    }
+    if not timelines:
         return None
-    timelines = [row.measured.timeline for row in shown]
-    begin = min(timeline.start for timeline in timelines if timeline)
-    end = max(timeline.end for timeline in timelines if timeline)
+    rows = [row for row in rows if row.label in timelines or not row.measured.valid]
+    begin = min(timeline.start for timeline in timelines.values())
+    end = max(timeline.end for timeline in timelines.values())
     per_px = (end - begin) / (WIDTH - 2 * MARGIN) or 1
     bars: list[Spec] = []
     texts: list[Spec] = []
     said: list[str] = []
     top = 0.0
-    for row, timeline in zip(shown, timelines, strict=True):
-        assert timeline
-        texts.append({"said": row.named, "figure": _counted(timeline), "base": top + LINE - 3})
+    for row in rows:
+        timeline = timelines.get(row.label)
+        counted = _counted(timeline) if timeline else _("not measured well enough")
+        texts.append({"said": row.named, "figure": counted, "base": top + LINE - 3})
+        if timeline is None:
+            top += LINE + LANE_GAP
+            said.append(f"{row.named}: {counted}")
+            continue
         top += LINE + 3
         requests = _packed(timeline.requests, timeline, per_px)
         bars += _laid(requests, top, LANE, row.colour)
@@ -723,7 +732,7 @@ def _timeline(rows: Sequence[Row]) -> Chart | None:
         _texts(texts, "figure", {"value": WIDTH - 2 * MARGIN}, "right", FAINT, WIDTH * 0.6),
     ]
     notes = [_("a bar is a request, with a row for each under way (pale: it failed)")]
-    if any(timeline and timeline.bystander for timeline in timelines):
+    if any(timeline.bystander for timeline in timelines.values()):
         notes.append(_("grey, below: the calls of a bystander"))
     return _chart("timeline", _("One round, request by request"), said, round(top), layers, notes)
 
