@@ -11,7 +11,8 @@ from django.utils import translation
 from django.utils.safestring import SafeString, mark_safe
 
 from comparisons.pages import drawing, shown, source
-from comparisons.pages.charts import Chart, charts_of
+from comparisons.pages.charts import charts_of
+from comparisons.pages.marks import Chart
 from comparisons.pages.prose import prose
 from comparisons.pages.source import ShownView
 from comparisons.pairs import COMPARISONS
