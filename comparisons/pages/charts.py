@@ -1,12 +1,10 @@
 """The charts of a comparison's result, each described once: pages, report and README draw them.
 
-A description is a Vega-Lite specification. Its colours are the CSS variables of `pages.css`, so
-that one drawing serves light and dark. Positions are laid out here in pixels, so that a drawing's
-size is known before it is drawn, and no name, however long, moves anything.
+A description is a Vega-Lite specification; see `marks` for what it is made of.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, TypeVar
@@ -14,59 +12,38 @@ from typing import Any, TypeVar
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from comparisons.pages.marks import (
+    AXIS_ROOM,
+    FAINT,
+    INK,
+    LINE,
+    MARGIN,
+    WIDTH,
+    Y_ROOM,
+    Chart,
+    Row,
+    Spec,
+    axis,
+    base,
+    laid_out,
+    listed,
+    own,
+    px,
+    texts,
+)
+from comparisons.pages.timeline import timeline_of
 from comparisons.pairs import COMPARISONS
-from comparisons.result import QUANTILES, Measurement, Result, Timeline, figure, interval
+from comparisons.result import QUANTILES, Measurement, Result, figure, interval
 
-Spec = dict[str, Any]
 T = TypeVar("T")
 K = TypeVar("K")
 
-WIDTH = 480  # of every chart but the small: what a phone nearly has
 MOST_ROWS, MOST_LANES, MOST_CURVES = 40, 6, 12
-MARGIN = 14  # left and right: half of an axis's label
-TEXT, SMALL_TEXT = 13, 12  # px
-INK, FAINT, GRID = "var(--text)", "var(--muted)", "var(--line)"
 # A ceiling that is further away is not drawn: it would make the bars short.
 FAR = 2.5
 # What lies below another can be seen.
 THICK = {"sync": 4, "pitfall": 3, "async": 2}
 DASHES: list[list[int]] = [[1, 0], [7, 3], [2, 2], [10, 3, 2, 3], [4, 4], [1, 4]]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """name: in its URL; title: what is shown; summary: what the picture says, in words."""
-
-    name: str
-    title: str
-    summary: str
-    width: int
-    height: int
-    spec: Spec
-
-
-@dataclass(frozen=True)
-class Row:
-    """A measurement as charts name it."""
-
-    measured: Measurement
-    label: str  # tells it from all others of its comparison
-    pitfall: bool
-
-    @property
-    def kind(self) -> str:
-        if self.pitfall:
-            return "pitfall"
-        return "async" if self.measured.variant.startswith("async") else "sync"
-
-    @property
-    def colour(self) -> str:
-        return f"var(--{self.kind})"
-
-    @property
-    def named(self) -> str:
-        """The label with the word for what colour alone would say."""
-        return _("{variant} (pitfall)").format(variant=self.label) if self.pitfall else self.label
 
 
 @dataclass(frozen=True)
@@ -149,7 +126,7 @@ def charts_of(result: Result, slug: str) -> list[Chart]:
     asked = _asked_metrics(result, slug)
     waiting = any(row.measured.waiting for row in rows)
     one_case = _of_one_case(rows)
-    found: list[Chart | None] = [_timeline(_most_telling(one_case, result, slug))]
+    found: list[Chart | None] = [timeline_of(_most_telling(one_case, result, slug))]
     if not waiting:
         found += [_throughput(rows), *_sweeps("sweep", THROUGHPUT, rows, slug), _latency(one_case)]
     found.append(_bystander(rows))
@@ -240,7 +217,7 @@ def _most_telling(rows: Sequence[Row], result: Result, slug: str) -> list[Row]:
 # --- Bars
 
 
-LINE, BAR, STEP = 15, 12, 37  # px of a row: its words, its bar, both and what is between rows
+BAR, STEP = 12, 37  # px of a row: its bar; its words, its bar and what is between rows
 BAR_TOP = LINE + 4
 
 
@@ -257,7 +234,7 @@ def _bars(name: str, quantity: Quantity, rows: Sequence[Row]) -> Chart | None:
 
 
 def _throughput(rows: Sequence[Row]) -> Chart | None:
-    if not any(row.measured.throughput.mean is not None for row in rows):
+    if not any(row.measured.valid and row.measured.throughput.mean is not None for row in rows):
         return None
     shown = rows[:MOST_ROWS]
     longest = max((_end(row) for row in shown if row.measured.valid), default=0)
@@ -296,7 +273,7 @@ def _end(row: Row) -> float:
 def _bystander(rows: Sequence[Row]) -> Chart | None:
     """The median as a bar, and how far the typical longest of a round reaches."""
     waits = [row.measured.bystander_ms for row in rows]
-    if all(wait.p50 is None for wait in waits):
+    if all(row.measured.bystander_ms.p50 is None for row in rows if row.measured.valid):
         return None
     values, said = [], []
     for place, (row, wait) in enumerate(zip(rows[:MOST_ROWS], waits, strict=False)):
@@ -365,11 +342,11 @@ def _bar_chart(
             "data": {"values": drawn},
             "mark": {"type": "rect"},
             "encoding": {
-                "x": x | {"field": "zero", "axis": _axis(unit)},
+                "x": x | {"field": "zero", "axis": axis(unit)},
                 "x2": {"field": "value"},
-                "y": _px("top"),
+                "y": px("top"),
                 "y2": {"field": "bottom"},
-                "color": _own("colour"),
+                "color": own("colour"),
             },
         },
         _rules(drawn, x, "low", "high", INK, 2),
@@ -378,42 +355,26 @@ def _bar_chart(
             "mark": {"type": "rule", "strokeWidth": 3, "color": INK},
             "encoding": {
                 "x": x | {"field": "ceiling"},
-                "y": _px("over"),
+                "y": px("over"),
                 "y2": {"field": "under"},
             },
         },
         {
             "data": {"values": [value for value in drawn if "dot" in value]},
             "mark": {"type": "circle", "size": 50, "opacity": 1, "color": INK},
-            "encoding": {"x": x | {"field": "dot"}, "y": _px("middle")},
+            "encoding": {"x": x | {"field": "dot"}, "y": px("middle")},
         },
-        _texts(values, "said", {"value": 0}, "left", INK, WIDTH * 0.62),
-        _texts(values, "figure", {"value": WIDTH - 2 * MARGIN}, "right", FAINT, WIDTH * 0.6),
+        texts(values, "said", {"value": 0}, "left", INK, WIDTH * 0.62),
+        texts(values, "figure", {"value": WIDTH - 2 * MARGIN}, "right", FAINT, WIDTH * 0.6),
     ]
-    return _chart(name, title, said, height, layers, notes)
+    return laid_out(name, title, said, height, layers, notes)
 
 
 def _rules(values: Sequence[Spec], x: Spec, low: str, high: str, colour: str, width: int) -> Spec:
     return {
         "data": {"values": [v for v in values if None not in (v.get(low), v.get(high))]},
         "mark": {"type": "rule", "strokeWidth": width, "color": colour},
-        "encoding": {"x": x | {"field": low}, "x2": {"field": high}, "y": _px("middle")},
-    }
-
-
-def _texts(
-    values: Sequence[Spec], field: str, x: Spec, align: str, colour: str, limit: float
-) -> Spec:
-    return {
-        "data": {"values": values},
-        "mark": {
-            "type": "text",
-            "align": align,
-            "baseline": "alphabetic",
-            "limit": limit,
-            "color": colour,
-        },
-        "encoding": {"text": {"field": field, "type": "nominal"}, "x": x, "y": _px("base")},
+        "encoding": {"x": x | {"field": low}, "x2": {"field": high}, "y": px("middle")},
     }
 
 
@@ -593,7 +554,7 @@ def _curve_chart(
     x: Spec = {
         "field": "x",
         "type": "quantitative",
-        "axis": _axis(x_title, 6),
+        "axis": axis(x_title, 6),
         "scale": {"domain": [low, high], "nice": False, "zero": False}
         | ({"type": "log", "base": logarithmic} if logarithmic else {}),
     }
@@ -602,8 +563,8 @@ def _curve_chart(
     y: Spec = {"type": "quantitative", "scale": {"domain": list(y_domain), "nice": False}}
     on_top = {"titleAngle": 0, "titleAlign": "left", "titleX": 8 - Y_ROOM, "titleY": -8}
     look = {
-        "color": _own("colour"),
-        "strokeDash": _own("dash"),
+        "color": own("colour"),
+        "strokeDash": own("dash"),
         "strokeWidth": {"field": "width", "type": "quantitative", "scale": None},
     }
     layers: list[Spec] = [
@@ -612,7 +573,7 @@ def _curve_chart(
             "mark": {"type": "line"},
             "encoding": {
                 "x": x,
-                "y": y | {"field": "y", "axis": _axis(y_title, 5) | on_top},
+                "y": y | {"field": "y", "axis": axis(y_title, 5) | on_top},
                 "detail": {"field": "name", "type": "nominal"},
                 **look,
             },
@@ -628,7 +589,7 @@ def _curve_chart(
             {
                 "data": {"values": values},
                 "mark": {"type": "circle", "size": 40, "opacity": 1},
-                "encoding": {"x": x, "y": y | {"field": "y"}, "color": _own("colour")},
+                "encoding": {"x": x, "y": y | {"field": "y"}, "color": own("colour")},
             },
         ]
     column = (WIDTH - 2 * MARGIN) / columns
@@ -662,147 +623,9 @@ def _curve_chart(
                 },
             },
         ]
-    return _chart(
+    return laid_out(
         name, title, said, PLOT, layers, below=12 + LEGEND_LINE * lines, left=Y_ROOM, top=26
     )
-
-
-# --- The timeline
-
-
-LANE, CALLS = 84, 24  # px high, at most
-LANE_GAP = 12
-
-
-def _timeline(rows: Sequence[Row]) -> Chart | None:
-    """A lane for each row: its requests, each a bar, and the bystander's calls below."""
-    shown = [row for row in rows if row.measured.timeline and row.measured.timeline.requests]
-    if not shown:
-        return None
-    timelines = [row.measured.timeline for row in shown]
-    begin = min(timeline.start for timeline in timelines if timeline)
-    end = max(timeline.end for timeline in timelines if timeline)
-    per_px = (end - begin) / (WIDTH - 2 * MARGIN) or 1
-    bars: list[Spec] = []
-    texts: list[Spec] = []
-    said: list[str] = []
-    top = 0.0
-    for row, timeline in zip(shown, timelines, strict=True):
-        assert timeline
-        texts.append({"said": row.named, "figure": _counted(timeline), "base": top + LINE - 3})
-        top += LINE + 3
-        requests = _packed(timeline.requests, timeline, per_px)
-        bars += _laid(requests, top, LANE, row.colour)
-        top += _height(requests, LANE)
-        if timeline.bystander:
-            calls = _packed(timeline.bystander, timeline, per_px)
-            bars += _laid(calls, top + 3, CALLS, FAINT)
-            top += 3 + _height(calls, CALLS)
-        top += LANE_GAP
-        said.append(f"{row.named}: {_told(timeline)}")
-    x: Spec = {"type": "quantitative", "scale": {"domain": [0, end - begin], "nice": False}}
-    for bar in bars:
-        bar["from"] -= begin
-        bar["to"] -= begin
-    layers: list[Spec] = [
-        {
-            "data": {"values": [bar for bar in bars if bar["failed"] == failed]},
-            "mark": {"type": "rect", "opacity": 0.4 if failed else 1},
-            "encoding": {
-                "x": x | {"field": "from", "axis": _axis(_("ms"))},
-                "x2": {"field": "to"},
-                "y": _px("top"),
-                "y2": {"field": "bottom"},
-                "color": _own("colour"),
-            },
-        }
-        for failed in (False, True)
-    ]
-    layers += [
-        _texts(texts, "said", {"value": 0}, "left", INK, WIDTH * 0.6),
-        _texts(texts, "figure", {"value": WIDTH - 2 * MARGIN}, "right", FAINT, WIDTH * 0.6),
-    ]
-    notes = [_("a bar is a request, with a row for each under way (pale: it failed)")]
-    if any(timeline and timeline.bystander for timeline in timelines):
-        notes.append(_("grey, below: the calls of a bystander"))
-    return _chart("timeline", _("One round, request by request"), said, round(top), layers, notes)
-
-
-@dataclass(frozen=True)
-class Packed:
-    """row: the first that is free when it begins."""
-
-    row: int
-    begin: float
-    end: float
-    failed: bool
-
-
-def _packed(calls: Iterable[Sequence[float]], within: Timeline, per_px: float) -> list[Packed]:
-    """Place what overlaps in rows; those under way from the beginning by their ends.
-
-    So that rows are users: the one that is free for the shortest time has the next.
-    """
-    cut = []
-    for start, duration, *failed in calls:
-        begin, end = max(start, within.start), min(start + duration, within.end)
-        if begin <= end:
-            cut.append((begin, end, bool(failed and failed[0])))
-    free: list[float] = []  # from when each row is
-    packed = []
-    for begin, end, failed_ in sorted(cut):
-        # Starts and ends are rounded, and a user needs a moment between two requests.
-        fitting = [row for row, since in enumerate(free) if since <= begin + per_px]
-        row = max(fitting, key=lambda row: free[row]) if fitting else len(free)
-        free[row : row + 1] = [end]
-        packed.append(Packed(row, begin, end, failed_))
-    return [replace(one, end=max(one.begin + per_px / 2, one.end - per_px)) for one in packed]
-
-
-def _row_height(packed: Sequence[Packed], most: float) -> float:
-    return min(8, most / (1 + max((one.row for one in packed), default=0)))
-
-
-def _height(packed: Sequence[Packed], most: float) -> float:
-    return _row_height(packed, most) * (1 + max((one.row for one in packed), default=0))
-
-
-def _laid(packed: Sequence[Packed], top: float, most: float, colour: str) -> list[Spec]:
-    height = _row_height(packed, most)
-    gap = 1 if height >= 3 else 0.3
-    return [
-        {
-            "from": one.begin,
-            "to": one.end,
-            "top": round(top + one.row * height, 1),
-            "bottom": round(top + (one.row + 1) * height - gap, 1),
-            "colour": colour,
-            "failed": one.failed,
-        }
-        for one in packed
-    ]
-
-
-def _counted(timeline: Timeline) -> str:
-    drawn = len(timeline.requests)
-    if drawn < timeline.of:
-        return _("{drawn} of {count} requests drawn").format(
-            drawn=f"{drawn:,}", count=f"{timeline.of:,}"
-        )
-    return ngettext("{count} request", "{count} requests", drawn).format(count=f"{drawn:,}")
-
-
-def _told(timeline: Timeline) -> str:
-    durations = sorted(duration for _start, duration, *_failed in timeline.requests)
-    told = _("{requests} in {length} ms, the longest of {longest} ms").format(
-        requests=_counted(timeline),
-        length=figure(timeline.end - timeline.start),
-        longest=figure(durations[-1]),
-    )
-    if timeline.bystander:
-        longest = max(duration for _start, duration in timeline.bystander)
-        told += "; " + _("a bystander waits up to {ms} ms").format(ms=figure(longest))
-    return told
 
 
 # --- Small
@@ -853,11 +676,11 @@ def small(result: Result, slug: str) -> Chart | None:
             "data": {"values": bars},
             "mark": {"type": "rect"},
             "encoding": {
-                "x": _px("from"),
+                "x": px("from"),
                 "x2": {"field": "to"},
-                "y": _px("top"),
+                "y": px("top"),
                 "y2": {"field": "bottom"},
-                "color": _own("colour"),
+                "color": own("colour"),
             },
         },
         {
@@ -865,9 +688,9 @@ def small(result: Result, slug: str) -> Chart | None:
             "mark": {"type": "text", "align": "left", "baseline": "middle", "fontSize": size},
             "encoding": {
                 "text": {"field": "mark", "type": "nominal"},
-                "x": _px("x"),
-                "y": _px("y"),
-                "color": _own("colour"),
+                "x": px("x"),
+                "y": px("y"),
+                "color": own("colour"),
             },
         },
     ]
@@ -876,105 +699,5 @@ def small(result: Result, slug: str) -> Chart | None:
         for row, value in known
     ]
     title = f"{quantity.title}, {quantity.unit}"
-    spec = _base(SMALL_WIDTH, SMALL_HEIGHT, layers)
-    return Chart("small", title, _listed(title, said), SMALL_WIDTH, SMALL_HEIGHT, spec)
-
-
-# --- What all have
-
-
-AXIS_ROOM, Y_ROOM, NOTE_LINE = 42, 58, 17
-
-
-def _chart(
-    name: str,
-    title: str,
-    said: Sequence[str],
-    plot_height: int,
-    layers: list[Spec],
-    notes: Sequence[str] = (),
-    below: int = 0,
-    left: int = MARGIN,
-    top: int = 6,
-) -> Chart:
-    """Lay the marks out over an axis, and notes below it."""
-    padding = {
-        "left": left,
-        "right": MARGIN,
-        "top": top,
-        "bottom": AXIS_ROOM + below + NOTE_LINE * len(notes),
-    }
-    width = WIDTH - left - MARGIN
-    for n, note in enumerate(notes):
-        layers.append(
-            {
-                "data": {"values": [{"note": note}]},
-                "mark": {
-                    "type": "text",
-                    "align": "left",
-                    "baseline": "alphabetic",
-                    "limit": width,
-                    "fontSize": SMALL_TEXT - 1,
-                    "color": FAINT,
-                },
-                "encoding": {
-                    "text": {"field": "note", "type": "nominal"},
-                    "x": {"value": 0},
-                    "y": {"value": plot_height + AXIS_ROOM + NOTE_LINE * (n + 1) - 6},
-                },
-            }
-        )
-    height = plot_height + padding["top"] + padding["bottom"]
-    spec = _base(width, plot_height, layers) | {"padding": padding}
-    return Chart(name, title, _listed(title, said), WIDTH, height, spec)
-
-
-def _listed(title: str, said: Sequence[str]) -> str:
-    return f"{title}: {'; '.join(said)}."
-
-
-def _base(width: float, height: float, layers: list[Spec]) -> Spec:
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": width,
-        "height": height,
-        "padding": 0,
-        "autosize": {"type": "none"},
-        "background": None,
-        "layer": [layer for layer in layers if layer["data"]["values"]],
-        "config": CONFIG,
-    }
-
-
-CONFIG: Mapping[str, Any] = {
-    "aria": False,
-    "view": {"stroke": None},
-    "font": "system-ui, sans-serif",
-    "text": {"fontSize": TEXT},
-    "axis": {
-        "labelFontSize": SMALL_TEXT,
-        "titleFontSize": SMALL_TEXT,
-        "titleFontWeight": "normal",
-        "labelColor": FAINT,
-        "titleColor": FAINT,
-        "gridColor": GRID,
-        "domainColor": FAINT,
-        "tickColor": GRID,
-        "titlePadding": 4,
-        "labelOverlap": "greedy",
-    },
-}
-
-
-def _axis(title: str, ticks: int = 6) -> Spec:
-    return {"title": title, "tickCount": ticks, "format": ",.6~g"}
-
-
-def _px(field: str) -> Spec:
-    """A position that is laid out already."""
-    return {"field": field, "type": "quantitative", "scale": None, "axis": None}
-
-
-def _own(field: str) -> Spec:
-    """A colour or dashes that each has."""
-    return {"field": field, "type": "nominal", "scale": None, "legend": None}
+    spec = base(SMALL_WIDTH, SMALL_HEIGHT, layers)
+    return Chart("small", title, listed(title, said), SMALL_WIDTH, SMALL_HEIGHT, spec)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from django.conf import settings
 from django.utils.safestring import SafeString, mark_safe
 
-from comparisons.pages.charts import Chart
+from comparisons.pages.marks import Chart
 
 SVG = "http://www.w3.org/2000/svg"
 KEPT = 1024  # drawings; a full result has about 400

@@ -11,8 +11,9 @@ from django.utils.http import quote_etag
 
 from comparisons import result_store
 from comparisons.pages import drawing
-from comparisons.pages.charts import Chart, charts_of, small
+from comparisons.pages.charts import charts_of, small
 from comparisons.pages.language import in_readers_language
+from comparisons.pages.marks import Chart
 from comparisons.result import Result
 from comparisons.result_store import ResultError
 

@@ -187,6 +187,9 @@ USED = [
 ]
 
 
+COLUMNS = [*SERVED, WAITED[1], *LATENCY, *BYSTANDER, *COST, SLOTS, *USED]  # that there are
+
+
 def _columns(rows: Sequence[Measurement]) -> list[Column]:
     # Where requests only wait, their number a second says nothing.
     waiting = any(row.waiting for row in rows)
@@ -320,7 +323,7 @@ class ShownResult:
 
     @cached_property
     def run(self) -> ShownRun:
-        return _run(self.file, self.measured)
+        return run_of(self.file, self.measured)
 
     @cached_property
     def columns(self) -> list[Column]:
@@ -421,7 +424,7 @@ VERSIONS = {
 }
 
 
-def _run(file: str, result: Result) -> ShownRun:
+def run_of(file: str, result: Result) -> ShownRun:
     def environment(key: str) -> str:
         return str(result.environment.get(key, "?"))
 

@@ -1,224 +1,167 @@
-"""What a burst's events (burst.py) say of a variant: as a picture, and in sentences."""
+"""The chart of one round: its requests, each a bar, and the bystander's calls below."""
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from comparisons.registry import Variant
+from comparisons.pages.marks import (
+    FAINT,
+    INK,
+    LINE,
+    MARGIN,
+    WIDTH,
+    Chart,
+    Row,
+    Spec,
+    axis,
+    laid_out,
+    own,
+    px,
+    texts,
+)
+from comparisons.result import Timeline, figure
 
-# How many ms a picture's axis may have: a fourth of each is a round number.
-SCALES = (40, 80, 120, 200, 400, 600, 800, 1200, 1600, 2000, 3000, 4000, 6000, 8000, 12000)
-ROW = 14  # pixels that a request has
-NOTABLE = 2  # times as long as one alone: by so much they hinder each other
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request of a burst; moments in ms since its begin."""
-
-    number: int
-    sent: float
-    ended: float | None = None  # None: left without an answer as the time was up
-    status: int | None = None  # None: none came, and `why`
-    view: tuple[float, float] | None = None  # when the view began and ended, where the server told
-    why: str = ""
-
-    @property
-    def failed(self) -> bool:
-        return self.ended is not None and (self.status or 599) >= 400 and self.why != "left"
+LANE, CALLS = 84, 24  # px high, at most
+LANE_GAP = 12
 
 
-@dataclass(frozen=True)
-class Call:
-    """One of the bystander's."""
-
-    at: float
-    took: float
-
-
-@dataclass(frozen=True)
-class Timeline:
-    variant: Variant
-    alone: float | None  # ms that one request took; None where not even that one was answered
-    requests: list[Asked]
-    calls: list[Call]
-    over: float
-    by: list[str]  # who says in X-Deployment that it answered
-    why: str = ""  # nothing was answered
-
-    @property
-    def ms(self) -> float:
-        """How long the picture is."""
-        return max([self.over, *(call.at + call.took for call in self.calls)])
-
-    @property
-    def bars(self) -> list[dict[str, Any]]:
-        return [_bar(request, self.over) for request in self.requests]
-
-    @property
-    def rows(self) -> int:
-        """One for each request, one that is empty, one for the bystander."""
-        return len(self.requests) + 2
-
-    @property
-    def bystander_y(self) -> float:
-        return self.rows - 1 + 0.15
-
-    @property
-    def height(self) -> int:
-        return self.rows * ROW
-
-    @property
-    def events(self) -> str:
-        """The data behind the picture, as JSON."""
-        requests = [
-            {"sent": asked.sent, "ended": asked.ended, "status": asked.status, "view": asked.view}
-            for asked in self.requests
-        ]
-        calls = [{"at": call.at, "took": call.took} for call in self.calls]
-        return json.dumps({"requests": requests, "bystander": calls})
-
-    @cached_property
-    def at_once(self) -> int:
-        """How many were in the view at the same time, at most; 0 where the server does not say."""
-        views = [asked.view for asked in self.requests if asked.view]
-        steps = sorted([(end, -1) for _, end in views] + [(begin, 1) for begin, _ in views])
-        return max(accumulate(step for _, step in steps), default=0)
-
-    @property
-    def took(self) -> float:
-        """How long it was until the last answer."""
-        return max((asked.ended or 0 for asked in self.requests), default=0)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all were answered, as the view answers."""
-        return self.took > 0 and all(asked.ended and asked.status == 200 for asked in self.requests)
-
-    @property
-    def holds_all_up(self) -> bool:
-        """Whether all waited for one, the bystander too."""
-        longest = max((call.took for call in self.calls), default=0)
-        return len(self.requests) > 1 and self.at_once == 1 and longest * 2 > (self.alone or 0)
-
-    @property
-    def sentences(self) -> list[str]:
-        if self.alone is None:
-            return [_("Not even one request was answered (%(why)s).") % {"why": self.why}]
-        said = [self._answers(), self._together(), self._bystander()]
-        return [sentence for sentence in said if sentence]
-
-    def _answers(self) -> str:
-        count = len(self.requests)
-        left = sum(asked.why == "left" for asked in self.requests)
-        failed = [asked for asked in self.requests if asked.failed]
-        open_ = sum(asked.ended is None for asked in self.requests)
-        words = {
-            "count": count,
-            "ms": in_ms(self.took),
-            "alone": in_ms(self.alone or 0),
-            "failed": len(failed),
-            "open": open_,
-            "how": ", ".join(sorted({str(asked.status or asked.why) for asked in failed})),
-            "limit": in_ms(self.over),
+def timeline_of(rows: Sequence[Row]) -> Chart | None:
+    """A lane for each row: its requests, each a bar, and the bystander's calls below."""
+    timelines = {
+        row.label: row.measured.timeline
+        for row in rows
+        if row.measured.valid and row.measured.timeline and row.measured.timeline.requests
+    }
+    if not timelines:
+        return None
+    rows = [row for row in rows if row.label in timelines or not row.measured.valid]
+    begin = min(timeline.start for timeline in timelines.values())
+    end = max(timeline.end for timeline in timelines.values())
+    per_px = (end - begin) / (WIDTH - 2 * MARGIN) or 1
+    bars: list[Spec] = []
+    names: list[Spec] = []
+    said: list[str] = []
+    top = 0.0
+    for row in rows:
+        timeline = timelines.get(row.label)
+        counted = _counted(timeline) if timeline else _("not measured well enough")
+        names.append({"said": row.named, "figure": counted, "base": top + LINE - 3})
+        if timeline is None:
+            top += LINE + LANE_GAP
+            said.append(f"{row.named}: {counted}")
+            continue
+        top += LINE + 3
+        requests = _packed(timeline.requests, timeline, per_px)
+        bars += _laid(requests, top, LANE, row.colour)
+        top += _height(requests, LANE)
+        if timeline.bystander:
+            calls = _packed(timeline.bystander, timeline, per_px)
+            bars += _laid(calls, top + 3, CALLS, FAINT)
+            top += 3 + _height(calls, CALLS)
+        top += LANE_GAP
+        said.append(f"{row.named}: {_told(timeline)}")
+    x: Spec = {"type": "quantitative", "scale": {"domain": [0, end - begin], "nice": False}}
+    for bar in bars:
+        bar["from"] -= begin
+        bar["to"] -= begin
+    layers: list[Spec] = [
+        {
+            "data": {"values": [bar for bar in bars if bar["failed"] == failed]},
+            "mark": {"type": "rect", "opacity": 0.4 if failed else 1},
+            "encoding": {
+                "x": x | {"field": "from", "axis": axis(_("ms"))},
+                "x2": {"field": "to"},
+                "y": px("top"),
+                "y2": {"field": "bottom"},
+                "color": own("colour"),
+            },
         }
-        if left == count:
-            return _("Each of %(count)s clients left before it had an answer.") % words
-        parts = [
-            ngettext(
-                "%(count)s request, answered after %(ms)s",
-                "%(count)s requests sent at once, the last answered after %(ms)s",
-                count,
-            )
-        ]
-        if failed:
-            parts.append(_("%(failed)s failed (%(how)s)"))
-        if open_:
-            parts.append(_("%(open)s without an answer when the time was up, after %(limit)s"))
-        parts.append(_("one alone took %(alone)s"))
-        return "; ".join(parts) % words + "."
-
-    def _together(self) -> str:
-        count = len(self.requests)
-        if count == 1 or not self.at_once:
-            return ""
-        if self.at_once == 1:
-            return _("One after another: no two were in the view at the same time.")
-        said = _("Up to %(count)s were in the view at the same time.") % {"count": self.at_once}
-        times = self.took / (self.alone or 1)
-        if self.is_whole and times >= NOTABLE:
-            said += " " + _(
-                "All took %(times)s times as long as one alone: they wait for each other in what"
-                " they share (a pool, a lock, the CPU)."
-            ) % {"times": number_format(times, 1)}
-        return said
-
-    def _bystander(self) -> str:
-        if not self.calls:
-            return ""
-        return _("A bystander's call, which is answered at once, took up to %(ms)s meanwhile.") % {
-            "ms": in_ms(max(call.took for call in self.calls))
-        }
+        for failed in (False, True)
+    ]
+    layers += [
+        texts(names, "said", {"value": 0}, "left", INK, WIDTH * 0.6),
+        texts(names, "figure", {"value": WIDTH - 2 * MARGIN}, "right", FAINT, WIDTH * 0.6),
+    ]
+    notes = [_("a bar is a request, with a row for each under way (pale: it failed)")]
+    if any(timeline.bystander for timeline in timelines.values()):
+        notes.append(_("grey, below: the calls of a bystander"))
+    return laid_out("timeline", _("One round, request by request"), said, round(top), layers, notes)
 
 
-def timelines(output: bytes, variants: Iterable[Variant]) -> list[Timeline]:
-    """Read what burst.py has said, as far as it came."""
-    events = [json.loads(line) for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
+@dataclass(frozen=True)
+class Packed:
+    """row: the first that is free when it begins."""
+
+    row: int
+    begin: float
+    end: float
+    failed: bool
+
+
+def _packed(calls: Iterable[Sequence[float]], within: Timeline, per_px: float) -> list[Packed]:
+    """Place what overlaps in rows; those under way from the beginning by their ends.
+
+    So that rows are users: the one that is free for the shortest time has the next.
+    """
+    cut = []
+    for start, duration, *failed in calls:
+        begin, end = max(start, within.start), min(start + duration, within.end)
+        if begin <= end:
+            cut.append((begin, end, bool(failed and failed[0])))
+    free: list[float] = []  # from when each row is
+    packed = []
+    for begin, end, failed_ in sorted(cut):
+        # Starts and ends are rounded, and a user needs a moment between two requests.
+        fitting = [row for row, since in enumerate(free) if since <= begin + per_px]
+        row = max(fitting, key=lambda row: free[row]) if fitting else len(free)
+        free[row : row + 1] = [end]
+        packed.append(Packed(row, begin, end, failed_))
+    return [replace(one, end=max(one.begin + per_px / 2, one.end - per_px)) for one in packed]
+
+
+def _row_height(packed: Sequence[Packed], most: float) -> float:
+    return min(8, most / (1 + max((one.row for one in packed), default=0)))
+
+
+def _height(packed: Sequence[Packed], most: float) -> float:
+    return _row_height(packed, most) * (1 + max((one.row for one in packed), default=0))
+
+
+def _laid(packed: Sequence[Packed], top: float, most: float, colour: str) -> list[Spec]:
+    height = _row_height(packed, most)
+    gap = 1 if height >= 3 else 0.3
     return [
-        _timeline(variant, [event for event in events if event["variant"] == variant.name])
-        for variant in variants
+        {
+            "from": one.begin,
+            "to": one.end,
+            "top": round(top + one.row * height, 1),
+            "bottom": round(top + (one.row + 1) * height - gap, 1),
+            "colour": colour,
+            "failed": one.failed,
+        }
+        for one in packed
     ]
 
 
-def _timeline(variant: Variant, events: list[dict[str, Any]]) -> Timeline:
-    def of(kind: str) -> list[dict[str, Any]]:
-        return [event for event in events if event["event"] == kind]
+def _counted(timeline: Timeline) -> str:
+    drawn = len(timeline.requests)
+    if drawn < timeline.of:
+        return _("{drawn} of {count} requests drawn").format(
+            drawn=f"{drawn:,}", count=f"{timeline.of:,}"
+        )
+    return ngettext("{count} request", "{count} requests", drawn).format(count=f"{drawn:,}")
 
-    ended = {event["request"]: event for event in of("ended")}
-    begun = (of("begun") or [{"alone": None, "why": _("the time was up")}])[0]
-    return Timeline(
-        variant=variant,
-        alone=begun["alone"],
-        why=begun.get("why", ""),
-        requests=[
-            _asked(event["request"], event["at"], ended.get(event["request"]))
-            for event in of("sent")
-        ],
-        calls=[Call(event["at"], event["took"]) for event in of("bystander")],
-        over=max((event.get("at", 0) for event in events), default=0),
-        by=sorted({event["by"] for event in ended.values() if event.get("by")}),
+
+def _told(timeline: Timeline) -> str:
+    durations = sorted(duration for _start, duration, *_failed in timeline.requests)
+    told = _("{requests} in {length} ms, the longest of {longest} ms").format(
+        requests=_counted(timeline),
+        length=figure(timeline.end - timeline.start),
+        longest=figure(durations[-1]),
     )
-
-
-def _asked(number: int, sent: float, end: dict[str, Any] | None) -> Asked:
-    if end is None:
-        return Asked(number, sent)
-    view = None
-    if moments := end.get("view"):
-        view = (moments[0], moments[-1] if len(moments) > 1 else end["at"])
-    return Asked(number, sent, end["at"], end["status"], view, end.get("why", ""))
-
-
-def _bar(asked: Asked, over: float) -> dict[str, Any]:
-    end = over if asked.ended is None else asked.ended
-    bar = {"asked": asked, "x": asked.sent, "width": round(end - asked.sent, 1)}
-    if asked.view:
-        begin, view_end = asked.view
-        bar |= {"view_x": begin, "view_width": round(view_end - begin, 1)}
-    return bar
-
-
-def scale_of(ms: float) -> int:
-    return next((scale for scale in SCALES if scale >= ms), SCALES[-1])
-
-
-def in_ms(value: float) -> str:
-    """Return for instance `1,020 ms`, in the language of the page."""
-    return _("%(number)s ms") % {"number": number_format(round(value), force_grouping=True)}
+    if timeline.bystander:
+        longest = max(duration for _start, duration in timeline.bystander)
+        told += "; " + _("a bystander waits up to {ms} ms").format(ms=figure(longest))
+    return told

@@ -33,9 +33,9 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from comparisons.pages import burst
+from comparisons.pages.burst_timeline import ROW, SCALES, Timeline, scale_of, timelines
 from comparisons.pages.language import in_present_language, in_readers_language
 from comparisons.pages.source import own_shape
-from comparisons.pages.timeline import ROW, SCALES, Timeline, scale_of, timelines
 from comparisons.pairs import COMPARISONS
 from comparisons.registry import Comparison, Variant
 

@@ -1,26 +1,21 @@
-"""The README's picture: panels that say what was found, with the bars that show it."""
+"""The README's pictures: panels that say what was found, with the bars that show it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-
+from comparisons.pages.marks import FAINT, INK, Chart, Row, Spec, base, listed, own, px, texts
 from comparisons.result import Measurement, figure
 
-SYNC, ASYNC, INK, FAINT = "#94a3b8", "#2dd4bf", "#0f172a", "#475569"
-# Told apart not by colour alone.
-PITFALL: dict[str, Any] = {"facecolor": "#ef4444", "edgecolor": "white", "hatch": "////"}
-INTERVAL: dict[str, Any] = {"color": INK, "linewidth": 2.5}
-COLUMNS = 2
-WIDTH = 8.6  # inches: 826 px, about what GitHub's README has
-ROOM = 1.5  # of the longest bar: for the number beside it, and for what marks a pitfall
+WIDTH = 826  # px: about what GitHub's README has
+EDGE, COLUMNS = 20, 2
+BETWEEN = 26  # between two panels, in either direction
+NAMES, CHARACTER = 172, 7.5  # what bars are, before them; and what how long they are takes, after
+HEAD, LEGEND = 44, 40
+TITLES, STEP, BAR = 44, 25, 16  # of a panel: its two lines, a row, its bar
+PAGE = (
+    "var(--page)"  # under all: GitHub's own colour may be dark where the reader's system is light
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +25,10 @@ class Bar:
     words: str
     row: Measurement
     pitfall: bool = False
+
+    @property
+    def colour(self) -> str:
+        return Row(self.row, self.words, self.pitfall).colour
 
 
 @dataclass(frozen=True)
@@ -41,77 +40,131 @@ class Panel:
     bars: Sequence[Bar]
 
 
-def throughput(panels: Sequence[Panel]) -> Figure:
+def throughput(panels: Sequence[Panel]) -> Chart:
     """Draw the panels, with a bar for each row: its requests/s and their interval."""
-    lines = ceil(len(panels) / COLUMNS)
-    tallest = max(len(panel.bars) for panel in panels)
-    drawn = Figure(
-        figsize=(WIDTH, 0.8 + lines * (0.75 + 0.27 * tallest)),
-        layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1),
-    )
-    grid = list(drawn.subplots(lines, COLUMNS, squeeze=False).flat)
-    for axes, panel in zip(grid, panels, strict=False):
-        _panel(axes, panel)
-    for axes in grid[len(panels) :]:
-        axes.set_axis_off()
-    drawn.suptitle(
-        "Requests served per second, measured: longer is better", fontsize=12, fontweight="bold"
-    )
-    drawn.legend(handles=_legend(), loc="outside lower center", ncols=4, fontsize=9, frameon=False)
-    return drawn
+    title = "Requests served per second, measured: longer is better"
+    width = (WIDTH - 2 * EDGE - BETWEEN * (COLUMNS - 1)) / COLUMNS
+    height = TITLES + STEP * max(len(panel.bars) for panel in panels)
+    bars: list[Spec] = []
+    headings: list[Spec] = [{"x": EDGE, "base": 30, "words": title}]
+    abouts: list[Spec] = []
+    said = []
+    for place, panel in enumerate(panels):
+        line, column = divmod(place, COLUMNS)
+        left, top = EDGE + column * (width + BETWEEN), HEAD + line * (height + BETWEEN)
+        headings.append({"x": left, "base": top + 16, "words": panel.title})
+        abouts.append({"x": left, "base": top + 34, "words": panel.about})
+        bars += _bars(panel, left, top + TITLES, width - NAMES)
+        said.append(f"{panel.title} ({_said(panel)})")
+    whole = HEAD + ceil(len(panels) / COLUMNS) * (height + BETWEEN) + LEGEND - 10
+    layers = [*_drawn(bars), *_legend(whole - 18)]
+    for values, size, weight in ((headings, 15, "bold"), (abouts, 13, "normal")):
+        layer = texts(values, "words", px("x"), "left", INK if values is headings else FAINT, 420)
+        layer["mark"] |= {"fontSize": size, "fontWeight": weight}
+        layers.append(layer)
+    spec = base(WIDTH, whole, layers) | {"background": PAGE}
+    return Chart("findings", title, listed(title, said), WIDTH, whole, spec)
 
 
-def _panel(axes: Axes, panel: Panel) -> None:
-    # From the panel's own edge, above the names too: a title is longer than the bars.
-    axes.annotate(
-        panel.title, (0, 1), (-132, 20), xycoords="axes fraction", textcoords="offset points"
-    ).set(fontsize=10.5, fontweight="bold")
-    axes.annotate(
-        panel.about, (0, 1), (-132, 6), xycoords="axes fraction", textcoords="offset points"
-    ).set(fontsize=9, color=FAINT)
+def _said(panel: Panel) -> str:
+    return ", ".join(f"{bar.words}: {_figure(bar)}" for bar in panel.bars)
+
+
+def _figure(bar: Bar) -> str:
+    said = figure(bar.row.throughput.mean) if bar.row.valid else "not measured well enough"
+    return said + ("  ← pitfall" if bar.pitfall else "")
+
+
+def _end(bar: Bar) -> float:
+    """Requests/s up to which something is drawn."""
+    rate = bar.row.throughput
+    return max(rate.mean or 0, rate.high or 0) if bar.row.valid else 0
+
+
+def _width(bar: Bar) -> float:
+    """Px, about, of what stands behind the bar."""
+    return 6 + CHARACTER * len(_figure(bar))
+
+
+def _bars(panel: Panel, left: float, top: float, room: float) -> list[Spec]:
+    """A zero-based bar for each row; those of a panel have one scale."""
+    zero = left + NAMES
+    scales = ((room - _width(bar)) / _end(bar) for bar in panel.bars if _end(bar))
+    scale = min(scales, default=0)
+    laid = []
     for place, bar in enumerate(panel.bars):
-        if bar.row.valid:
-            _bar(axes, place, bar)
-        else:
-            axes.text(0, place, " not measured well enough", va="center", fontsize=9)
-    axes.set_yticks(range(len(panel.bars)), [bar.words for bar in panel.bars], fontsize=9)
-    axes.set_ylim(len(panel.bars) - 0.5, -0.5)
-    ends = [bar.row.throughput.high or bar.row.throughput.mean or 0 for bar in panel.bars]
-    axes.set_xlim(0, ROOM * max(ends, default=1) or 1)
-    axes.set_xticks([])  # each bar has its number
-    axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
+        rate, row_top = bar.row.throughput, top + place * STEP
+        known = bar.row.valid and rate.mean is not None
+        sure = known and None not in (rate.low, rate.high)
+        mean, low, high = (zero + scale * (end or 0) for end in (rate.mean, rate.low, rate.high))
+        laid.append(
+            {
+                "words": bar.words,
+                "name": zero - 8,
+                "zero": zero,
+                "mean": mean if known else None,
+                "low": low if sure else None,
+                "high": high if sure else None,
+                "end": zero + scale * _end(bar) + 6,
+                "figure": _figure(bar),
+                "colour": bar.colour,
+                "top": row_top,
+                "bottom": row_top + BAR,
+                "middle": row_top + BAR / 2,
+                "base": row_top + BAR - 4,
+            }
+        )
+    return laid
 
 
-def _bar(axes: Axes, place: int, bar: Bar) -> None:
-    """Draw a row: bar and interval, each with an id that stays in an SVG file."""
-    rate, name = bar.row.throughput, f"{bar.row.comparison}-{bar.row.variant}"
-    (drawn,) = axes.barh(place, rate.mean or 0, height=0.7, **_look(bar))
-    drawn.set_gid(f"bar-{name}")
-    if rate.low is not None and rate.high is not None:
-        (interval,) = axes.plot([rate.low, rate.high], [place, place], **INTERVAL)
-        interval.set_gid(f"interval-{name}")
-    said = figure(rate.mean) + ("  ← pitfall" if bar.pitfall else "")
-    axes.annotate(
-        said,
-        (max(rate.high or 0, rate.mean or 0), place),
-        (4, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=9,
-    )
-
-
-def _look(bar: Bar) -> dict[str, Any]:
-    if bar.pitfall:
-        return PITFALL
-    return {"facecolor": ASYNC if bar.row.variant.startswith("async") else SYNC}
-
-
-def _legend() -> list[Artist]:
+def _drawn(bars: Sequence[Spec]) -> list[Spec]:
     return [
-        Patch(label="sync view", facecolor=SYNC),
-        Patch(label="async view", facecolor=ASYNC),
-        Patch(label="pitfall: what not to do", **PITFALL),
-        Line2D([], [], label="where the true rate lies, 95 % sure", **INTERVAL),
+        _rectangles([bar for bar in bars if bar["mean"] is not None], "zero", "mean"),
+        {
+            "data": {"values": [bar for bar in bars if bar["low"] is not None]},
+            "mark": {"type": "rule", "strokeWidth": 2.5, "color": INK},
+            "encoding": {"x": px("low"), "x2": {"field": "high"}, "y": px("middle")},
+        },
+        texts(bars, "words", px("name"), "right", INK, NAMES),
+        texts(bars, "figure", px("end"), "left", INK, 200),
     ]
+
+
+def _rectangles(values: Sequence[Spec], begin: str, end: str) -> Spec:
+    return {
+        "data": {"values": values},
+        "mark": {"type": "rect"},
+        "encoding": {
+            "x": px(begin),
+            "x2": {"field": end},
+            "y": px("top"),
+            "y2": {"field": "bottom"},
+            "color": own("colour"),
+        },
+    }
+
+
+def _legend(base_line: float) -> list[Spec]:
+    entries = (
+        ("sync view", "var(--sync)", 115),
+        ("async view", "var(--async)", 122),
+        ("pitfall: what not to do", "var(--pitfall)", 192),
+        ("where the true rate lies, 95 % sure", INK, 0),
+    )
+    values: list[Spec] = []
+    x = EDGE + 60
+    for words, colour, wide in entries:
+        values.append(
+            {
+                "words": words,
+                "colour": colour,
+                "from": x,
+                "to": x + 18,
+                "x": x + 26,
+                "top": base_line - (10 if wide else 6),
+                "bottom": base_line - (0 if wide else 3.5),
+                "base": base_line,
+            }
+        )
+        x += wide
+    return [_rectangles(values, "from", "to"), texts(values, "words", px("x"), "left", FAINT, 300)]

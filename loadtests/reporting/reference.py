@@ -21,9 +21,8 @@ from project.processes import BASE_DIR
 
 django.setup()
 
-from matplotlib import rc_context  # noqa: E402
-
 from comparisons import result_store  # noqa: E402
+from comparisons.pages import drawing  # noqa: E402
 from comparisons.registry import SHARES, THEORY  # noqa: E402
 from comparisons.result import (  # noqa: E402
     MISSING,
@@ -419,9 +418,8 @@ def main() -> None:
         after = rest.partition(made.end)[2]
         made.file.write_text(before + made.begin + made.text + made.end + after)
     for name, pictured in PICTURED.items():
-        figure = charts.throughput(panels(result, pictured))
-        with rc_context({"svg.hashsalt": "reference"}):  # the same picture from the same result
-            figure.savefig(PICTURES / f"{name}.svg", metadata={"Date": None})
+        picture = charts.throughput(panels(result, pictured))
+        (PICTURES / f"{name}.svg").write_text(drawing.svg(picture) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ import pytest
 from django.test import Client, RequestFactory
 from playwright.sync_api import sync_playwright
 
-from comparisons.pages import burst, timeline, trying
-from comparisons.pages.timeline import Asked, Call, Timeline
+from comparisons.pages import burst, burst_timeline, trying
+from comparisons.pages.burst_timeline import Asked, Call, Timeline
 from comparisons.pairs import COMPARISONS
 from loadtests.running import servers
 from project.deployments import DEPLOYMENTS
@@ -385,7 +385,7 @@ def test_output_that_was_cut_off_is_read_as_far_as_it_came():
         {"event": "ended", "variant": "sync", "request": 1, "at": 90, "status": 200, "view": [8]},
     ]
     output = b"".join(json.dumps(line).encode() + b"\n" for line in lines) + b'{"event": "en'
-    (found,) = timeline.timelines(output, BLOCKING.variants[:1])
+    (found,) = burst_timeline.timelines(output, BLOCKING.variants[:1])
     assert found.requests == [Asked(0, 1), Asked(1, 2, 90, 200, (8, 90))]  # a stream's view
 
 

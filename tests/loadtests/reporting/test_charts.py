@@ -1,13 +1,11 @@
-"""The pictures: what is drawn, counted; in a figure, and in the file that the README shows."""
+"""The README's pictures: what is drawn, counted; and that their files are the reference run's."""
 
-import re
 from dataclasses import replace
-from xml.etree import ElementTree
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from comparisons import result_store
+from comparisons.pages import drawing
 from comparisons.result import Throughput
 from loadtests.reporting import charts, reference
 
@@ -15,149 +13,78 @@ RESULT = result_store.read(reference.REFERENCE)
 PICTURES = {
     name: reference.panels(RESULT, pictured) for name, pictured in reference.PICTURED.items()
 }
-PANELS = [panel for panels in PICTURES.values() for panel in panels]
-SVG = "{http://www.w3.org/2000/svg}"
-MARKS = ("bar", "interval")
+ROW = PICTURES["reference"][0].bars[0].row
 
 
-def rows_of(panels):
-    return [bar.row for panel in panels for bar in panel.bars]
-
-
-def name_of(row):
-    return f"{row.comparison}-{row.variant}"
-
-
-def expected_ids(panels):
-    return {f"{mark}-{name_of(row)}" for row in rows_of(panels) for mark in MARKS}
-
-
-def marks_of(figure):
-    """The artists of a figure's panels that have an id."""
-    return {
-        artist.get_gid(): artist
-        for axes in figure.axes
-        if axes.axison
-        for artist in (*axes.patches, *axes.lines)
-        if artist.get_gid()
-    }
-
-
-def bar(variant, words="some view", pitfall=False, **changes):
-    measured = replace(
-        rows_of(PANELS)[0],
-        comparison="gil",
-        variant=variant,
-        throughput=Throughput(50.0, 40.0, 60.0),
-    )
-    return charts.Bar(words, replace(measured, **changes), pitfall)
+def bar(variant, mean=50.0, words="some view", pitfall=False, **changes):
+    rate = Throughput(mean, mean and mean - 10, mean and mean + 10)
+    return charts.Bar(words, replace(ROW, variant=variant, throughput=rate, **changes), pitfall)
 
 
 def drawn(*bars, title="What was found"):
     return charts.throughput([charts.Panel(title, "What all do", bars)])
 
 
-def texts_of(figure):
-    return [text.get_text().strip() for text in figure.axes[0].texts]
-
-
-def test_every_row_has_bar_and_interval():
-    marks = marks_of(charts.throughput(PANELS))
-    assert set(marks) == expected_ids(PANELS)
-    assert len(marks) == 2 * len(rows_of(PANELS)) > 20
-
-
-def test_marks_stand_at_their_figures():
-    marks = marks_of(drawn(bar("async_native")))
-    assert marks["bar-gil-async_native"].get_width() == 50
-    assert list(marks["interval-gil-async_native"].get_xdata()) == [40, 60]
-
-
-def test_panel_says_what_was_found_and_what_all_do():
-    assert texts_of(drawn(bar("sync"), title="Threads wait as well"))[:2] == [
-        "Threads wait as well",
-        "What all do",
+def layers(chart, mark):
+    """What each layer of a kind of mark shows; of rectangles the bars, then the legend."""
+    return [
+        layer["data"]["values"] for layer in chart.spec["layer"] if layer["mark"]["type"] == mark
     ]
 
 
-def test_bars_are_named_in_words_and_have_their_numbers():
-    figure = drawn(bar("sync", "in threads"), bar("async_native", "on a loop"))
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
-        "in threads",
-        "on a loop",
-    ]
-    assert texts_of(figure)[2:] == ["50", "50"]
+def bars_of(chart):
+    return layers(chart, "rect")[0]
 
 
-def test_pitfall_is_marked_in_words():
-    figure = drawn(bar("async_blocking", pitfall=True), bar("async_native"))
-    assert ["pitfall" in text for text in texts_of(figure)[2:]] == [True, False]
+def said_by(chart):
+    return [value["words"] for layer in layers(chart, "text") for value in layer]
 
 
-def test_each_kind_of_variant_has_its_look():
-    figure = drawn(bar("sync"), bar("async_blocking", pitfall=True), bar("async_native"))
-    looks = [(patch.get_facecolor(), patch.get_hatch()) for patch in figure.axes[0].patches]
-    assert len(set(looks)) == 3
-    assert [hatch is not None for _colour, hatch in looks] == [False, True, False]
-    explained = figure.legends[0].get_patches()
-    assert [(patch.get_facecolor(), patch.get_hatch()) for patch in explained] == [
-        looks[0],
-        looks[2],
-        looks[1],
-    ]
+def test_bars_and_intervals_of_a_panel_have_one_scale_that_begins_at_zero():
+    chart = drawn(bar("sync"), bar("async_native", 25.0))
+    long, short = bars_of(chart)
+    zero, scale = long["zero"], (long["mean"] - long["zero"]) / 50
+    assert short["zero"] == zero
+    assert (short["mean"] - zero) / scale == pytest.approx(25)
+    assert [(x - zero) / scale for x in (short["low"], short["high"])] == pytest.approx([15, 35])
+    assert layers(chart, "rule") == [[long, short]]
+
+
+def test_panel_says_what_was_found_and_names_its_bars_with_their_numbers():
+    chart = drawn(bar("sync", words="in threads"), title="Threads wait as well")
+    assert {"Threads wait as well", "What all do", "in threads"} <= set(said_by(chart))
+    assert bars_of(chart)[0]["figure"] == "50"
+
+
+def test_pitfall_is_marked_in_words_and_each_kind_has_its_colour():
+    chart = drawn(bar("sync"), bar("async_blocking", pitfall=True), bar("async_native"))
+    assert ["pitfall" in value["figure"] for value in bars_of(chart)] == [False, True, False]
+    colours = [value["colour"] for value in bars_of(chart)]
+    assert colours == ["var(--sync)", "var(--pitfall)", "var(--async)"]
+    explained = [value["colour"] for value in layers(chart, "rect")[1]]
+    assert sorted(explained[:3]) == sorted(colours)
 
 
 def test_invalid_row_is_named_and_has_no_bar():
-    figure = drawn(bar("sync", valid=False, throughput=Throughput(None, None, None)))
-    assert marks_of(figure) == {}
-    assert texts_of(figure)[2:] == ["not measured well enough"]
-
-
-def test_places_without_a_panel_stay_empty():
-    figure = charts.throughput(PANELS[:3])
-    assert [axes.axison for axes in figure.axes] == [True, True, True, False]
+    chart = drawn(bar("sync", None, valid=False))
+    assert len(layers(chart, "rect")) == 1  # the legend
+    assert "not measured well enough" in drawing.svg(chart)
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_no_word_of_the_readmes_pictures_is_cut_or_covered(name):
-    """Every text lies within the picture, and none of a panel reaches into the next."""
-    figure = charts.throughput(PICTURES[name])
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    middle = figure.bbox.width / 2
-    for place, axes in enumerate(figure.axes):
-        left, right = (0, middle) if place % 2 == 0 else (middle - 20, figure.bbox.width)
-        for text in (*axes.texts, *axes.get_yticklabels()):
-            extent = text.get_window_extent(canvas.get_renderer())
-            assert left <= extent.x0 < extent.x1 <= right, text.get_text()
+def test_every_row_is_pictured_and_nothing_reaches_into_the_next_panel(name):
+    panels = PICTURES[name]
+    chart = charts.throughput(panels)
+    shown = bars_of(chart)
+    assert [one["words"] for one in shown] == [bar.words for p in panels for bar in p.bars]
+    assert len(shown) >= 10
+    for one in shown:
+        right = charts.WIDTH - charts.EDGE if one["zero"] > charts.WIDTH / 2 else charts.WIDTH / 2
+        assert one["end"] + charts.CHARACTER * len(one["figure"]) <= right
+        assert charts.CHARACTER * len(one["words"]) <= charts.NAMES + charts.BETWEEN
 
 
-# --- The README's pictures
-
-
-@pytest.fixture(scope="module", params=PICTURES)
-def panels_and_extents(request):
-    """Of every mark in a committed file: its left and right edge."""
-    found = {}
-    for group in ElementTree.parse(reference.PICTURES / f"{request.param}.svg").iter(f"{SVG}g"):
-        if group.get("id", "").startswith(tuple(f"{mark}-" for mark in MARKS)):
-            path = group.find(f".//{SVG}path").get("d")
-            across = [float(x) for x in re.findall(r"[ML] ([\d.]+) [\d.]+", path)]
-            found[group.get("id")] = min(across), max(across)
-    return PICTURES[request.param], found
-
-
-def test_committed_picture_has_every_mark(panels_and_extents):
-    panels, extents = panels_and_extents
-    assert set(extents) == expected_ids(panels)
-
-
-def test_committed_marks_are_drawn_to_scale(panels_and_extents):
-    """In a panel: bars as long as their rates, intervals around their ends."""
-    panels, extents = panels_and_extents
-    scales = {}
-    for row in rows_of(panels):
-        rate, (left, right) = row.throughput, extents[f"bar-{name_of(row)}"]
-        scale = scales.setdefault(row.comparison, (right - left) / rate.mean)
-        figures = [(x - left) / scale for mark in MARKS for x in extents[f"{mark}-{name_of(row)}"]]
-        assert figures == pytest.approx([0, rate.mean, rate.low, rate.high], rel=1e-3)
+@pytest.mark.parametrize("name", PICTURES)
+def test_committed_picture_is_that_of_the_reference_run(name):
+    committed = (reference.PICTURES / f"{name}.svg").read_text()
+    assert committed == drawing.svg(charts.throughput(PICTURES[name])) + "\n"
