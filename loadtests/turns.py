@@ -31,7 +31,8 @@ from project.deployments import DEPLOYMENTS
 from project.middleware import HEADER
 
 # Seconds
-TURN, MAX_TURN = 10, 3600
+TURN, MAX_TURN = 15, 3600  # locust's page shows what it had in the last 10, every 5
+GAP = 5  # without users, so that the page's lines show where a turn ends
 LAST_ANSWER = 30  # for which users whose turn is over wait for it: so they leave no queue behind
 STOPPING = 1  # likewise, where somebody ends the run
 PATIENCE = 30  # until the bystander is answered, before a turn
@@ -175,6 +176,13 @@ def served_alike(classes: list[Any]) -> Iterator[str]:
             )
 
 
+def load_of(turn: Turn, users: int) -> str:
+    """For instance `6 users`; an open loop has its rate in their place."""
+    if rate := COMPARISONS[slug_of(turn.classes[0])].rate:
+        return f"{rate:g} requests/s"
+    return f"{users} users" if users > 1 else "1 user"
+
+
 def slug_of(cls: Any) -> str:
     return str(cls.request_name).partition("/")[0]
 
@@ -227,38 +235,34 @@ class Turns(LoadTestShape):
         """Go through the turns. Between two of them locust does what the last tick says."""
         self.turns, self.notes, self.cut = [], [], False
         plan = self._plan()
-        limit = self.options.run_time
-        deadline = time.monotonic() + limit if limit else None
+        deadline = time.monotonic() + (self.options.run_time or math.inf)
         for number, turn in enumerate(plan, 1):
             users, rate = max(self.options.num_users, 1), self.options.spawn_rate
             rate = rate if 0 < rate < math.inf else users  # the page takes any number
             classes = [*turn.classes, *self.beside]
             fixed = sum(cls.fixed_count for cls in classes)
             count = fixed + (0 if all(cls.fixed_count for cls in classes) else users)
-            seconds = self.options.turn_seconds + max(0, users / rate - 1)  # until all have come
+            lasts = math.inf
             if self.take_turns:
-                open_loop = COMPARISONS[slug_of(turn.classes[0])].rate
-                who = (
-                    f"{open_loop:g} requests/s" if open_loop else f"{users} user{'s'[: users - 1]}"
-                )
-                log.info(f"turn {number} of {len(plan)}: {turn.name}, {who} for {seconds:g} s")
+                lasts = self.options.turn_seconds + max(0, users / rate - 1)  # until all have come
+                what = f"{turn.name}, {load_of(turn, users)} for {lasts:g} s"
+                log.info(f"turn {number} of {len(plan)}: {what}")
             self.options.turn = turn.name
             self.environment.stop_timeout = self.options.stop_timeout or LAST_ANSWER
             turn.began = time.monotonic()
             self.turns.append(turn)
             yield count, rate + fixed, classes
-            ends = [turn.began + seconds] if self.take_turns else []
-            ends += [deadline] if deadline else []
-            while not ends or time.monotonic() < min(ends):
-                gevent.sleep(min(1, min(ends) - time.monotonic()) if ends else 1)
+            while time.monotonic() < min(turn.began + lasts, deadline):
+                gevent.sleep(0.1)
             noting = gevent.spawn(self._note_end, turn)
             yield 0, rate + count, classes
             noting.join()
-            if number == len(plan) or (deadline and time.monotonic() >= deadline):
+            if number == len(plan) or time.monotonic() >= deadline:
                 self._await_reports()
                 return
             if self.runner.spawning_greenlet:  # which the next tick would kill, done or not
                 self.runner.spawning_greenlet.join()
+            gevent.sleep(0 if self.options.headless else GAP)
             self._await_bystander()
 
     def _plan(self) -> list[Turn]:
