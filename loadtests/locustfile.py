@@ -1,6 +1,6 @@
 """Locust users, made from the registry: a class per variant, and the bystander.
 
-By hand, against a deployment started by `manage.py serve`:
+By hand, against a deployment started by `manage.py serve` (loadtests/turns.py says who comes when):
 
     locust -f loadtests/locustfile.py --host http://127.0.0.1:8000 --tags blocking-call
     locust -f loadtests/locustfile.py --host ... BlockingCallSync Bystander
@@ -37,6 +37,8 @@ except DeclarationError as error:
     sys.exit(exit_status.CANNOT_RUN)
 from comparisons.registry import Client, Variant  # noqa: E402
 from loadtests.orders import BYSTANDER_PACE_S, LEFT  # noqa: E402
+from loadtests.turns import Turns as Turns  # noqa: E402  # locust looks for it here
+from loadtests.turns import bystander_name, prepare  # noqa: E402
 from project.middleware import HEADER  # noqa: E402
 
 # Seconds over which users come where nothing is known: all at once, they may all be accepted by one
@@ -165,8 +167,8 @@ class VariantUser(CheckingUser):
     # each: or they would move in lockstep, and be answered in bunches.
     spread: float = 0
     started = 0
-    slug: str
     variant: Variant
+    request_name: str  # `blocking-call/sync`
 
     def on_start(self) -> None:
         cls = type(self)
@@ -176,11 +178,10 @@ class VariantUser(CheckingUser):
 
     @property
     def path(self) -> str:
-        return f"/{self.slug}/{self.variant.name}/"
+        return f"/{self.request_name}/"
 
     def call_variant(self) -> None:
-        name = f"{self.slug}/{self.variant.name}"
-        self.call(self.path, name, how=self.variant.client or GET)
+        self.call(self.path, self.request_name, how=self.variant.client or GET)
 
 
 class WaitingUser(VariantUser):
@@ -237,7 +238,11 @@ class Bystander(OpenLoopUser):
 
     fixed_count = 1
     pace = BYSTANDER_PACE_S
-    path, request_name = "/bystander/", "bystander"
+    path = "/bystander/"
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.request_name = bystander_name(self.environment)
 
     @tag(*COMPARISONS)
     @task
@@ -268,7 +273,8 @@ def _user_class(slug: str, variant: Variant) -> type[CheckingUser]:
     base = WaitingUser if COMPARISONS[slug].waiting else VariantUser
     decorated = tag(slug, variant.name)(task(lambda user: user.call_variant()))
     members = {
-        **{"slug": slug, "variant": variant, "spread": variant.wait or SPREAD},
+        **{"variant": variant, "spread": variant.wait or SPREAD},
+        **{"request_name": f"{slug}/{variant.name}"},
         **{"call_it": decorated, "__module__": __name__},
     }
     return type(class_name(slug, variant.name), (base,), members)
@@ -284,21 +290,8 @@ globals().update({cls.__name__: cls for cls in USERS.values()})
 
 
 @events.init.add_listener
-def _only_classes_that_can_be_served(environment: Any, **_: Any) -> None:
-    """Drop the classes that --tags leaves out: locust would start users of them, which fail.
-
-    And those of variants with an application of their own, unless named: no deployment serves it.
-    """
-    options = environment.parsed_options
-    named = set(options.user_classes or ())
-    wanted, unwanted = set(options.tags or ()), set(options.exclude_tags or ())
-
-    def stays(cls: Any) -> bool:
-        tags = {name for task in cls.tasks for name in getattr(task, "locust_tag_set", ())}
-        apart = cls is not Bystander and cls.variant.app and cls.__name__ not in named
-        return not apart and (not wanted or bool(tags & wanted)) and not tags & unwanted
-
-    environment.user_classes[:] = [cls for cls in environment.user_classes if stays(cls)]
+def _by_hand(environment: Any, **_: Any) -> None:
+    prepare(environment, USERS, Bystander)
 
 
 def digest(response: Any) -> int:

@@ -13,7 +13,8 @@ MAY_IMPORT = {
     "project.services": {"comparisons", "project"},
     "loadtests.orders": set(),
     "loadtests.arguments": {"project", "project.services"},
-    "loadtests.locustfile": {"comparisons", "loadtests.orders", "project"},
+    "loadtests.turns": {"comparisons", "loadtests.orders", "project"},
+    "loadtests.locustfile": {"comparisons", "loadtests.orders", "loadtests.turns", "project"},
     "loadtests.raw": {"loadtests.orders"},
     "loadtests.generator": {"loadtests.locustfile", "loadtests.orders", "loadtests.raw"},
     "loadtests.judging": {"comparisons", "loadtests.orders"},  # which says what a sample is

@@ -391,9 +391,9 @@ def locust(port, users, names, *arguments):
 def test_locust_by_tag_asks_a_deployment_for_that_comparisons_views_alone(port):
     """And for no application that stands in place of Django."""
     names = ("request-path/sync", "request-path/async_direct", "bystander")
-    said = locust(port, 12, names, "--tags", "request-path")
+    said = locust(port, 12, names, "--tags", "request-path", "--all-at-once")
     assert "blocking-call" not in said
-    assert "async_plain" not in said
+    assert "GET      request-path/async_plain" not in said
     assert "no tasks" not in said
 
 
