@@ -64,14 +64,17 @@ urlpatterns = [
     path("pools/", probes.pools, name="pools"),
 ]
 if not measured:
-    of_try = {"why_not_here": why_not_here}
+    of_comparison = {slug: {"slug": slug, "why_not_here": why_not_here} for slug in COMPARISONS}
     urlpatterns += [
         path("", views.index, name="index"),
         # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.
         path("static/<path:path>", views.static_file),
-        *(path(f"{slug}/", views.comparison, {"slug": slug}, name=slug) for slug in COMPARISONS),
         *(
-            path(f"{slug}/try/", trying.try_it, {"slug": slug, **of_try}, name=f"{slug}/try")
+            path(f"{slug}/", views.comparison, of_comparison[slug], name=slug)
+            for slug in COMPARISONS
+        ),
+        *(
+            path(f"{slug}/try/", trying.try_it, of_comparison[slug], name=f"{slug}/try")
             for slug in COMPARISONS
         ),
     ]

@@ -40,7 +40,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 @ensure_csrf_cookie  # for the form that tries it: deployments have no middleware for that
-def comparison(request: HttpRequest, slug: str) -> HttpResponse:
+def comparison(request: HttpRequest, slug: str, why_not_here: trying.WhyNotHere) -> HttpResponse:
     """Show one comparison: its lesson, its views side by side, its latest result."""
     if slug not in COMPARISONS:
         raise Http404(f"no comparison {slug}")
@@ -57,7 +57,7 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
         file=source.path_of(shown.module),
         shared=source.highlighted(shared) if shared else "",
         views=source.shown_views(shown),
-        offer=trying.offer(request, shown),
+        offer=trying.offer(request, shown, why_not_here),
         recipes=source.recipes(shown),
         questions=[question for question, slugs in QUESTIONS.items() if slug in slugs],
         pitfalls={variant.name for variant in shown.variants if variant.pitfall},
