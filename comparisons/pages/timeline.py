@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from comparisons.registry import Variant
 
 # How many ms a picture's axis may have: a fourth of each is a round number.
-SCALES = (40, 80, 120, 200, 400, 600, 800, 1200, 1600, 2000, 3000, 4000, 6000, 8000, 12000)
+SCALES = (40, 80, 120, 200, 400, 600, 800, 1200, 1600, 2000, 2400, 3200, 4000, 6000, 8000, 12000)
 ROW = 14  # pixels that a request has
 SHORT = 10  # ms in the view: too few to tell who waits for whom, where a request takes some itself
 NOTABLE = 2  # times as long as one alone: by so much they hinder each other

@@ -28,6 +28,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.formats import number_format
+from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
@@ -278,6 +279,8 @@ def try_it(request: HttpRequest, slug: str, why_not_here: WhyNotHere) -> HttpRes
 
     names = [variant.name for variant in variants]
 
+    language = get_language()  # the answer's end is made when the view has long returned
+
     def shown(output: bytes) -> dict[str, Any]:
         return {
             "offer": offer(request, comparison, why_not_here, names, requests),
@@ -286,14 +289,17 @@ def try_it(request: HttpRequest, slug: str, why_not_here: WhyNotHere) -> HttpRes
         }
 
     def last_line(output: bytes) -> str:
-        parts = {
-            part: render_to_string(f"comparisons/_{part}.html", shown(output), request)
-            for part in ("findings", "timelines")
-        }
+        with override(language):
+            context = shown(output)
+            parts = {
+                part: render_to_string(f"comparisons/_{part}.html", context, request)
+                for part in ("findings", "timelines")
+            }
         return json.dumps({"event": "shown", **parts}) + "\n"
 
     def page(output: bytes) -> str:
-        return render_to_string("comparisons/try.html", shown(output), request)
+        with override(language):
+            return render_to_string("comparisons/try.html", shown(output), request)
 
     live = _wants_events(request)
     kind = BurstOnLoop if is_asgi(request) else BurstInThread
@@ -420,9 +426,16 @@ def _of_the_loop(request: HttpRequest, found: list[Timeline]) -> Iterator[str]:
             if timeline.variant.is_async and timeline.holds_all_up:
                 yield _(
                     "%(name)s holds the event loop while it waits or computes: the server does"
-                    " one request after another, and the bystander waits for them too."
+                    " one request after another, answers that are ready are not sent, and the"
+                    " bystander waits too."
                 ) % {"name": timeline.variant.name}
-    elif any(timeline.variant.is_async for timeline in found):
+        return
+    if any(timeline.alone is None for timeline in found):
+        yield _(
+            "The request that shows this holds a place of the server itself, a thread or a process:"
+            " where there is no other, no request of a burst is answered."
+        )
+    if any(timeline.variant.is_async for timeline in found):
         yield _(
             "Here each request of an async view has an event loop of its own: none waits for"
             " another's, and what a loop opens once (a client, a pool) each opens anew."
