@@ -69,7 +69,7 @@ urlpatterns = [
 ]
 if not measured:
     handler404 = in_readers_language(page_not_found)
-    of_try = {"why_not_here": why_not_here}
+    of_comparison = {slug: {"slug": slug, "why_not_here": why_not_here} for slug in COMPARISONS}
     urlpatterns += [
         path("", views.index, name="index"),
         path("changes/", runs.changes, name="changes"),
@@ -78,9 +78,12 @@ if not measured:
         path("static/<path:path>", views.static_file),
         path("language/", set_language, name="set_language"),
         path("charts/<str:file>/<slug:slug>/<str:name>.svg", pictures.picture, name="chart"),
-        *(path(f"{slug}/", views.comparison, {"slug": slug}, name=slug) for slug in COMPARISONS),
         *(
-            path(f"{slug}/try/", trying.try_it, {"slug": slug, **of_try}, name=f"{slug}/try")
+            path(f"{slug}/", views.comparison, of_comparison[slug], name=slug)
+            for slug in COMPARISONS
+        ),
+        *(
+            path(f"{slug}/try/", trying.try_it, of_comparison[slug], name=f"{slug}/try")
             for slug in COMPARISONS
         ),
     ]

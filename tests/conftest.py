@@ -59,6 +59,7 @@ LONGEST_FILES = (
     "test_persistent_under_asgi.py",
     "test_odd_postgres.py",
     "test_every_page.py",
+    "test_trying.py",
     "test_first_start.py",
 )
 

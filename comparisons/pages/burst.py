@@ -138,6 +138,8 @@ class Burst:
 
 
 def why(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "the time was up"
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -14,8 +14,9 @@ from django.utils.translation import ngettext
 from comparisons.registry import Variant
 
 # How many ms a picture's axis may have: a fourth of each is a round number.
-SCALES = (40, 80, 120, 200, 400, 600, 800, 1200, 1600, 2000, 3000, 4000, 6000, 8000, 12000)
+SCALES = (40, 80, 120, 200, 400, 600, 800, 1200, 1600, 2000, 2400, 3200, 4000, 6000, 8000, 12000)
 ROW = 14  # pixels that a request has
+SHORT = 10  # ms in the view: too few to tell who waits for whom, where a request takes some itself
 NOTABLE = 2  # times as long as one alone: by so much they hinder each other
 
 
@@ -88,8 +89,8 @@ class Timeline:
     @cached_property
     def at_once(self) -> int:
         """How many were in the view at the same time, at most; 0 where the server does not say."""
-        views = [asked.view for asked in self.requests if asked.view]
-        steps = sorted([(end, -1) for _, end in views] + [(begin, 1) for begin, _ in views])
+        steps = [(end, -1) for _begin, end in self._views]  # who leaves makes room for the next
+        steps = sorted(steps + [(begin, 1) for begin, _end in self._views])
         return max(accumulate(step for _, step in steps), default=0)
 
     @property
@@ -106,7 +107,16 @@ class Timeline:
     def holds_all_up(self) -> bool:
         """Whether all waited for one, the bystander too."""
         longest = max((call.took for call in self.calls), default=0)
-        return len(self.requests) > 1 and self.at_once == 1 and longest * 2 > (self.alone or 0)
+        one_by_one = len(self.requests) > 1 and self.at_once == 1 and not self.is_short
+        return one_by_one and longest * 2 > (self.alone or 0)
+
+    @property
+    def is_short(self) -> bool:
+        return any(end - begin < SHORT for begin, end in self._views)
+
+    @property
+    def _views(self) -> list[tuple[float, float]]:
+        return [asked.view for asked in self.requests if asked.view]
 
     @property
     def sentences(self) -> list[str]:
@@ -149,6 +159,8 @@ class Timeline:
         count = len(self.requests)
         if count == 1 or not self.at_once:
             return ""
+        if self.is_short:
+            return _("It is in the view for a few ms only, too short to see who waits for whom.")
         if self.at_once == 1:
             return _("One after another: no two were in the view at the same time.")
         said = _("Up to %(count)s were in the view at the same time.") % {"count": self.at_once}

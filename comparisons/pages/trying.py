@@ -40,10 +40,15 @@ from comparisons.pairs import COMPARISONS
 from comparisons.registry import Comparison, Variant
 
 LIMIT_S = 10  # of a whole burst
+ALIKE = 1.5  # times as long: one burst tells no less apart
 MAX_REQUESTS, DEFAULT_REQUESTS = 20, 10  # of a variant, at once
 NDJSON = "application/x-ndjson"
 # What a proxy adds: the address that asks is its own then, and says nothing of who does.
-OF_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+OF_PROXIES = (
+    *("Forwarded", "Via", "X-Real-IP"),
+    *("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"),
+)
+WhyNotHere = Callable[[Variant], str]  # what keeps this server from serving it; "" if nothing does
 one_at_a_time = Lock()  # in this process
 
 
@@ -65,16 +70,21 @@ class Offer:
     max_requests: int = MAX_REQUESTS
     scales: str = json.dumps(SCALES)
     row: int = ROW
+    no_ticks: tuple[str, ...] = ("",) * 5  # try.js writes them
 
 
 def offer(
     request: HttpRequest,
     comparison: Comparison,
+    why_not_here: WhyNotHere,
     chosen: list[str] | None = None,
     requests: int = DEFAULT_REQUESTS,
 ) -> Offer:
-    variants = [variant for variant in comparison.variants if not why_never(variant)]
-    nothing = "" if variants else why_never(comparison.variants[0])
+    why_not = [why_not_this(comparison, variant, why_not_here) for variant in comparison.variants]
+    variants = [
+        variant for variant, why in zip(comparison.variants, why_not, strict=True) if not why
+    ]
+    nothing = "" if variants else why_not[0]
     return Offer(
         url=reverse(f"{comparison.slug}/try"),
         why_not=why_not_who(request) or nothing,
@@ -99,13 +109,18 @@ def telling_pair(comparison: Comparison, variants: list[Variant]) -> list[str]:
     return list(dict.fromkeys([variants[0].name, variants[-1].name])) if variants else []
 
 
-def why_never(variant: Variant) -> str:
-    """Say why no server of pages can be asked for it; "" if one can."""
-    if variant.app:
-        return _("%(name)s is no view of Django's") % {"name": variant.name}
+def why_not_this(comparison: Comparison, variant: Variant, why_not_here: WhyNotHere) -> str:
+    """Say why this server is not asked for the variant, and which serves it; "" if it can be."""
     if variant.client and variant.client.method != "GET":
-        return _("%(name)s takes uploads, which are too much for a page") % {"name": variant.name}
-    return ""
+        words = {"name": variant.name, "command": f"python manage.py compare {comparison.slug}"}
+        return _("%(name)s takes uploads, which are too much for a page: %(command)s") % words
+    if variant.app:
+        why = _("is no view of Django's")
+    elif not (why := why_not_here(variant)):
+        return ""
+    alone = variant.app or variant.environ
+    served = f"{comparison.slug}/{variant.name}" if alone else variant.deployment
+    return f"{variant.name} {why}: python manage.py serve {served}"
 
 
 def why_not_who(request: HttpRequest) -> str:
@@ -168,10 +183,14 @@ def as_measured(request: HttpRequest, comparison: Comparison, variant: Variant) 
     return " ".join(words)
 
 
+def _port(request: HttpRequest) -> int:
+    port = request.META.get("SERVER_PORT", "")
+    return int(port) if port.isdecimal() else 0  # a Unix socket has none
+
+
 def _next_port(request: HttpRequest) -> int:
     """Return one that is not this server's."""
-    port = int(request.get_port())
-    return port + 1 if port < 65_535 else 8000
+    return port + 1 if 0 < (port := _port(request)) < 65_535 else 8000
 
 
 # --- The burst
@@ -233,10 +252,8 @@ class BurstOnLoop(Burst):
 @in_readers_language
 @csrf_protect
 @require_http_methods(["GET", "HEAD", "POST"])
-def try_it(
-    request: HttpRequest, slug: str, why_not_here: Callable[[Variant], str]
-) -> HttpResponseBase:
-    """Fire a burst. why_not_here: says what keeps this server from serving a variant, or ""."""
+def try_it(request: HttpRequest, slug: str, why_not_here: WhyNotHere) -> HttpResponseBase:
+    """Fire a burst at the variants that the form names."""
     if request.method != "POST":
         return redirect(f"{reverse(slug)}#try")
     comparison = COMPARISONS[slug]
@@ -245,7 +262,7 @@ def try_it(
         if not one_at_a_time.acquire(blocking=False):
             raise RefusedError(429, _("another burst is under way; try again when it has ended"))
     except RefusedError as refused:
-        return _refusal(request, comparison, refused)
+        return _refusal(request, comparison, why_not_here, refused)
     plan = {
         **_target(request),
         "bystander": reverse("bystander"),
@@ -261,16 +278,19 @@ def try_it(
         ],
     }
 
+    names = [variant.name for variant in variants]
+
     def shown(output: bytes) -> dict[str, Any]:
         return {
-            "offer": offer(request, comparison, [v.name for v in variants], requests),
+            "offer": offer(request, comparison, why_not_here, names, requests),
             "comparison": comparison,
             "tried": tried(request, comparison, timelines(output, variants)),
         }
 
     def last_line(output: bytes) -> str:
+        context = shown(output)
         parts = {
-            part: render_to_string(f"comparisons/_{part}.html", shown(output), request)
+            part: render_to_string(f"comparisons/_{part}.html", context, request)
             for part in ("findings", "timelines")
         }
         return json.dumps({"event": "shown", **parts}) + "\n"
@@ -285,7 +305,7 @@ def try_it(
     except OSError as error:
         one_at_a_time.release()
         line = _("no process can be started: %(error)s") % {"error": error.strerror}
-        return _refusal(request, comparison, RefusedError(503, line))
+        return _refusal(request, comparison, why_not_here, RefusedError(503, line))
     return _headed(StreamingHttpResponse(fired, NDJSON if live else None))
 
 
@@ -296,7 +316,7 @@ class RefusedError(Exception):
 
 
 def _asked_for(
-    request: HttpRequest, comparison: Comparison, why_not_here: Callable[[Variant], str]
+    request: HttpRequest, comparison: Comparison, why_not_here: WhyNotHere
 ) -> tuple[list[Variant], int]:
     """Read the form. RefusedError where it asks for what there is not, or may not."""
     if why := why_not_who(request):
@@ -316,12 +336,8 @@ def _asked_for(
         raise RefusedError(400, _("from 1 to %(max)s requests") % {"max": MAX_REQUESTS})
     variants = [known[name] for name in names]
     for variant in variants:
-        serve = f"python manage.py serve {variant.deployment}"
-        if never := why_never(variant):
-            serve = f"python manage.py serve {comparison.slug}/{variant.name}"
-            raise RefusedError(400, f"{never}: {serve}")
-        if why := why_not_here(variant):
-            raise RefusedError(501, f"{variant.name} {why}: {serve}")
+        if why := why_not_this(comparison, variant, why_not_here):
+            raise RefusedError(501, why)
     return variants, int(number)
 
 
@@ -330,7 +346,7 @@ def _target(request: HttpRequest) -> dict[str, Any]:
     is_ipv6 = ":" in request.META.get("REMOTE_ADDR", "")
     return {
         "address": "::1" if is_ipv6 else "127.0.0.1",
-        "port": int(request.META["SERVER_PORT"]),
+        "port": _port(request),
         "host": request.get_host(),  # one of ALLOWED_HOSTS
     }
 
@@ -340,12 +356,16 @@ def _wants_events(request: HttpRequest) -> bool:
 
 
 def _refusal(
-    request: HttpRequest, comparison: Comparison, refused: RefusedError
+    request: HttpRequest, comparison: Comparison, why_not_here: WhyNotHere, refused: RefusedError
 ) -> HttpResponseBase:
     line = _("Not tried: %(why)s.") % {"why": refused}
     if _wants_events(request):
         return HttpResponse(f"{line}\n", "text/plain; charset=utf-8", status=refused.status)
-    context = {"comparison": comparison, "refused": line, "offer": offer(request, comparison)}
+    context = {
+        "comparison": comparison,
+        "refused": line,
+        "offer": offer(request, comparison, why_not_here),
+    }
     return _headed(render(request, "comparisons/try.html", context, status=refused.status))
 
 
@@ -404,13 +424,19 @@ def _of_the_loop(request: HttpRequest, found: list[Timeline]) -> Iterator[str]:
             if timeline.variant.is_async and timeline.holds_all_up:
                 yield _(
                     "%(name)s holds the event loop while it waits or computes: the server does"
-                    " one request after another, and the bystander waits for them too."
+                    " one request after another, answers that are ready are not sent, and the"
+                    " bystander waits too."
                 ) % {"name": timeline.variant.name}
-    elif any(timeline.variant.is_async for timeline in found):
+        return
+    if any(timeline.alone is None for timeline in found):
         yield _(
-            "Under WSGI each request of an async view has an event loop of its own: one that blocks"
-            " it makes nobody else wait here, and what a loop opens once (a client, a pool) every"
-            " request opens anew. Under ASGI all of them share one loop."
+            "The request that shows this holds a place of the server itself, a thread or a process:"
+            " where there is no other, no request of a burst is answered."
+        )
+    if any(timeline.variant.is_async for timeline in found):
+        yield _(
+            "Here each request of an async view has an event loop of its own: none waits for"
+            " another's, and what a loop opens once (a client, a pool) each opens anew."
         )
 
 
@@ -422,13 +448,19 @@ def _of_the_shape(variants: list[Variant]) -> Iterator[str]:
 
 
 def _of_the_pair(found: list[Timeline]) -> Iterator[str]:
+    if len(found) == 2 and found[0].variant.view is found[1].variant.view:
+        yield _("Both are the same view; what sets them apart is how they are served: here, alike.")
     if len(found) == 2 and all(timeline.is_whole for timeline in found):
         faster, slower = sorted(found, key=lambda timeline: timeline.took)
-        yield _("%(slower)s took %(times)s times as long for all as %(faster)s.") % {
-            "slower": slower.variant.name,
-            "faster": faster.variant.name,
-            "times": number_format(slower.took / faster.took, 1),
-        }
+        times = slower.took / faster.took
+        if times < ALIKE:
+            yield _("All of one took about as long as all of the other.")
+        else:
+            yield _("All of %(slower)s took %(times)s times as long as all of %(faster)s.") % {
+                "slower": slower.variant.name,
+                "faster": faster.variant.name,
+                "times": number_format(times, 1),
+            }
 
 
 # --- When the view runs

@@ -55,7 +55,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @ensure_csrf_cookie  # for the form that tries it: deployments have no middleware for that
 @in_readers_language
-def comparison(request: HttpRequest, slug: str) -> HttpResponse:
+def comparison(request: HttpRequest, slug: str, why_not_here: trying.WhyNotHere) -> HttpResponse:
     """Show one comparison: its lesson, two of its views side by side, its latest result."""
     if slug not in COMPARISONS:
         raise Http404(f"no comparison {slug}")
@@ -78,7 +78,7 @@ def comparison(request: HttpRequest, slug: str) -> HttpResponse:
         right=right,
         same_view=left.variant.view is right.variant.view,
         pair=source.side_by_side(left, right),
-        offer=trying.offer(request, shown),
+        offer=trying.offer(request, shown, why_not_here),
         charts=pictures(result.file, result.measured, slug) if result else [],
         recipes=source.recipes(shown),
         questions=[prose(question) for question, slugs in QUESTIONS.items() if slug in slugs],

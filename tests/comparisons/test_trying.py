@@ -204,11 +204,11 @@ def post(client=None, slug="blocking-call", accept=trying.NDJSON, **how):
         (400, "one variant or two", {"variant": [""]}),
         (400, "one variant or two", {"variant": ["sync", *PAIR]}),
         (
-            400,
+            501,
             "no view of Django's: python manage.py serve request-path/async_plain",
             {"slug": "request-path", "variant": ["async_plain"]},
         ),
-        (400, "takes uploads", {"slug": "uploads", "variant": ["sync"]}),
+        (501, "takes uploads", {"slug": "uploads", "variant": ["sync"]}),
     ],
 )
 def test_refusal_is_a_line_of_text_or_a_page(status, line, how):
@@ -223,13 +223,27 @@ def test_refusal_is_a_line_of_text_or_a_page(status, line, how):
     assert "<b>" not in html or page["Content-Type"].startswith("text/plain")
 
 
-def test_variant_that_the_server_cannot_serve_says_which_does():
-    request = RequestFactory().post("/", {"variant": "async_native"})
+@pytest.mark.parametrize(
+    ("slug", "variant", "server"),
+    [
+        ("blocking-call", "async_native", "asgi-uvicorn"),
+        ("sessions-and-users", "async_cache", "sessions-and-users/async_cache"),
+    ],
+)
+def test_variant_that_the_server_cannot_serve_says_which_does(slug, variant, server):
+    request = RequestFactory().post("/", {"variant": variant})
     request._dont_enforce_csrf_checks = True
-    response = trying.try_it(request, "blocking-call", lambda variant: "is not served here")
+
+    def why_not_here(variant):
+        return "is not served here" if variant.is_async else ""
+
+    line = f"{variant} is not served here: python manage.py serve {server}"
+    response = trying.try_it(request, slug, why_not_here)
     assert response.status_code == 501
-    line = "async_native is not served here: python manage.py serve asgi-uvicorn"
     assert line in response.content.decode()
+    offered = trying.offer(request, COMPARISONS[slug], why_not_here)
+    assert offered.variants == [v for v in COMPARISONS[slug].variants if not v.is_async]
+    assert {*offered.chosen} <= {v.name for v in offered.variants}
 
 
 def test_second_burst_is_told_to_wait():
@@ -356,6 +370,7 @@ def timeline_of(views, *, alone=100.0, calls=(), variant="async_native"):
         ([(0, 100), (1, 101), (2, 102)], "Up to 3 were in the view at the same time."),
         ([(0, 100), (50, 150), (140, 240)], "Up to 2 were in the view at the same time."),
         ([(0, 310), (1, 320), (2, 330)], "All took 3.3 times as long as one alone"),
+        ([(0, 2), (3, 5), (7, 9)], "too short to see"),
     ],
 )
 def test_sentence_says_how_many_were_in_the_view_at_once(views, said):

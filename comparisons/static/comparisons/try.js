@@ -3,6 +3,7 @@
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
+// The picture of one variant: x in ms, a row for each request, and the last for the bystander.
 class Timeline {
   constructor(template, form) {
     this.figure = template.content.cloneNode(true).querySelector("figure");
@@ -15,7 +16,7 @@ class Timeline {
   }
 
   begin() {
-    this.began = performance.now();
+    this.began = performance.now(); // about: the moments of events are the burst's own
   }
 
   bar(kind, row, x, width) {
@@ -78,6 +79,7 @@ async function* lines(response) {
   }
 }
 
+// Draw what happens, and return the server's last event; {said} is a refusal.
 async function tryIt(form, said, place) {
   const chosen = new Set(new FormData(form).getAll("variant").filter(Boolean));
   const timelines = new Map();
@@ -89,43 +91,39 @@ async function tryIt(form, said, place) {
     group.append(timelines.get(name).figure);
   }
   const scales = JSON.parse(form.dataset.scales);
+  let drawing = !still.matches;
   const draw = () => {
+    if (!drawing) return;
     const all = [...timelines.values()];
     for (const timeline of all) timeline.grow();
     const ms = Math.max(...all.map((timeline) => timeline.ms));
     const scale = scales.find((it) => it >= ms) ?? scales.at(-1);
     for (const timeline of all) timeline.scale(scale);
-    if (group.isConnected) requestAnimationFrame(draw);
+    requestAnimationFrame(draw);
   };
 
   said.textContent = form.dataset.running;
-  const response = await fetch(form.action, {
-    method: "POST",
-    body: new URLSearchParams(new FormData(form)),
-    headers: { Accept: "application/x-ndjson" },
-  });
-  if (!response.ok) {
-    const isLine = response.headers.get("Content-Type")?.startsWith("text/plain");
-    said.textContent = isLine ? await response.text() : `${form.dataset.refused} ${response.status}`;
-    return;
-  }
-  if (!still.matches) {
-    place.replaceChildren(group);
-    draw();
-  }
-  let shown = false;
-  for await (const event of lines(response)) {
-    if (event.event === "shown") {
-      said.innerHTML = event.findings; // both are the server's own templates
-      place.innerHTML = event.timelines;
-      shown = true;
-    } else if (event.event === "begun") {
-      timelines.get(event.variant).begin();
-    } else {
-      timelines.get(event.variant)[event.event](event);
+  place.replaceChildren(...(drawing ? [group] : []));
+  draw();
+  try {
+    const response = await fetch(form.action, {
+      method: "POST",
+      body: new URLSearchParams(new FormData(form)),
+      headers: { Accept: "application/x-ndjson" },
+    });
+    if (!response.ok) {
+      const isLine = response.headers.get("Content-Type")?.startsWith("text/plain");
+      return { said: isLine ? await response.text() : `${form.dataset.refused} ${response.status}` };
     }
+    for await (const event of lines(response)) {
+      if (event.event === "shown") return event;
+      if (event.event === "begun") timelines.get(event.variant).begin();
+      else timelines.get(event.variant)[event.event](event);
+    }
+  } finally {
+    drawing = false;
   }
-  if (!shown) throw new Error("the answer ended early");
+  throw new Error("the answer ended early");
 }
 
 for (const form of document.querySelectorAll(".try form")) {
@@ -137,7 +135,14 @@ for (const form of document.querySelectorAll(".try form")) {
     if (button.getAttribute("aria-disabled") === "true") return;
     button.setAttribute("aria-disabled", "true");
     try {
-      await tryIt(form, said, place);
+      const answer = await tryIt(form, said, place);
+      if (answer.said) {
+        said.textContent = answer.said;
+        place.replaceChildren();
+      } else {
+        said.innerHTML = answer.findings; // both are the server's own templates
+        place.innerHTML = answer.timelines;
+      }
     } catch {
       said.textContent = form.dataset.failed;
     } finally {
