@@ -22,7 +22,7 @@ from comparisons.pages.burst_timeline import Asked, Call, Timeline
 from comparisons.pairs import COMPARISONS
 from loadtests.running import servers
 from project.deployments import DEPLOYMENTS
-from tests.comparisons.test_pages import CHROMIUM_OPTIONS
+from tests.comparisons.pages.conftest import CHROMIUM_OPTIONS
 from tests.support.clients import PATIENCE, until
 
 BLOCKING = COMPARISONS["blocking-call"]
