@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gevent
+import psutil
 from locust import LoadTestShape, events
 from locust.runners import STATE_MISSING, WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
 
@@ -122,6 +123,8 @@ def prepare(environment: Any, users: Mapping[tuple[str, str], Any], bystander: A
             server_at(environment.host)
     except RefusalError as refusal:
         print(f"locust: {refusal}", file=sys.stderr)
+        for worker in psutil.Process().children() if options.processes else ():
+            worker.terminate()  # it would look for its master for minutes
         sys.exit(exit_status.CANNOT_RUN)
     beside = bystander.__name__ in (options.user_classes or [bystander.__name__])
     environment.user_classes[:] = [*classes, *([bystander] if beside else [])]
