@@ -18,6 +18,7 @@ from comparisons.pages.marks import (
     INK,
     LINE,
     MARGIN,
+    SMALL_TEXT,
     WIDTH,
     Y_ROOM,
     Chart,
@@ -513,7 +514,7 @@ def _grouped(things: Iterable[T], key: Callable[[T], K]) -> list[tuple[K, list[T
 
 
 PLOT = 190  # px high
-LONG = 24  # characters of a label that leave no room for another beside it
+LONG = 27  # characters of a label that leave no room for another beside it
 LEGEND_LINE = 19
 
 
@@ -613,7 +614,8 @@ def _curve_chart(
                     "type": "text",
                     "align": "left",
                     "baseline": "middle",
-                    "limit": column - 40,
+                    "limit": column - 34,
+                    "fontSize": SMALL_TEXT,
                     "color": INK,
                 },
                 "encoding": {

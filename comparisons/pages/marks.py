@@ -15,7 +15,7 @@ from comparisons.result import Measurement
 Spec = dict[str, Any]
 
 WIDTH = 480  # of every chart but the small: what a phone nearly has
-MARGIN = 14  # left and right: half of an axis's label
+MARGIN = 20  # left and right: half of an axis's label
 TEXT, SMALL_TEXT = 13, 12  # px
 # The CSS variables of `pages.css`: one drawing serves light and dark.
 INK, FAINT, GRID = "var(--text)", "var(--muted)", "var(--line)"

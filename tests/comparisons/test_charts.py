@@ -10,10 +10,12 @@ from xml.etree import ElementTree
 
 import pytest
 from django.conf import settings
+from django.template.loader import render_to_string
 
 from comparisons import result_store
 from comparisons.pages import drawing
 from comparisons.pages.charts import MOST_LANES, MOST_ROWS, charts_of, small
+from comparisons.pages.pictures import pictures, small_picture
 from comparisons.result import (
     QUANTILES,
     Bystander,
@@ -347,3 +349,15 @@ def test_result_is_read_again_if_it_has_changed(tmp_path):
     assert result_store.kept(path) is first
     path.write_text(json.dumps(content | {"measurements": []}))
     assert result_store.kept(path).measurements == []
+
+
+def test_images_of_a_page_have_their_size_and_words_and_are_loaded_when_seen(client):
+    shown = pictures("reference.json", REFERENCE, "blocking-call")
+    html = render_to_string("comparisons/_charts.html", {"charts": shown})
+    image = r'<img src="([^"]+)" width="480" height="\d+" alt="([^"]+)" loading="lazy"'
+    images = re.findall(image, html)
+    assert [url for url, _words in images] == [picture.url for picture in shown]
+    assert len(images) == 4
+    assert all("async_blocking (pitfall)" in words for _url, words in images)
+    assert all(client.get(url).status_code == 200 for url, _words in images)
+    assert small_picture("reference.json", REFERENCE, "blocking-call").url.endswith("/small.svg")
