@@ -15,6 +15,7 @@ from itertools import pairwise
 import psutil
 import pytest
 from django.test import Client, RequestFactory
+from django.utils.translation import get_language, override
 from playwright.sync_api import sync_playwright
 
 from comparisons.pages import burst, timeline, trying
@@ -22,6 +23,7 @@ from comparisons.pages.timeline import Asked, Call, Timeline
 from comparisons.pairs import COMPARISONS
 from loadtests.running import servers
 from project.deployments import DEPLOYMENTS
+from project.ports import free_port
 from tests.comparisons.test_pages import CHROMIUM_OPTIONS
 from tests.support.clients import PATIENCE, until
 
@@ -244,6 +246,23 @@ def test_variant_that_the_server_cannot_serve_says_which_does(slug, variant, ser
     offered = trying.offer(request, COMPARISONS[slug], why_not_here)
     assert offered.variants == [v for v in COMPARISONS[slug].variants if not v.is_async]
     assert {*offered.chosen} <= {v.name for v in offered.variants}
+
+
+def test_answer_is_in_the_language_of_its_request_and_lets_the_next_one_begin(monkeypatch):
+    spoken, as_usual = [], trying.tried
+    monkeypatch.setattr(
+        trying, "tried", lambda *args: spoken.append(get_language()) or as_usual(*args)
+    )
+    form = {"variant": PAIR, "requests": 3}
+    request = RequestFactory().post("/", form, SERVER_PORT=str(free_port()))
+    request._dont_enforce_csrf_checks = True
+    with override("tr"):
+        response = trying.try_it(request, "blocking-call", lambda variant: "")
+    said = b"".join(response).decode()
+    response.close()
+    assert spoken == ["tr"]
+    assert said.count("Connect call failed") >= 2  # nobody listens there
+    assert not trying.one_at_a_time.locked()
 
 
 def test_second_burst_is_told_to_wait():
