@@ -20,7 +20,7 @@ def view_of(name: str, variant: Variant) -> Callable[..., Any]:
     """Return the variant's view; on a deployment that cannot serve it one that says why."""
     why = why_not_here(variant)
     if not why:
-        return variant.view if measured else trying.telling_when(variant.view)
+        return variant.view if measured else serving.telling_when(variant.view)
 
     def not_served_here(request: HttpRequest) -> HttpResponse:
         line = f"{name} {why}: python manage.py serve {name}\n"
@@ -54,7 +54,7 @@ variants = {
 }
 measured = settings.SERVED in variants
 if not measured:  # these import what colours Python, reads results, ...
-    from comparisons.pages import trying, views
+    from comparisons.pages import serving, trying, views
 # Where one is measured, no other stands before it: what it takes to find a view is not to depend on
 # how many there are, and in which order.
 served = [settings.SERVED] if measured else variants

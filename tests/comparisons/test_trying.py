@@ -18,7 +18,7 @@ from django.test import Client, RequestFactory
 from django.utils.translation import get_language, override
 from playwright.sync_api import sync_playwright
 
-from comparisons.pages import burst, timeline, trying
+from comparisons.pages import burst, serving, timeline, trying
 from comparisons.pages.timeline import Asked, Call, Timeline
 from comparisons.pairs import COMPARISONS
 from loadtests.running import servers
@@ -428,7 +428,7 @@ def test_command_serves_a_variant_as_it_is_measured():
 
     def command(slug, name):
         variants = {variant.name: variant for variant in COMPARISONS[slug].variants}
-        return trying.as_measured(request, COMPARISONS[slug], variants[name])
+        return serving.as_measured(request, COMPARISONS[slug], variants[name])
 
     serve = "python manage.py serve"
     assert command("blocking-call", "sync") == f"{serve} wsgi-threads --port 8001"
