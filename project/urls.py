@@ -20,7 +20,7 @@ def view_of(name: str, variant: Variant) -> Callable[..., Any]:
     """Return the variant's view; on a deployment that cannot serve it one that says why."""
     why = why_not_here(variant)
     if not why:
-        return variant.view if measured else trying.telling_when(variant.view)
+        return variant.view if measured else serving.telling_when(variant.view)
 
     def not_served_here(request: HttpRequest) -> HttpResponse:
         line = f"{name} {why}: python manage.py serve {name}\n"
@@ -57,7 +57,7 @@ if not measured:  # these import what colours Python, reads results, ...
     from django.views.defaults import page_not_found
     from django.views.i18n import set_language
 
-    from comparisons.pages import pictures, runs, trying, views
+    from comparisons.pages import pictures, runs, serving, trying, views
     from comparisons.pages.language import in_readers_language
 # Where one is measured, no other stands before it: what it takes to find a view is not to depend on
 # how many there are, and in which order.

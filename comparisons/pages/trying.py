@@ -6,21 +6,17 @@ JSON object a line, and last what the page would show.
 """
 
 import asyncio
-import inspect
 import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from functools import wraps
 from ipaddress import ip_address
 from threading import Lock
 from typing import Any
 
 from django.conf import settings
-from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -35,6 +31,7 @@ from django.views.decorators.http import require_http_methods
 from comparisons.pages import burst
 from comparisons.pages.burst_timeline import ROW, SCALES, Timeline, scale_of, timelines
 from comparisons.pages.language import in_present_language, in_readers_language
+from comparisons.pages.serving import as_measured, is_asgi, next_port_of, port_of, server_of
 from comparisons.pages.source import own_shape
 from comparisons.pairs import COMPARISONS
 from comparisons.registry import Comparison, Variant
@@ -93,7 +90,7 @@ def offer(
         requests=requests,
         server=server_of(request),
         is_asgi=is_asgi(request),
-        asgi_command=f"python manage.py serve asgi-uvicorn --port {_next_port(request)}",
+        asgi_command=f"python manage.py serve asgi-uvicorn --port {next_port_of(request)}",
     )
 
 
@@ -135,62 +132,6 @@ def why_not_who(request: HttpRequest) -> str:
     if local and not any(header in request.headers for header in OF_PROXIES):
         return ""
     return _("only from the machine that serves it, and not through a proxy")
-
-
-# --- Who serves
-
-
-def is_asgi(request: HttpRequest) -> bool:
-    return isinstance(request, ASGIRequest)
-
-
-def server_of(request: HttpRequest) -> str:
-    """Return for instance `runserver (WSGI, a thread for each request)`."""
-    if not settings.DEPLOYMENT:
-        if is_asgi(request):
-            return _("an ASGI server (one event loop)")
-        if request.META.get("SERVER_SOFTWARE", "").startswith("WSGIServer"):
-            return _("runserver (WSGI, a thread for each request)")
-        return _("a WSGI server")
-    deployment = settings.DEPLOYMENTS[settings.DEPLOYMENT]
-    if deployment.interface == "asgi":
-        how = _("ASGI, one event loop a process")
-    elif deployment.why_not_async:
-        how = _("WSGI, a greenlet for each request")
-    elif deployment.threads == 1:
-        how = _("WSGI, one request at a time in each process")
-    elif deployment.threads:
-        how = _("WSGI, a fixed number of threads")
-    else:
-        how = _("WSGI, a thread for each request")
-    return f"{deployment.name} ({_(deployment.about)}; {how})"
-
-
-def as_measured(request: HttpRequest, comparison: Comparison, variant: Variant) -> str:
-    """Return the command that serves the variant as it is measured; "" where this server does."""
-    if variant.environ:  # a deployment's own: pages are served without it
-        return f"python manage.py serve {comparison.slug}/{variant.name}"
-    flags = [
-        f"--{name} {value}"
-        for name in ("workers", "threads", "database")
-        if (value := getattr(variant, name))
-    ]
-    if away_ms := max(round_trip for _users, round_trip in comparison.cases):
-        flags.append(f"--round-trip {away_ms:g}")
-    if variant.deployment == settings.DEPLOYMENT and not flags:
-        return ""
-    words = ["python manage.py serve", variant.deployment, *flags, f"--port {_next_port(request)}"]
-    return " ".join(words)
-
-
-def _port(request: HttpRequest) -> int:
-    port = request.META.get("SERVER_PORT", "")
-    return int(port) if port.isdecimal() else 0  # a Unix socket has none
-
-
-def _next_port(request: HttpRequest) -> int:
-    """Return one that is not this server's."""
-    return port + 1 if 0 < (port := _port(request)) < 65_535 else 8000
 
 
 # --- The burst
@@ -346,7 +287,7 @@ def _target(request: HttpRequest) -> dict[str, Any]:
     is_ipv6 = ":" in request.META.get("REMOTE_ADDR", "")
     return {
         "address": "::1" if is_ipv6 else "127.0.0.1",
-        "port": _port(request),
+        "port": port_of(request),
         "host": request.get_host(),  # one of ALLOWED_HOSTS
     }
 
@@ -444,7 +385,13 @@ def _of_the_shape(variants: list[Variant]) -> Iterator[str]:
     for variant in variants:
         if variant.environ:
             words = {"name": variant.name, "shape": "; ".join(own_shape(variant))}
-            yield _("This server does not have what %(name)s declares: %(shape)s.") % words
+            yield (
+                _(
+                    "This server does not have what %(name)s declares: %(shape)s. The command below"
+                    " serves it so, that view alone, without these pages."
+                )
+                % words
+            )
 
 
 def _of_the_pair(found: list[Timeline]) -> Iterator[str]:
@@ -461,36 +408,3 @@ def _of_the_pair(found: list[Timeline]) -> Iterator[str]:
                 "faster": faster.variant.name,
                 "times": number_format(times, 1),
             }
-
-
-# --- When the view runs
-
-
-def telling_when(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the view; to a burst its response also tells when the view began and ended.
-
-    A client alone cannot see that: an event loop that is blocked may have several answers ready
-    before it sends the first. A stream goes on after its view, so nothing is told of its end.
-    """
-
-    def tell(response: HttpResponseBase, begun: float) -> HttpResponseBase:
-        end = "" if response.streaming else f" {time.monotonic()}"
-        response[burst.TELLS_VIEW] = f"{begun}{end}"
-        return response
-
-    def wanted(request: HttpRequest) -> bool:
-        return burst.ASKS_FOR_VIEW in request.headers
-
-    @wraps(view)
-    def sync(request: HttpRequest) -> HttpResponseBase:
-        begun = time.monotonic()
-        response: HttpResponseBase = view(request)
-        return tell(response, begun) if wanted(request) else response
-
-    @wraps(view)
-    async def asynchronous(request: HttpRequest) -> HttpResponseBase:
-        begun = time.monotonic()
-        response: HttpResponseBase = await view(request)
-        return tell(response, begun) if wanted(request) else response
-
-    return asynchronous if inspect.iscoroutinefunction(view) else sync

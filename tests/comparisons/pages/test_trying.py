@@ -15,13 +15,15 @@ from itertools import pairwise
 import psutil
 import pytest
 from django.test import Client, RequestFactory
+from django.utils.translation import get_language, override
 from playwright.sync_api import sync_playwright
 
-from comparisons.pages import burst, burst_timeline, trying
+from comparisons.pages import burst, burst_timeline, serving, trying
 from comparisons.pages.burst_timeline import Asked, Call, Timeline
 from comparisons.pairs import COMPARISONS
 from loadtests.running import servers
 from project.deployments import DEPLOYMENTS
+from project.ports import free_port
 from tests.comparisons.pages.conftest import CHROMIUM_OPTIONS
 from tests.support.clients import PATIENCE, until
 
@@ -246,6 +248,23 @@ def test_variant_that_the_server_cannot_serve_says_which_does(slug, variant, ser
     assert {*offered.chosen} <= {v.name for v in offered.variants}
 
 
+def test_answer_is_in_the_language_of_its_request_and_lets_the_next_one_begin(monkeypatch):
+    spoken, as_usual = [], trying.tried
+    monkeypatch.setattr(
+        trying, "tried", lambda *args: spoken.append(get_language()) or as_usual(*args)
+    )
+    form = {"variant": PAIR, "requests": 3}
+    request = RequestFactory().post("/", form, SERVER_PORT=str(free_port()))
+    request._dont_enforce_csrf_checks = True
+    with override("tr"):
+        response = trying.try_it(request, "blocking-call", lambda variant: "")
+    said = b"".join(response).decode()
+    response.close()
+    assert spoken == ["tr"]
+    assert said.count("Connect call failed") >= 2  # nobody listens there
+    assert not trying.one_at_a_time.locked()
+
+
 def test_second_burst_is_told_to_wait():
     with trying.one_at_a_time:
         response = post()
@@ -409,7 +428,7 @@ def test_command_serves_a_variant_as_it_is_measured():
 
     def command(slug, name):
         variants = {variant.name: variant for variant in COMPARISONS[slug].variants}
-        return trying.as_measured(request, COMPARISONS[slug], variants[name])
+        return serving.as_measured(request, COMPARISONS[slug], variants[name])
 
     serve = "python manage.py serve"
     assert command("blocking-call", "sync") == f"{serve} wsgi-threads --port 8001"
