@@ -129,15 +129,14 @@ class Server:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A stretch of one round, for a picture: ms from where its window opened.
+    """A stretch of one round, for a picture: ms from its begin, and how long it is.
 
     A request is [start, duration, 1 if it failed], a bystander's call [start, duration]; each is
     whole, also where it began before the stretch or ended after it. of: how many requests there
     were, of which these are those of some users (of an open loop, some from first to last).
     """
 
-    start: float
-    end: float
+    length: float
     requests: list[list[float]]
     bystander: list[list[float]]
     of: int
@@ -147,8 +146,7 @@ class Timeline:
         if row is None:
             return None
         return cls(
-            start=_finite(row["start"]),
-            end=_finite(row["end"]),
+            length=_finite(row["length"]),
             requests=[_finites(request, 3) for request in row["requests"]],
             bystander=[_finites(call, 2) for call in row["bystander"]],
             of=int(row["of"]),

@@ -37,9 +37,8 @@ def timeline_of(rows: Sequence[Row]) -> Chart | None:
     if not timelines:
         return None
     rows = [row for row in rows if row.label in timelines or not row.measured.valid]
-    begin = min(timeline.start for timeline in timelines.values())
-    end = max(timeline.end for timeline in timelines.values())
-    per_px = (end - begin) / (WIDTH - 2 * MARGIN) or 1
+    length = max(timeline.length for timeline in timelines.values())
+    per_px = length / (WIDTH - 2 * MARGIN) or 1
     bars: list[Spec] = []
     names: list[Spec] = []
     said: list[str] = []
@@ -62,10 +61,7 @@ def timeline_of(rows: Sequence[Row]) -> Chart | None:
             top += 3 + _height(calls, CALLS)
         top += LANE_GAP
         said.append(f"{row.named}: {_told(timeline)}")
-    x: Spec = {"type": "quantitative", "scale": {"domain": [0, end - begin], "nice": False}}
-    for bar in bars:
-        bar["from"] -= begin
-        bar["to"] -= begin
+    x: Spec = {"type": "quantitative", "scale": {"domain": [0, length], "nice": False}}
     layers: list[Spec] = [
         {
             "data": {"values": [bar for bar in bars if bar["failed"] == failed]},
@@ -107,7 +103,7 @@ def _packed(calls: Iterable[Sequence[float]], within: Timeline, per_px: float) -
     """
     cut = []
     for start, duration, *failed in calls:
-        begin, end = max(start, within.start), min(start + duration, within.end)
+        begin, end = max(start, 0), min(start + duration, within.length)
         if begin <= end:
             cut.append((begin, end, bool(failed and failed[0])))
     free: list[float] = []  # from when each row is
@@ -158,7 +154,7 @@ def _told(timeline: Timeline) -> str:
     durations = sorted(duration for _start, duration, *_failed in timeline.requests)
     told = _("{requests} in {length} ms, the longest of {longest} ms").format(
         requests=_counted(timeline),
-        length=figure(timeline.end - timeline.start),
+        length=figure(timeline.length),
         longest=figure(durations[-1]),
     )
     if timeline.bystander:

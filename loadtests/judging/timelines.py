@@ -24,46 +24,48 @@ def typical(rounds: Sequence[Round]) -> Round | None:
 def timelines(rounds: Sequence[Round | None]) -> list[Timeline | None]:
     """Of a case's rows: the same stretch of each, as far as they can be compared.
 
-    Of closed loops one from the opening of the window. An open loop's is the whole window, through
-    which its backlog grows. Where every user sends one request, it is the whole round: the window
-    is where they all wait, and nothing happens.
+    Of closed loops one from the begin of the round, when all users come at once: the window opens
+    when they have spread. An open loop's is the whole window, through which its backlog grows. Where
+    every user sends one request, it is the whole round: in the window they all wait.
     """
     length = _length([r for r in rounds if r and r.rate is None and not r.waiting])
     return [_timeline(round_, length) if round_ else None for round_ in rounds]
 
 
 def _length(rounds: Sequence[Round]) -> float:
-    """Seconds: within every window, short where many requests fall into it."""
+    """Seconds: no longer than any round, short where many requests fall into it."""
     if not rounds:
         return 0
     slowest = max(median(s.latency_ms for s in r.due() or r.samples) / 1000 for r in rounds)
-    longest = min(round_.closed - round_.opened for round_ in rounds)
+    longest = min(round_.closed - _begin(round_) for round_ in rounds)
     few_enough = min(_few_enough(round_) for round_ in rounds)
     return min(longest, max(min(TURNS * slowest, few_enough), FEWEST_TURNS * slowest))
 
 
+def _begin(round_: Round) -> float:
+    return min(sample.start for sample in round_.samples)
+
+
 def _few_enough(round_: Round) -> float:
-    """Seconds from the window's opening in which no more than MOST_REQUESTS are under way."""
-    starts = sorted(s.start - round_.opened for s in round_.samples if s.end >= round_.opened)
-    return max(0, starts[MOST_REQUESTS]) if len(starts) > MOST_REQUESTS else float("inf")
+    """Seconds from the round's begin in which no more than MOST_REQUESTS are under way."""
+    starts = sorted(sample.start for sample in round_.samples)
+    return starts[MOST_REQUESTS] - starts[0] if len(starts) > MOST_REQUESTS else float("inf")
 
 
 def _timeline(round_: Round, length: float) -> Timeline:
-    opened = round_.opened
-    if round_.waiting:
-        begin = min(sample.start for sample in round_.samples)
-        end = max(sample.end for sample in round_.samples)
+    if round_.rate is not None:
+        begin, end = round_.opened, round_.closed
     else:
-        begin, end = opened, round_.closed if round_.rate is not None else opened + length
+        begin = _begin(round_)
+        end = max(s.end for s in round_.samples) if round_.waiting else begin + length
     requests = _within(round_.samples, begin, end)
     kept = _of_some_users(requests) if round_.rate is None else _evenly(requests)
     calls = _evenly(_within(round_.bystander, begin, end))
     digits = 2 if end - begin < 0.1 else 1 if end - begin < 1 else 0
     return Timeline(
-        start=_ms(begin - opened, digits),
-        end=_ms(end - opened, digits),
-        requests=[[*_placed(sample, opened, digits), int(sample.failed)] for sample in kept],
-        bystander=[_placed(sample, opened, digits) for sample in calls],
+        length=_ms(end - begin, digits),
+        requests=[[*_placed(sample, begin, digits), int(sample.failed)] for sample in kept],
+        bystander=[_placed(sample, begin, digits) for sample in calls],
         of=len(requests),
     )
 
@@ -100,8 +102,8 @@ def _evenly(things: Sequence[T], most: int = MOST_REQUESTS) -> Sequence[T]:
     return [things[round(n * (len(things) - 1) / max(1, most - 1))] for n in range(most)]
 
 
-def _placed(sample: Sample, opened: float, digits: int) -> list[float]:
-    return [_ms(sample.start - opened, digits), _ms(sample.latency_ms / 1000, digits)]
+def _placed(sample: Sample, begin: float, digits: int) -> list[float]:
+    return [_ms(sample.start - begin, digits), _ms(sample.latency_ms / 1000, digits)]
 
 
 def _ms(seconds: float, digits: int) -> float:

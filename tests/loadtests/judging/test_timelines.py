@@ -46,9 +46,14 @@ def test_round_shown_is_the_one_with_the_median_throughput():
 
 
 def test_requests_are_whole_and_in_the_order_of_their_ends():
-    found = one(of(sample(-0.05, 100), sample(0, 300), sample(0.01, 100, "no"), sample(-1, 5)))
-    assert (found.start, found.end, found.of) == (0, 300, 3)
-    assert found.requests == [[-50, 100, 0], [10, 100, 1], [0, 300, 0]]
+    found = one(of(sample(0, 100), sample(0.05, 300), sample(0.06, 100, "no"), sample(0.9, 100)))
+    assert (found.length, found.of) == (300, 3)
+    assert found.requests == [[0, 100, 0], [60, 100, 1], [50, 300, 0]]
+
+
+def test_stretch_begins_with_the_round_when_all_users_come():
+    found = one(of(*(sample(-0.5 + n / 100, 100) for n in range(3))))
+    assert found.requests == [[0, 100, 0], [10, 100, 0], [20, 100, 0]]
 
 
 def test_bystanders_calls_are_of_the_same_stretch():
@@ -60,27 +65,27 @@ def test_bystanders_calls_are_of_the_same_stretch():
 
 def test_stretch_is_three_of_the_slowest_rows_requests_and_the_same_for_all():
     fast, slow = of(sample(0, 10), sample(0.35, 10)), of(sample(0, 100))
-    assert [(row.end, row.of) for row in timelines([fast, None, slow]) if row] == [
+    assert [(row.length, row.of) for row in timelines([fast, None, slow]) if row] == [
         (300, 1),
         (300, 1),
     ]
 
 
-def test_stretch_ends_with_the_shortest_window():
-    assert one(of(sample(0, 5000), closed=100.5)).end == 500
+def test_stretch_ends_with_the_shortest_round():
+    assert one(of(sample(0, 5000), closed=100.5)).length == 500
 
 
 def test_stretch_is_short_where_many_requests_fall_into_it():
     many = of(*(sample(n / 100, 50) for n in range(200)))
     slow = of(sample(0, 500), closed=103.0)
-    ends = [row.end for row in timelines([replace(many, closed=103.0), slow])]
-    assert ends == [10 * MOST_REQUESTS, 10 * MOST_REQUESTS]
+    lengths = [row.length for row in timelines([replace(many, closed=103.0), slow])]
+    assert lengths == [10 * MOST_REQUESTS, 10 * MOST_REQUESTS]
 
 
 def test_stretch_holds_one_of_the_slowest_requests_and_of_too_many_others_some():
     many, slow = of(*(sample(n / 1000, 1) for n in range(1000))), of(sample(0, 200))
     crowded, alone = timelines([many, slow])
-    assert crowded.end == alone.end == 300
+    assert crowded.length == alone.length == 300
     assert len(crowded.requests) == MOST_REQUESTS < 300 < crowded.of
     assert crowded.requests[0][0] < 5
     assert crowded.requests[-1][0] > 295
@@ -98,10 +103,10 @@ def test_where_there_are_too_many_requests_some_users_have_all_of_theirs():
 def test_open_loop_is_shown_through_its_window():
     closed = of(*(sample(n / 100, 5 * n) for n in range(100)))
     found = one(replace(closed, rate=100.0))
-    assert (found.end, found.of) == (1000, 100)
+    assert (found.length, found.of) == (1000, 100)
 
 
 def test_where_all_wait_the_whole_round_is_shown():
     found = one(of(*(sample(-1 + n / 100, 3000) for n in range(100)), waiting=True))
-    assert (found.start, found.end, found.of) == (-1000, 2990, 100)
+    assert (found.length, found.of) == (3990, 100)
     assert len(found.requests) == MOST_REQUESTS

@@ -39,7 +39,7 @@ def row(variant="async_native", **changes):
         "bystander_ms": Bystander(3.0, 8.0, 9.0, 7.0),
         "ceiling": 70.0,
         "distribution": [100 + q for q in QUANTILES],
-        "timeline": Timeline(0, 400, [[0, 100, 0], [0, 200, 0]], [[10, 5]], 2),
+        "timeline": Timeline(400, [[0, 100, 0], [0, 200, 0]], [[10, 5]], 2),
     }
     return replace(ROW, **(fields | changes))
 
@@ -175,8 +175,8 @@ def test_requests_that_block_are_a_staircase_and_others_a_stack():
     native = [[start, 100, 0] for start in (0, 0, 0, 100, 100, 100)]
     drawn = chart(
         "timeline",
-        row("async_blocking", timeline=Timeline(0, 300, blocking, [], 3)),
-        row("async_native", timeline=Timeline(0, 300, native, [], 6)),
+        row("async_blocking", timeline=Timeline(300, blocking, [], 3)),
+        row("async_native", timeline=Timeline(300, native, [], 6)),
     )
     bars = lanes(drawn)
     stairs, stack = bars["var(--pitfall)"], bars["var(--async)"]
@@ -187,7 +187,7 @@ def test_requests_that_block_are_a_staircase_and_others_a_stack():
 
 
 def test_timeline_is_cut_to_its_stretch_and_says_how_many_requests_it_leaves_out():
-    drawn = chart("timeline", row(timeline=Timeline(0, 100, [[-50, 100, 1], [90, 500, 0]], [], 7)))
+    drawn = chart("timeline", row(timeline=Timeline(100, [[-50, 100, 1], [90, 500, 0]], [], 7)))
     ends = [(bar["from"], bar["to"]) for nth in (0, 1) for bar in values(drawn, "rect", nth)]
     assert min(begin for begin, _end in ends) == 0
     assert max(end for _begin, end in ends) <= 100
@@ -253,7 +253,7 @@ def test_times_of_nothing_and_rates_beyond_reason_are_drawn():
                 row(
                     throughput=Throughput(extreme, extreme, extreme),
                     distribution=[extreme] * len(QUANTILES),
-                    timeline=Timeline(0, 0, [[0, 0, 0]], [], 1),
+                    timeline=Timeline(0, [[0, 0, 0]], [], 1),
                 )
             ),
             "blocking-call",
