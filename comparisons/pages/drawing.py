@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection
 from functools import cache, lru_cache
 from itertools import groupby
 from threading import Lock
@@ -30,8 +31,9 @@ UNUSED = ("aria-", "role", "class", "pointer-events", "stroke-miterlimit", "vers
 
 def svg(chart: Chart) -> str:
     """Return the chart as a file of its own: it has its colours, light and dark, with it."""
-    style = f"<style>{_colours()}</style>"
-    return re.sub(r"(<svg [^>]*>)", lambda tag: tag[1] + style, _drawn(_key(chart)), count=1)
+    drawn = _drawn(_key(chart))
+    style = f"<style>{_colours(set(re.findall(r'var[(](--[^)]+)[)]', drawn)))}</style>"
+    return re.sub(r"(<svg [^>]*>)", lambda tag: tag[1] + style, drawn, count=1)
 
 
 def inline(chart: Chart) -> SafeString:
@@ -58,14 +60,19 @@ def _drawn(spec: str) -> str:
     return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
 
 
-@cache
-def _colours() -> str:
+def _colours(used: Collection[str]) -> str:
     """The variables of `pages.css`, as a drawing that stands alone needs them."""
-    css = (settings.STATIC_ROOT / "comparisons" / "pages.css").read_text()
-    found = re.findall(r"(--[\w-]+): light-dark\((#\w+), (#\w+)\)", css)
+    found = [colour for colour in _variables() if colour[0] in used]
     light = ";".join(f"{name}:{colour}" for name, colour, _ in found)
     dark = ";".join(f"{name}:{colour}" for name, _, colour in found)
     return f":root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}"
+
+
+@cache
+def _variables() -> list[tuple[str, str, str]]:
+    """Their names, and their colours in light and dark."""
+    css = (settings.STATIC_ROOT / "comparisons" / "pages.css").read_text()
+    return re.findall(r"(--[\w-]+): light-dark\((#\w+), (#\w+)\)", css)
 
 
 # --- Smaller

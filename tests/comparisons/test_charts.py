@@ -345,10 +345,10 @@ def test_result_is_read_again_if_it_has_changed(tmp_path):
     path = tmp_path / "result.json"
     content = result(row()).as_content()
     path.write_text(json.dumps(content))
-    first = result_store.kept(path)
-    assert result_store.kept(path) is first
+    first = result_store.read(path)
+    assert result_store.read(path) is first
     path.write_text(json.dumps(content | {"measurements": []}))
-    assert result_store.kept(path).measurements == []
+    assert result_store.read(path).measurements == []
 
 
 def test_images_of_a_page_have_their_size_and_words_and_are_loaded_when_seen(client):
