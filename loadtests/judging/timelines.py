@@ -25,8 +25,8 @@ def timelines(rounds: Sequence[Round | None]) -> list[Timeline | None]:
     """Of a case's rows: the same stretch of each, as far as they can be compared.
 
     Of closed loops one from the begin of the round, when all users come at once: the window opens
-    when they have spread. An open loop's is the whole window, through which its backlog grows. Where
-    every user sends one request, it is the whole round: in the window they all wait.
+    when they have spread. An open loop's is the whole window, through which its backlog grows.
+    Where every user sends one request, it is the whole round: in the window they all wait.
     """
     length = _length([r for r in rounds if r and r.rate is None and not r.waiting])
     return [_timeline(round_, length) if round_ else None for round_ in rounds]
