@@ -34,7 +34,7 @@ from comparisons.pages.marks import (
 )
 from comparisons.pages.timeline import timeline_of
 from comparisons.pairs import COMPARISONS
-from comparisons.result import QUANTILES, Measurement, Result, figure, interval
+from comparisons.result import MISSING, QUANTILES, Measurement, Result, figure, interval
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -633,11 +633,11 @@ def _curve_chart(
 # --- Small
 
 
-SMALL_WIDTH, SMALL_HEIGHT = 220, 60
+SMALL_WIDTH, SMALL_ROW, SMALL_NAMES, MOST_SMALL = 320, 16, 148, 12
 
 
 def small(result: Result, slug: str) -> Chart | None:
-    """Bars alone, of the first case: what variants serve; where all wait, what each request takes.
+    """Names and bars, of the first case: what variants serve; where all wait, what that takes.
 
     None if the result has nothing to draw.
     """
@@ -647,32 +647,31 @@ def small(result: Result, slug: str) -> Chart | None:
     first = rows[0].measured
     rows = [
         row
-        for row in rows[:MOST_ROWS]
+        for row in rows
         if (row.measured.users, row.measured.round_trip) == (first.users, first.round_trip)
-    ]
+    ][:MOST_SMALL]
     quantity = THROUGHPUT if not first.waiting else ASKED["memory"]
     known = [(row, quantity.of(row.measured) if row.measured.valid else None) for row in rows]
     longest = max((value or 0 for _row, value in known), default=0)
     if not longest:
         return None
-    height = min(SMALL_HEIGHT / len(rows), 15)
-    size = round(min(height + 2, 12))
-    bars, marks = [], []
+    bars, names, marks = [], [], []
     for place, (row, value) in enumerate(known):
-        end = (SMALL_WIDTH - 16) * (value or 0) / longest
+        end = SMALL_NAMES + (SMALL_WIDTH - SMALL_NAMES - 18) * (value or 0) / longest
+        top, middle = place * SMALL_ROW, (place + 0.5) * SMALL_ROW
         bars.append(
             {
-                "from": 0,
-                "to": round(max(end, 1 if value else 0), 1),
-                "top": round(place * height, 1),
-                "bottom": round((place + 1) * height - min(2, height / 4), 1),
+                "from": SMALL_NAMES,
+                "to": round(max(end, SMALL_NAMES + 1 if value else SMALL_NAMES), 1),
+                "top": top + 2,
+                "bottom": top + SMALL_ROW - 2,
                 "colour": row.colour,
             }
         )
+        names.append({"said": row.measured.variant, "base": middle + 4})
         if row.pitfall or value is None:
-            middle = (place + 0.5) * height
-            mark = "⚠\N{VARIATION SELECTOR-15}" if value is not None else "–"
-            marks.append({"mark": mark, "x": end + 3, "y": round(middle, 1), "colour": row.colour})
+            mark = "⚠\N{VARIATION SELECTOR-15}" if value is not None else MISSING
+            marks.append({"mark": mark, "x": end + 4, "y": middle, "colour": row.colour})
     layers: list[Spec] = [
         {
             "data": {"values": bars},
@@ -687,7 +686,7 @@ def small(result: Result, slug: str) -> Chart | None:
         },
         {
             "data": {"values": marks},
-            "mark": {"type": "text", "align": "left", "baseline": "middle", "fontSize": size},
+            "mark": {"type": "text", "align": "left", "baseline": "middle", "fontSize": 12},
             "encoding": {
                 "text": {"field": "mark", "type": "nominal"},
                 "x": px("x"),
@@ -700,6 +699,8 @@ def small(result: Result, slug: str) -> Chart | None:
         f"{row.named} {_('not measured well enough') if value is None else figure(value)}"
         for row, value in known
     ]
-    title = f"{quantity.title}, {quantity.unit}"
-    spec = base(SMALL_WIDTH, SMALL_HEIGHT, layers)
-    return Chart("small", title, listed(title, said), SMALL_WIDTH, SMALL_HEIGHT, spec)
+    named = texts(names, "said", {"value": SMALL_NAMES - 6}, "right", INK, SMALL_NAMES - 6)
+    named["mark"]["fontSize"] = 11
+    title, height = f"{quantity.title}, {quantity.unit}", SMALL_ROW * len(rows)
+    spec = base(SMALL_WIDTH, height, [*layers, named])
+    return Chart("small", title, listed(title, said), SMALL_WIDTH, height, spec)

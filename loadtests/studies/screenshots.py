@@ -14,16 +14,17 @@ import django
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from project.errors import FatalError
+from project.processes import BASE_DIR
 
 django.setup()
 
-from loadtests.reporting.reference import PICTURES  # noqa: E402
 from loadtests.running import servers  # noqa: E402
 from project import services  # noqa: E402
 from project.deployments import DEPLOYMENTS  # noqa: E402
 from project.services import schema  # noqa: E402
 
-WINDOW: ViewportSize = {"width": 1200, "height": 900}
+PICTURES = BASE_DIR / "comparisons" / "static" / "comparisons"
+WINDOW: ViewportSize = {"width": 1200, "height": 860}
 SLUG = "blocking-call"
 
 
@@ -49,18 +50,25 @@ def index(page: Page) -> None:
 
 
 def comparison(page: Page) -> None:
-    page.goto(f"/{SLUG}/")
+    page.goto(f"/{SLUG}/?left=async_blocking&right=async_native")
     scroll_to(page, "#views")
     save(page, "page-comparison")
 
 
 def live_try(page: Page) -> None:
     page.goto(f"/{SLUG}/")
+    page.get_by_role("button", name="Try", exact=True).click()
+    page.locator(".said").get_by_text("Answered by").wait_for()
+    scroll_to(page, "#try")
+    save(page, "page-try")
 
 
 def scroll_to(page: Page, selector: str) -> None:
     page.locator(selector).evaluate("element => element.scrollIntoView()")
-    page.wait_for_load_state("networkidle")  # pictures that are loaded when they come into sight
+    page.wait_for_load_state("networkidle")
+    # Pictures are loaded when they come into sight.
+    page.wait_for_function("[...document.images].every(i => i.complete || i.loading == 'lazy')")
+    page.wait_for_timeout(1000)
 
 
 def save(page: Page, name: str) -> None:

@@ -212,7 +212,7 @@ def test_small_chart_has_a_bar_for_each_variant_of_the_first_case():
     )
     first, second = (bar["to"] - bar["from"] for bar in values(drawn, "rect"))
     assert first == pytest.approx(2 * second, rel=0.01)
-    assert (drawn.width, drawn.height) == (220, 60)
+    assert (drawn.width, drawn.height) == (320, 2 * 16)
     assert small(result(row(valid=False)), "blocking-call") is None
 
 
