@@ -17,7 +17,6 @@ from math import comb, exp, inf, isfinite, log, sqrt
 from statistics import median
 from typing import Any, Literal
 
-from scipy.special import stdtrit
 
 from comparisons.confidence import ALPHA, confidence_at, left_out
 from comparisons.registry import LIMITS, SHARES
@@ -189,7 +188,7 @@ def logarithm(
     degrees = rounds - 2 * left_out(rounds) - 1
     if not (mean and low and high) or low <= 0 or not low <= mean <= high or degrees < 1:
         return None
-    t = float(stdtrit(degrees, (1 + confidence) / 2))
+    t = _students_t(degrees, (1 + confidence) / 2)
     error = (log(high) - log(low)) / 2 / t if t > 0 else inf
     return Logarithm(log(mean), error, degrees) if isfinite(error) else None
 
@@ -207,8 +206,15 @@ def ratio(before: Logarithm, after: Logarithm, confidence: float = 1 - ALPHA) ->
     if error:
         shares = [(side.error / error) ** 2 for side in (before, after)]
         degrees = 1 / (shares[0] ** 2 / before.degrees + shares[1] ** 2 / after.degrees)
-        half = error * float(stdtrit(degrees, (1 + confidence) / 2))
+        half = error * _students_t(degrees, (1 + confidence) / 2)
     return Interval(*(_exp(change + way * half) for way in (0, -1, 1)))
+
+
+def _students_t(degrees: float, probability: float) -> float:
+    """The quantile of Student's t."""
+    from scipy.special import stdtrit  # here, or each server that has pages would import it
+
+    return float(stdtrit(degrees, probability))
 
 
 def _exp(power: float) -> float:

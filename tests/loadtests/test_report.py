@@ -65,7 +65,7 @@ def test_report_stands_beside_the_result_and_has_what_pages_have(path, capsys):
         "--pitfall: light-dark(",  # the styles
     ):
         assert shown in html
-    assert html.count("<svg ") == 4
+    assert html.count("data-chart=") == 4
 
 
 @pytest.mark.needs("chromium")
@@ -89,7 +89,9 @@ def test_report_opens_offline_and_nothing_in_it_runs(path, scheme):
         assert page.url.endswith("#blocking-call")
         assert "ran" not in page.title().split()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        bar = page.locator("#blocking-call .throughput svg path[fill='var(--pitfall)']").first
+        bar = page.locator(
+            "#blocking-call [data-chart=throughput] svg path[fill='var(--pitfall)']"
+        ).first
         assert bar.bounding_box()["width"] > 5
         colour = bar.evaluate("bar => getComputedStyle(bar).fill")
         browser.close()
@@ -138,7 +140,7 @@ def test_older_result_has_a_report(path):
     for verdict in content["verdicts"]:
         verdict.pop("expected", None)
     path.write_text(json.dumps(content))
-    assert report(path).count("<svg ") == 3
+    assert report(path).count("data-chart=") == 3
 
 
 @pytest.mark.long
@@ -146,4 +148,4 @@ def test_reports_of_the_whole_reference_run_can_be_mailed(tmp_path):
     call_command("report", str(REFERENCE), "--output", str(tmp_path / "report.html"))
     html = (tmp_path / "report.html").read_text()
     assert len(html.encode()) < 3_000_000
-    assert html.count("<svg ") > 250
+    assert html.count("data-chart=") > 250
