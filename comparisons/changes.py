@@ -17,7 +17,6 @@ from math import comb, exp, inf, isfinite, log, sqrt
 from statistics import median
 from typing import Any, Literal
 
-
 from comparisons.confidence import ALPHA, confidence_at, left_out
 from comparisons.registry import LIMITS, SHARES
 from comparisons.result import Measurement, Result, Verdict
