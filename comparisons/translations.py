@@ -27,7 +27,7 @@ from babel.messages.pofile import read_po, write_po
 from django.conf import settings
 from django.utils.translation import templatize
 
-APPS = ["comparisons", "loadtests"]  # whose files have texts that a reader sees
+APPS = ["comparisons", "loadtests", "project"]  # whose files have texts that a reader sees
 PO = Path(__file__).parent / "locale/tr/LC_MESSAGES/django.po"
 MO = PO.with_suffix(".mo")
 KEYWORDS = DEFAULT_KEYWORDS | {"marked": None, "gettext_lazy": None}
@@ -69,6 +69,8 @@ def registry_texts() -> Iterator[Text]:
     yield from (("comparisons/refuted.py", explanation) for explanation in EXPLAINED.values())
     for deployment in settings.DEPLOYMENTS.values():
         yield "project/deployments.py", deployment.about
+        if deployment.why_not_async:
+            yield "project/deployments.py", deployment.why_not_async
     for comparison in COMPARISONS.values():
         texts = [comparison.title, *comparison.lesson().values()]
         texts += [expectation.why for expectation in comparison.expectations]

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from django.utils.translation import gettext as _
 
 from comparisons import probes
 from comparisons.pairs import COMPARISONS
@@ -18,12 +19,11 @@ from project.deployments import DEPLOYMENTS
 
 def view_of(name: str, variant: Variant) -> Callable[..., Any]:
     """Return the variant's view; on a deployment that cannot serve it one that says why."""
-    why = why_not_here(variant)
-    if not why:
+    if not why_not_here(variant):
         return variant.view if measured else serving.telling_when(variant.view)
 
     def not_served_here(request: HttpRequest) -> HttpResponse:
-        line = f"{name} {why}: python manage.py serve {name}\n"
+        line = f"{name} {why_not_here(variant)}: python manage.py serve {name}\n"
         return HttpResponse(line, "text/plain", status=501)
 
     return not_served_here
@@ -36,9 +36,10 @@ def why_not_here(variant: Variant) -> str:
     deployment = DEPLOYMENTS[settings.DEPLOYMENT]
     asked = variant.environ.get("EXTRA_MIDDLEWARE")
     if asked and not {*asked.split(",")} <= {*settings.MIDDLEWARE}:
-        return "needs middleware that is not here"
+        return _("needs middleware that is not here")
     if variant.is_async and deployment.why_not_async:
-        return f"is an async view, and {deployment.name} serves none ({deployment.why_not_async})"
+        words = {"deployment": deployment.name, "why": _(deployment.why_not_async)}
+        return _("is an async view, and %(deployment)s serves none (%(why)s)") % words
     return ""
 
 

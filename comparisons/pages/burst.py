@@ -32,6 +32,7 @@ PACE_S = 0.025  # of the bystander
 GRACE_S = 2  # after which the kernel ends what does not end itself
 ASKS_FOR_VIEW = "X-Burst"
 TELLS_VIEW = "X-In-View"
+TIME_WAS_UP = "the time was up"
 FAILURES = (OSError, EOFError, ValueError, asyncio.LimitOverrunError)  # of a request
 
 
@@ -139,7 +140,7 @@ class Burst:
 
 def why(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
-        return "the time was up"
+        return TIME_WAS_UP
     return " ".join(str(error).split()) or type(error).__name__
 
 

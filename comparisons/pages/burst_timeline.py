@@ -11,6 +11,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from comparisons.pages.burst import TIME_WAS_UP
 from comparisons.registry import Variant
 
 # How many ms a picture's axis may have: a fourth of each is a round number.
@@ -34,6 +35,11 @@ class Asked:
     @property
     def failed(self) -> bool:
         return self.ended is not None and (self.status or 599) >= 400 and self.why != "left"
+
+    @property
+    def answer(self) -> str:
+        """The status, or why there is none; "" where nothing is known."""
+        return str(self.status or worded(self.why))
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ class Timeline:
     @property
     def sentences(self) -> list[str]:
         if self.alone is None:
-            return [_("Not even one request was answered (%(why)s).") % {"why": self.why}]
+            return [_("Not even one request was answered (%(why)s).") % {"why": worded(self.why)}]
         said = [self._answers(), self._together(), self._bystander()]
         return [sentence for sentence in said if sentence]
 
@@ -136,7 +142,7 @@ class Timeline:
             "alone": in_ms(self.alone or 0),
             "failed": len(failed),
             "open": open_,
-            "how": ", ".join(sorted({str(asked.status or asked.why) for asked in failed})),
+            "how": ", ".join(sorted({asked.answer for asked in failed})),
             "limit": in_ms(self.over),
         }
         if left == count:
@@ -194,7 +200,7 @@ def _timeline(variant: Variant, events: list[dict[str, Any]]) -> Timeline:
         return [event for event in events if event["event"] == kind]
 
     ended = {event["request"]: event for event in of("ended")}
-    begun = (of("begun") or [{"alone": None, "why": _("the time was up")}])[0]
+    begun = (of("begun") or [{"alone": None, "why": TIME_WAS_UP}])[0]
     return Timeline(
         variant=variant,
         alone=begun["alone"],
@@ -229,6 +235,11 @@ def _bar(asked: Asked, over: float) -> dict[str, Any]:
 
 def scale_of(ms: float) -> int:
     return next((scale for scale in SCALES if scale >= ms), SCALES[-1])
+
+
+def worded(why: str) -> str:
+    """Why nothing was answered, as burst.py says it, in the language of the page."""
+    return {"left": _("the client left"), TIME_WAS_UP: _("the time was up")}.get(why, why)
 
 
 def in_ms(value: float) -> str:

@@ -34,7 +34,15 @@ from comparisons.pages.marks import (
 )
 from comparisons.pages.timeline import timeline_of
 from comparisons.pairs import COMPARISONS
-from comparisons.result import MISSING, QUANTILES, Measurement, Result, figure, interval
+from comparisons.result import (
+    MISSING,
+    QUANTILES,
+    Measurement,
+    Result,
+    figure,
+    in_digits,
+    interval,
+)
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -161,11 +169,11 @@ def rows_of(result: Result, slug: str) -> list[Row]:
 
 
 def _users(users: int) -> str:
-    return ngettext("{users} user", "{users} users", users).format(users=f"{users:,}")
+    return ngettext("{users} user", "{users} users", users).format(users=in_digits(f"{users:,}"))
 
 
 def _away(round_trip: float) -> str:
-    return _("{ms} ms away").format(ms=f"{round_trip:g}")
+    return _("{ms} ms away").format(ms=in_digits(f"{round_trip:g}"))
 
 
 def _pitfalls(result: Result, slug: str) -> set[str]:
@@ -335,7 +343,7 @@ def _bar_chart(
     if left_out > 0:
         notes.append(
             ngettext("{count} more is not drawn", "{count} more are not drawn", left_out).format(
-                count=f"{left_out:,}"
+                count=in_digits(f"{left_out:,}")
             )
         )
     layers: list[Spec] = [
@@ -457,7 +465,7 @@ def _sweeps(
             (v, [(r.measured.round_trip, r) for r in of], title) for (v, _d), of in of_variant
         ]
     elif len(users) >= fewest and len(distances) == 1:
-        title = _("users")
+        title = _("number of users")
         series = [(v, [(r.measured.users, r) for r in of], title) for (v, _d), of in of_variant]
     else:
         numbered = [(row, re.fullmatch(r"(.*?)_?(\d{1,9})", row.measured.variant)) for row in rows]
@@ -476,7 +484,7 @@ def _sweeps(
             first = known[0][1]
             named = replace(first, label=label).named
             curves.append(Curve(first, named, drawn))
-            values = ", ".join(f"{figure(p['y'])} ({p['x']:g})" for p in drawn)
+            values = ", ".join(f"{figure(p['y'])} ({figure(p['x'])})" for p in drawn)
             said.append(f"{named}: {values}")
     if not curves or max(len(curve.points) for curve in curves) < 2:
         return []

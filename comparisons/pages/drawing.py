@@ -9,6 +9,7 @@ from threading import Lock
 from xml.etree import ElementTree
 
 from django.conf import settings
+from django.utils.formats import get_format
 from django.utils.safestring import SafeString, mark_safe
 
 from comparisons.pages.marks import Chart
@@ -31,27 +32,30 @@ UNUSED = ("aria-", "role", "class", "pointer-events", "stroke-miterlimit", "vers
 
 def svg(chart: Chart) -> str:
     """Return the chart as a file of its own: it has its colours, light and dark, with it."""
-    drawn = _drawn(_key(chart))
+    drawn = _drawn_in_language(chart)
     style = f"<style>{_colours(set(re.findall(r'var[(](--[^)]+)[)]', drawn)))}</style>"
     return re.sub(r"(<svg [^>]*>)", lambda tag: tag[1] + style, drawn, count=1)
 
 
 def inline(chart: Chart) -> SafeString:
     """Return the chart as a part of a page, whose colours it has; the page says what it shows."""
-    return mark_safe(_drawn(_key(chart)).replace("<svg ", '<svg aria-hidden="true" ', 1))
+    return mark_safe(_drawn_in_language(chart).replace("<svg ", '<svg aria-hidden="true" ', 1))
 
 
-def _key(chart: Chart) -> str:
-    return json.dumps(chart.spec, sort_keys=True)
+def _drawn_in_language(chart: Chart) -> str:
+    """Draw it with the numbers of axes as `in_digits` writes all others."""
+    separators = get_format("DECIMAL_SEPARATOR"), get_format("THOUSAND_SEPARATOR")
+    return _drawn(json.dumps(chart.spec, sort_keys=True), *separators)
 
 
 @lru_cache(KEPT)
-def _drawn(spec: str) -> str:
+def _drawn(spec: str, decimal: str, thousands: str) -> str:
     # Here, because no measured server is to have it: it is a whole JavaScript engine.
     import vl_convert
 
+    numbers = {"decimal": decimal, "thousands": thousands, "grouping": [3], "currency": ["", ""]}
     with LOCK:
-        drawn = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
+        drawn = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[], format_locale=numbers)
     root = ElementTree.fromstring(drawn)
     _strip(root)
     _lift(root)

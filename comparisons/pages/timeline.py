@@ -21,7 +21,7 @@ from comparisons.pages.marks import (
     px,
     texts,
 )
-from comparisons.result import Timeline, figure
+from comparisons.result import Timeline, figure, in_digits
 
 LANE, CALLS = 84, 24  # px high, at most
 LANE_GAP = 12
@@ -145,9 +145,10 @@ def _counted(timeline: Timeline) -> str:
     drawn = len(timeline.requests)
     if drawn < timeline.of:
         return _("{drawn} of {count} requests drawn").format(
-            drawn=f"{drawn:,}", count=f"{timeline.of:,}"
+            drawn=in_digits(f"{drawn:,}"), count=in_digits(f"{timeline.of:,}")
         )
-    return ngettext("{count} request", "{count} requests", drawn).format(count=f"{drawn:,}")
+    said = ngettext("{count} request", "{count} requests", drawn)
+    return said.format(count=in_digits(f"{drawn:,}"))
 
 
 def _told(timeline: Timeline) -> str:

@@ -31,6 +31,7 @@ from django.views.decorators.http import require_http_methods
 from comparisons.pages import burst
 from comparisons.pages.burst_timeline import ROW, SCALES, Timeline, scale_of, timelines
 from comparisons.pages.language import in_present_language, in_readers_language
+from comparisons.pages.prose import prose
 from comparisons.pages.serving import as_measured, is_asgi, next_port_of, port_of, server_of
 from comparisons.pages.source import own_shape
 from comparisons.pairs import COMPARISONS
@@ -225,6 +226,7 @@ def try_it(request: HttpRequest, slug: str, why_not_here: WhyNotHere) -> HttpRes
         return {
             "offer": offer(request, comparison, why_not_here, names, requests),
             "comparison": comparison,
+            "title": prose(comparison.title),
             "tried": tried(request, comparison, timelines(output, variants)),
         }
 
@@ -304,6 +306,7 @@ def _refusal(
         return HttpResponse(f"{line}\n", "text/plain; charset=utf-8", status=refused.status)
     context = {
         "comparison": comparison,
+        "title": prose(comparison.title),
         "refused": line,
         "offer": offer(request, comparison, why_not_here),
     }

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from django.conf import settings
 from django.template.loader import render_to_string
+from django.utils.translation import override
 
 from comparisons import result_store
 from comparisons.pages import drawing
@@ -284,6 +285,16 @@ def test_bars_are_drawn_to_scale():
     )
     lengths = [float(x) for x in re.findall(r"M0,[\d.]+h([\d.]+)v", drawn)]
     assert lengths[0] == pytest.approx(2 * lengths[1], rel=0.01)
+
+
+def test_numbers_are_written_as_in_the_readers_language_on_axes_too():
+    waits = chart("bystander", row(users=1000, bystander_ms=Bystander(1.5, 2.5, 2.5, 2.5)))
+    rates = chart("throughput", row(throughput=Throughput(2000.0, 1999.5, 2000.5)))
+    assert ("0.5" in texts(waits), "1,000" in texts(rates)) == (True, True)
+    with override("tr"):
+        assert ("0,5" in texts(waits), "1.000" in texts(rates)) == (True, True)
+        cases = row(users=1000, round_trip=0.5), row(users=2000, round_trip=1)
+        assert "1.000 kullanıcı, 0,5 ms uzaklıkta" in chart("throughput", *cases).summary
 
 
 def test_threads_draw_at_once_and_each_chart_once():

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from babel.messages.catalog import Catalog
-from django.utils.translation import override
+from django.utils.translation import gettext, ngettext, override
 
 from comparisons import translations
 from comparisons.pairs import COMPARISONS
@@ -29,6 +29,16 @@ def test_translations_have_the_placeholders_code_and_numbers_of_their_texts(cata
     assert differences(catalog) == []
 
 
+def test_no_other_app_of_the_project_translates_a_text_otherwise(catalog):
+    """Its catalogue would be preferred: Django's are of apps before ours."""
+    with override("tr"):
+        for message in catalog:
+            if isinstance(message.id, tuple):
+                assert (*(ngettext(*message.id, n) for n in (1, 2)),) == message.string
+            elif message.id:
+                assert gettext(message.id) == message.string
+
+
 def test_catalogue_is_that_of_the_sources_and_compiled(catalog):
     told = "bring it up to date: python -m comparisons.translations"
     assert PO.read_bytes() == po_of(catalog), told
@@ -46,6 +56,7 @@ def test_texts_are_gathered_from_templates_python_and_the_registry(catalog):
     ("text", "translation", "differs"),
     [
         ("serves %(number)s", "karşılıyor", "'%(number)s'"),
+        ("{n} more", "{m} tane daha", "'{n}', '{m}'"),
         ("`gather` it", "`gather()` ile", "'`gather`', '`gather()`'"),
         ("2,000 rows", "200 satır", "'2000', '200'"),
         ("<code>a</code>", "<code>a", "'</code>'"),

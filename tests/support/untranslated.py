@@ -1,14 +1,20 @@
 """What a page shows that no catalogue can translate, because nothing marks it."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from html import escape
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from django.utils import translation
+from django.utils.safestring import SafeString, mark_safe
+
+from comparisons.pages.marks import Chart
 
 # What stands for itself in any language, beside what has translate="no" or a lang of its own.
 UNTRANSLATED = ("code", "pre", "script", "style")
+WRITTEN = ("said", "figure", "label", "note", "title")  # by a chart
 SAID = ("aria-label", "alt", "title", "placeholder")
 
 
@@ -37,6 +43,22 @@ def unmarked(html: str, names: Collection[str] = ()) -> list[str]:
         pass
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return [line for line in lines if {*re.findall(r"[\w./-]*[^\W\d_][\w./-]*", line)} - {*names}]
+
+
+def words_of(chart: Chart) -> SafeString:
+    """All that a chart writes, as HTML: what Vega cuts off too, and without drawing it."""
+
+    def found(part: Any) -> Iterator[str]:
+        if isinstance(part, list):
+            for one in part:
+                yield from found(one)
+        elif isinstance(part, dict):
+            for name, one in part.items():
+                if isinstance(one, str) and name in WRITTEN:
+                    yield f"<p>{escape(one)}</p>"
+                yield from found(one)
+
+    return mark_safe("".join(found(chart.spec["layer"])))
 
 
 class _Page(HTMLParser):

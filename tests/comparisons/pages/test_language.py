@@ -9,10 +9,14 @@ from django.conf import settings
 from django.test import Client
 from django.utils.translation import override
 
+from comparisons import result_store
+from comparisons.pages import burst, drawing, report
 from comparisons.pages.prose import prose
 from comparisons.pairs import COMPARISONS
-from tests.support.untranslated import mark_translated, unmarked
+from tests.support.untranslated import mark_translated, unmarked, words_of
 
+REFERENCE = settings.RESULTS_DIR / result_store.REFERENCE
+PAIR = ["async_blocking", "async_native"]
 PAGES = ["/", "/blocking-call/", "/changes/", "/history/"]
 SKIP = {"en": "Skip to the content", "tr": "İçeriğe geç"}
 
@@ -78,17 +82,20 @@ def test_sentence_begins_with_a_capital_of_its_language():
 # --- What no catalogue can translate, because nothing marks it
 
 
+VARIANTS = {(slug, one.name) for slug, pair in COMPARISONS.items() for one in pair.variants}
 NAMES = {
-    *("WSGI", "ASGI", "UTC", "ms", "MB", "p50", "p99"),
+    *("WSGI", "ASGI", "UTC", "ms", "MB", "p50", "p99", "X-Deployment"),
     *("Python", "Django", "PostgreSQL", "uvicorn", "gunicorn"),
     *settings.DEPLOYMENTS,
+    *(name for slug, view in VARIANTS for name in (slug, view, f"/{slug}/{view}/")),
+    *("before.json", "after.json", "reference.json"),
 }
 
 
 @pytest.fixture
 def two_results(settings, tmp_path):
     """The reference run, and the same with half of its speeds."""
-    before = json.loads((settings.RESULTS_DIR / "reference.json").read_text())
+    before = json.loads(REFERENCE.read_text())
     before["environment"].pop("commit", None)
     later = copy.deepcopy(before)
     for row in later["measurements"]:
@@ -112,9 +119,78 @@ def test_all_that_a_page_says_is_marked_for_translation(client: Client, monkeypa
     response = client.get(path, headers={"accept-language": "tr"})
     html = response.content.decode()
     assert "⟦Skip to the content⟧" in html
-    variants = {(slug, v.name) for slug, pair in COMPARISONS.items() for v in pair.variants}
-    names = {name for slug, view in variants for name in (slug, view, f"/{slug}/{view}/")}
-    assert unmarked(html, NAMES | names | {"before.json", "after.json"}) == []
+    assert unmarked(html, NAMES) == []
+
+
+@pytest.mark.parametrize("slug", ["blocking-call", "many-waiting", "connections"])
+def test_all_that_the_report_and_its_charts_say_is_marked(monkeypatch, slug):
+    mark_translated(monkeypatch)
+    monkeypatch.setattr(drawing, "inline", words_of)
+    result = result_store.read(REFERENCE)
+    section = report.section(result, "reference.json", slug, "tr")
+    html = report.html(result, "reference.json", [section], "tr")
+    assert "⟦One round, request by request⟧" in html
+    assert unmarked(html, NAMES) == []
+
+
+EVENTS = [
+    {"event": "begun", "alone": 101.5},
+    *({"event": "sent", "request": number, "at": 0.5} for number in range(4)),
+    {"event": "ended", "request": 0, "at": 102.5, "status": 200, "by": "none", "view": [1, 102]},
+    {"event": "ended", "request": 1, "at": 203.5, "status": 500, "view": [102, 203]},
+    {"event": "ended", "request": 2, "at": 203.5, "status": None, "why": "left"},
+    {"event": "bystander", "at": 10, "took": 193.5},
+    {"event": "over", "at": 1234.5, "unanswered": 1},
+]
+
+
+@pytest.fixture
+def burst_says(tmp_path, monkeypatch):
+    """Set what the process says that fires a burst, of each variant."""
+
+    def says(*events):
+        program = tmp_path / "burst.py"
+        lines = [json.dumps(event | {"variant": name}) for name in PAIR for event in events]
+        program.write_text("".join(f"print({line!r})\n" for line in lines))
+        monkeypatch.setattr(burst, "__file__", str(program))
+
+    return says
+
+
+@pytest.mark.parametrize(
+    "events", [EVENTS, [{"event": "begun", "alone": None, "why": burst.TIME_WAS_UP}], []]
+)
+def test_all_that_a_burst_without_javascript_says_is_marked(
+    client, burst_says, monkeypatch, events
+):
+    burst_says(*events)
+    mark_translated(monkeypatch)
+    response = client.post(
+        "/blocking-call/try/", {"variant": PAIR}, headers={"accept": "text/html"}
+    )
+    html = b"".join(response).decode()
+    assert "⟦As measured (async_blocking, async_native):⟧" in html
+    assert unmarked(html, NAMES) == []
+
+
+@pytest.mark.parametrize("form", [{}, {"variant": "no_such"}, {"variant": PAIR, "requests": "x"}])
+def test_refusal_without_javascript_is_marked(client, monkeypatch, form):
+    mark_translated(monkeypatch)
+    response = client.post("/blocking-call/try/", form, headers={"accept": "text/html"})
+    assert response.status_code == 400
+    assert unmarked(response.content.decode(), NAMES) == []
+
+
+@pytest.mark.parametrize(
+    ("deployment", "slug"), [("wsgi-gevent", "blocking-call"), ("", "uploads")]
+)
+def test_why_nothing_can_be_tried_is_marked(client, settings, monkeypatch, deployment, slug):
+    settings.DEPLOYMENT = deployment
+    mark_translated(monkeypatch)
+    form = {"variant": COMPARISONS[slug].variants[-1].name}
+    response = client.post(f"/{slug}/try/", form, headers={"accept": "text/html"})
+    assert response.status_code == 501
+    assert unmarked(response.content.decode(), NAMES) == []
 
 
 @pytest.mark.usefixtures("two_results")
