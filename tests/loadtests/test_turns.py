@@ -163,6 +163,7 @@ def test_table_has_what_fails_and_what_is_never_answered(run):
     assert float(table["async_native"][5]) >= 0
 
 
+@pytest.mark.long
 def test_master_counts_what_its_workers_were_answered():
     port = str(free_port())
     with serving() as server:
@@ -182,6 +183,7 @@ def test_master_counts_what_its_workers_were_answered():
     }
 
 
+@pytest.mark.long
 def test_page_begins_turns_again_and_again():
     port = free_port()
 

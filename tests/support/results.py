@@ -1,5 +1,6 @@
 """A small result file, and a page as its reader sees it."""
 
+from functools import cache
 from html import unescape
 
 from django.test import Client
@@ -59,6 +60,12 @@ RESULT = {
 }
 
 
+@cache
+def empty_page(url: str) -> str:
+    """The page without any result, made once: hundreds of tests look at one."""
+    return html_of(Client(), url)
+
+
 def html_of(client: Client, url: str) -> str:
     response = client.get(url)
     assert response.status_code == 200
@@ -67,4 +74,8 @@ def html_of(client: Client, url: str) -> str:
 
 def text_of(client: Client, url: str) -> str:
     """What a reader sees, with single spaces."""
-    return " ".join(unescape(strip_tags(html_of(client, url))).split())
+    return text_in(html_of(client, url))
+
+
+def text_in(html: str) -> str:
+    return " ".join(unescape(strip_tags(html)).split())

@@ -12,7 +12,7 @@ from comparisons.pages.prose import prose
 from comparisons.pairs import COMPARISONS, GROUPS
 from comparisons.questions import QUESTIONS
 from tests.comparisons.pages.conftest import Save
-from tests.support.results import EXPECTED, MEASUREMENT, VERDICT, html_of, text_of
+from tests.support.results import EXPECTED, MEASUREMENT, VERDICT, empty_page, html_of, text_of
 
 
 def entry_of(html: str, slug: str) -> str:
@@ -42,8 +42,8 @@ def test_index_links_every_answer_under_its_question(client: Client, save: Save)
 
 
 @pytest.mark.parametrize("slug", COMPARISONS)
-def test_index_links_a_comparison_and_names_its_variants(client: Client, slug: str) -> None:
-    entry = entry_of(html_of(client, "/"), slug)
+def test_index_links_a_comparison_and_names_its_variants(slug: str) -> None:
+    entry = entry_of(empty_page("/"), slug)
     assert str(prose(COMPARISONS[slug].lesson()["Claim"])) in entry
     named = re.findall(r"<li[^>]*><code>(\w+)</code>(.*?)</li>", entry, re.DOTALL)
     assert [(name, "pitfall" in mark) for name, mark in named] == [

@@ -127,8 +127,8 @@ def test_versions_that_differ_are_named(client, save):
     save(OLD, environment=REFERENCE.environment | {"django": "5.2"})
     save(NEW, environment=REFERENCE.environment | {"django": "6.1"})
     html = html_of(client, "/changes/")
-    assert '<th scope="row">django</th><td>5.2</td><td>6.1</td>' in html
-    assert html.count('<th scope="row">') == 3  # and the files, and when they were started
+    assert re.search(r'<th scope="row"[^>]*>django</th><td[^>]*>5.2</td><td[^>]*>6.1</td>', html)
+    assert html.count('<th scope="row"') == 3  # and the files, and when they were started
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -9,19 +9,20 @@ from comparisons.traces import FILE
 from loadtests.studies import traces
 from tests.support.commands import python
 
-# One of each kind: blocked loop, threads of three owners, processes, a second loop, children of
-# gather, generators of both colours, a greenlet, a middleware, what goes on after its answer.
+# One of each kind: a blocked loop, a thread, a process, a generator.
 KINDS = (
-    *(
-        "blocking-call/async_blocking",
-        "threads/async_default_executor",
-        "sync-under-asgi/sync_shared_thread",
-    ),
-    *("cpu-offload/async_process", "cpu-offload/async_service", "workers/async_two_loops"),
-    *("gathered-queries/sync_threads", "gathered-queries/async_orm"),
-    *("streaming-response/async_sync_iterator", "streaming-response/async_native"),
-    *("sync-under-asgi/sync_asgi", "gevent/sync_offloaded", "middleware/async_one"),
-    "timeouts/async_threaded",
+    "blocking-call/async_blocking",
+    "gathered-queries/async_orm",
+    "cpu-offload/async_process",
+    "streaming-response/async_native",
+)
+# Threads of other owners, a second loop, children of gather, a generator of the other colour, a
+# greenlet, a middleware, what goes on after its answer.
+MORE_KINDS = (
+    *("threads/async_default_executor", "sync-under-asgi/sync_shared_thread"),
+    *("cpu-offload/async_service", "workers/async_two_loops", "gathered-queries/sync_threads"),
+    *("streaming-response/async_sync_iterator", "sync-under-asgi/sync_asgi"),
+    *("gevent/sync_offloaded", "middleware/async_one", "timeouts/async_threaded"),
 )
 
 
@@ -40,28 +41,19 @@ def rows(keys):
     return found
 
 
-@pytest.fixture(scope="module")
-def traced_again():
+def traced_again(keys):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(traces, "TIMES", 1)
-        found = {}
-        for keys in traces.batched(KINDS, 7):
-            found |= traces.traced(rows(keys), traces.this_run())
-    return found
+        return traces.traced(rows(keys), traces.this_run())
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("key", KINDS)
-def test_variant_of_each_kind_runs_where_it_ran(key, traced_again):
-    assert places(traced_again[key]) == kept(key)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("slug", COMPARISONS)
-def test_every_variant_runs_where_it_ran(slug):
-    found = traces.all_traced(COMPARISONS[slug], traces.this_run())
-    assert {key: places(entry) for key, entry in found.items()} == {key: kept(key) for key in found}
+@pytest.mark.parametrize(
+    "keys", [KINDS, *(pytest.param(MORE_KINDS[n:][:5], marks=pytest.mark.long) for n in (0, 5))]
+)
+def test_variant_of_each_kind_runs_where_it_ran(keys):
+    found = traced_again(keys)
+    assert {key: places(found[key]) for key in keys} == {key: kept(key) for key in keys}
 
 
 def test_unknown_comparison_is_refused_in_one_line():
