@@ -29,8 +29,9 @@ from comparisons.registry import Comparison
 def index(request: HttpRequest) -> HttpResponse:
     """Show every comparison, in reading order, with what its latest result says."""
     results, notices, chosen = _results(request, COMPARISONS)
+    entries = {slug: _entry(one, results) for slug, one in COMPARISONS.items()}
     groups = [
-        (prose(name), [_entry(module.comparison, results) for module in modules])
+        (prose(name), [entries[module.comparison.slug] for module in modules])
         for name, modules in GROUPS.items()
     ]
     # A run may cover some comparisons only: the newest is named once, an older one where it shows.
@@ -38,7 +39,7 @@ def index(request: HttpRequest) -> HttpResponse:
         (result.run for result in results.values()), key=lambda run: run.started, default=None
     )
     questions = [
-        (prose(question), [_entry(COMPARISONS[slug], results) for slug in slugs])
+        (prose(question), [entries[slug] for slug in slugs])
         for question, slugs in QUESTIONS.items()
     ]
     return _page(
@@ -71,7 +72,6 @@ def comparison(request: HttpRequest, slug: str, why_not_here: trying.WhyNotHere)
         "comparison",
         **_entry(shown, results),
         lesson=[(prose(label), prose(text)) for label, text in shown.lesson().items()],
-        file=source.path_of(shown.module),
         shared=source.shared_sources(shown),
         views=views,
         left=left,

@@ -510,5 +510,6 @@ def test_a_round_that_a_quota_held_back_is_invalid(generator):
 @pytest.mark.parametrize("end", [True, False])
 def test_idle_connections_end_as_the_window_opens_where_that_is_declared(end, generator):
     comparison = replace(COMPARISONS["dead-connections"], connections_end=end)
-    round_ = one_round(generator, "sync", comparison)
-    assert (METRICS["failed"](round_) > 0) == end
+    # All may be in use at that moment: then none is idle, and nothing fails.
+    rounds = (one_round(generator, "sync", comparison) for _ in range(3 if end else 1))
+    assert any(METRICS["failed"](round_) > 0 for round_ in rounds) == end
