@@ -60,6 +60,10 @@ LONGEST_FILES = (
     "test_odd_postgres.py",
     "test_every_page.py",
     "test_trying.py",
+    "test_turns.py",
+    "test_language.py",
+    "test_report.py",
+    "test_traces.py",
     "test_first_start.py",
 )
 

@@ -69,7 +69,7 @@ def test_report_stands_beside_the_result_and_has_what_pages_have(path, capsys):
 
 
 @pytest.mark.needs("chromium")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.long)])
 def test_report_opens_offline_and_nothing_in_it_runs(path, scheme):
     report(path)
     asked, complaints = [], []

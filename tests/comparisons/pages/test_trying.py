@@ -131,7 +131,11 @@ def test_under_asgi_a_blocking_view_is_a_staircase_and_a_native_one_a_stack(
 
 
 @needs_chromium
-@pytest.mark.parametrize("javascript", [True, False], ids=["live", "without javascript"])
+@pytest.mark.parametrize(
+    "javascript",
+    [pytest.param(True, marks=pytest.mark.long), False],
+    ids=["live", "without javascript"],
+)
 def test_under_wsgi_nothing_is_held_up_and_the_page_says_how_to_see_it(browser, wsgi, javascript):
     page = tried(browser, wsgi, java_script_enabled=javascript)
     assert not are_a_staircase(views_of(page, "async_blocking"))

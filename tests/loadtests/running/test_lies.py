@@ -55,7 +55,9 @@ def against_remedies(comparison: Comparison, name: str) -> list[Expectation]:
 
 WITH_REMEDY = [slug for slug, comparison in COMPARISONS.items() if against_pitfalls(comparison)]
 FIRST = ("blocking-call", "sequential-awaits")
-CLEAR = [pytest.param("blocking-call", marks=pytest.mark.long), "sequential-awaits"]
+CLEAR = [
+    pytest.param(slug, marks=pytest.mark.long) for slug in ("blocking-call", "sequential-awaits")
+]
 
 
 def verdicts_with(lie, liar, comparison, expectations, plan, generator):
