@@ -49,7 +49,7 @@ def save(results: Path) -> Save:
     return save
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """The project served as runserver does it, from a thread of this process."""
     server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
@@ -63,7 +63,7 @@ def address() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     with sync_playwright() as playwright:

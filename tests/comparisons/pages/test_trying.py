@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +15,6 @@ import psutil
 import pytest
 from django.test import Client, RequestFactory
 from django.utils.translation import get_language
-from playwright.sync_api import sync_playwright
 
 from comparisons.pages import burst, burst_timeline, serving, trying
 from comparisons.pages.burst_timeline import Asked, Call, Timeline
@@ -24,7 +22,6 @@ from comparisons.pairs import COMPARISONS
 from loadtests.running import servers
 from project.deployments import DEPLOYMENTS
 from project.ports import free_port
-from tests.comparisons.pages.conftest import CHROMIUM_OPTIONS
 from tests.support.clients import PATIENCE, until
 
 BLOCKING = COMPARISONS["blocking-call"]
@@ -73,16 +70,6 @@ def bursts(server):
 
 
 # --- In a browser
-
-
-@pytest.fixture
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=CHROMIUM_OPTIONS
-        )
-        yield browser
-        browser.close()
 
 
 def tried(browser, server, **context):
