@@ -25,7 +25,7 @@ def database_of_a_plain_role(superuser):
     superuser.execute("DROP ROLE plain")
 
 
-@pytest.mark.parametrize("target", [[], ["0002"]])
+@pytest.mark.parametrize("target", [[], pytest.param(["0002"], marks=pytest.mark.long)])
 def test_migration_leaves_roles_out_that_it_may_not_create(
     target, database_of_a_plain_role, superuser
 ):

@@ -329,6 +329,7 @@ def open_loop_run(tmp_path_factory):
     return compare(*pin, *small, "--rate", "50", "--output", str(path)), path
 
 
+@pytest.mark.long
 def test_rate_sends_requests_when_they_are_due(open_loop_run):
     done, path = open_loop_run
     assert done.returncode == 0, done.stderr

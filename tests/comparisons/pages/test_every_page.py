@@ -81,7 +81,7 @@ def page(browser: Browser, address: str, complaints: list[str]) -> Iterator[Page
 
 @pytest.mark.needs("chromium")
 @pytest.mark.usefixtures("full")
-@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("width", [PHONE, pytest.param(DESK, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "urls", [SOME, pytest.param(URLS, marks=pytest.mark.long)], ids=["some", "all"]
 )

@@ -101,7 +101,11 @@ def are_a_staircase(views):
 
 
 @needs_chromium
-@pytest.mark.parametrize("javascript", [True, False], ids=["live", "without javascript"])
+@pytest.mark.parametrize(
+    "javascript",
+    [True, pytest.param(False, marks=pytest.mark.long)],
+    ids=["live", "without javascript"],
+)
 def test_under_asgi_a_blocking_view_is_a_staircase_and_a_native_one_a_stack(
     browser, asgi, javascript
 ):

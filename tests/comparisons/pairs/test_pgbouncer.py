@@ -55,6 +55,7 @@ def test_tls_of_the_address_is_between_pgbouncer_and_postgres():
     assert bouncing.through(url, 6432) == f"postgres://me:secret@127.0.0.1:6432/shop?{other}"
 
 
+@pytest.mark.long
 @needs_pgbouncer
 def test_thousand_requests_through_pgbouncer_lose_no_connection(postgres):
     with server_of(pgbouncer, "async_native") as (server, path):
