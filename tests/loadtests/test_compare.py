@@ -373,12 +373,14 @@ def test_calls_that_fall_due_while_the_server_is_frozen_count(run):
     assert longest > 1000
 
 
+@pytest.mark.long
 def test_open_loop_judges_no_expectation_of_a_closed_one(open_loop_run):
     assert json.loads(open_loop_run[1].read_text())["verdicts"] == []
     assert "that speak of a closed loop of users" in open_loop_run[0].stdout
 
 
 @pytest.mark.skipif(CORES < 2, reason="pinning needs two cores")
+@pytest.mark.long
 def test_pinned_run_names_the_services_that_stay_on_their_cores(open_loop_run):
     (line,) = [line for line in open_loop_run[0].stdout.splitlines() if "--pin" in line]
     assert "upstream" in line  # this test run's own
