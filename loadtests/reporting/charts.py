@@ -13,9 +13,8 @@ BETWEEN = 26  # between two panels, in either direction
 NAMES, CHARACTER = 172, 7.5  # what bars are, before them; and what how long they are takes, after
 HEAD, LEGEND = 44, 40
 TITLES, STEP, BAR = 44, 25, 16  # of a panel: its two lines, a row, its bar
-PAGE = (
-    "var(--page)"  # under all: GitHub's own colour may be dark where the reader's system is light
-)
+# Under all of it: GitHub's own colour may be dark where the reader's system is light.
+PAGE = "var(--page)"
 
 
 @dataclass(frozen=True)
