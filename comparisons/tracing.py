@@ -377,6 +377,7 @@ class Recorder:
 
     def watch(self) -> None:
         """Note what is handed to threads and processes, by whichever of these classes."""
+        # Replaced on the classes themselves, which mypy forbids: whoever hands over has no hook.
         for kind in (ThreadPoolExecutor, CurrentThreadExecutor, ProcessPoolExecutor):
             kind.submit = self.noting(kind.submit)  # type: ignore[method-assign]
         Popen.__init__ = self._noting_start(Popen.__init__)  # type: ignore[method-assign]

@@ -87,7 +87,7 @@ def offer(
         url=reverse(f"{comparison.slug}/try"),
         why_not=why_not_who(request) or nothing,
         variants=variants,
-        chosen=chosen or telling_pair(comparison, variants),
+        chosen=chosen or compared_pair(comparison, variants),
         requests=requests,
         server=server_of(request),
         is_asgi=is_asgi(request),
@@ -95,8 +95,11 @@ def offer(
     )
 
 
-def telling_pair(comparison: Comparison, variants: list[Variant]) -> list[str]:
-    """Choose the pitfall and what an expectation compares it with, or the first and the last."""
+def compared_pair(comparison: Comparison, variants: list[Variant]) -> list[str]:
+    """Choose the pitfall and what an expectation compares it with, or the first and the last.
+
+    Not the two that the page begins with, whose source is most alike: these are to run differently.
+    """
     good = [variant.name for variant in variants if not variant.pitfall]
     for bad in (variant.name for variant in variants if variant.pitfall):
         compared = [set(e.sides) for e in comparison.expectations if bad in e.sides]
