@@ -17,6 +17,7 @@ from django.test import Client, RequestFactory
 from django.utils.translation import get_language
 
 from comparisons.pages import burst, burst_timeline, serving, trying
+from comparisons.pages.burst import TIME_WAS_UP
 from comparisons.pages.burst_timeline import Asked, Call, Timeline
 from comparisons.pairs import COMPARISONS
 from loadtests.running import servers
@@ -73,15 +74,23 @@ def bursts(server):
 
 
 def tried(browser, server, **context):
-    """The page on which the button was pressed, and that shows what came of it."""
+    """The page on which the button was pressed, and that shows what came of it.
+
+    A burst has ten seconds, of which a busy machine may have too little for all: then once more.
+    """
     page = browser.new_context(**context).new_page()
     page.set_default_timeout(PATIENCE * 1000)
     complaints = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(f"{server.url}/blocking-call/")
-    page.get_by_role("button", name="Try", exact=True).click()
-    page.locator(".findings").wait_for()
+
+    def pressed():
+        page.goto(f"{server.url}/blocking-call/")
+        page.get_by_role("button", name="Try", exact=True).click()
+        page.locator(".findings").wait_for()
+        return TIME_WAS_UP not in page.locator(".findings").inner_text()
+
+    until(pressed)
     assert complaints == []
     return page
 
