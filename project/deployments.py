@@ -7,10 +7,12 @@ import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from comparisons.cores import CORES
 from project.environment import child_environ
+from project.processes import BASE_DIR
 
 DATABASE_MODES = ("none", "persistent", "pool", "pgbouncer")
 
@@ -57,6 +59,16 @@ class Deployment:
     can_thread: bool = False  # likewise of threads
     why_not_persistent: str = ""  # why it can keep no connection a thread; "" where it can
     why_not_async: str = ""  # why it serves no async view; "" where it does
+
+    @property
+    def folder(self) -> Path:
+        """Where it runs."""
+        return BASE_DIR
+
+    @property
+    def own_paths(self) -> str:
+        """What stands before `bystander/` and `pools/`, which the server answers for us."""
+        return "/"
 
     def argv(self, port: int) -> list[str]:
         command = (BOUNCER if self.database == "pgbouncer" else "") + self.command

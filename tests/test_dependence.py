@@ -9,24 +9,52 @@ from project.processes import BASE_DIR
 # What each part may import of the others; the longest name that fits a module says its part.
 MAY_IMPORT = {
     "comparisons": set(),
-    "project": {"comparisons"},  # wires: settings, URLs, applications, what every command does
+    "project.inside": set(),  # runs in other people's servers too
+    "project": {
+        "comparisons",
+        "project.inside",
+    },  # wires: settings, URLs, applications, what every command does
     "project.services": {"comparisons", "project"},
-    "loadtests.orders": set(),
+    "loadtests.asks": set(),
+    "loadtests.orders": {"loadtests.asks"},
     "loadtests.arguments": {"project", "project.services"},
     "loadtests.turns": {"comparisons", "loadtests.orders", "project"},
-    "loadtests.locustfile": {"comparisons", "loadtests.orders", "loadtests.turns", "project"},
+    "loadtests.locustfile": {
+        "comparisons",
+        "loadtests.asks",
+        "loadtests.orders",
+        "loadtests.turns",
+        "project",
+    },
     "loadtests.raw": {"loadtests.orders"},
-    "loadtests.generator": {"loadtests.locustfile", "loadtests.orders", "loadtests.raw"},
+    "loadtests.generator": {
+        "loadtests.asks",
+        "loadtests.locustfile",
+        "loadtests.orders",
+        "loadtests.raw",
+    },
     "loadtests.judging": {"comparisons", "loadtests.orders"},  # which says what a sample is
     "loadtests.running": {
         "comparisons",
         "project",
         "project.services",
         "loadtests.arguments",
+        "loadtests.asks",
         "loadtests.judging",
         "loadtests.orders",
     },
     "loadtests.reporting": {"comparisons", "project", "loadtests.judging", "loadtests.running"},
+    "loadtests.advising": {
+        "comparisons",
+        "project",
+        "project.services",
+        "loadtests.arguments",
+        "loadtests.asks",
+        "loadtests.judging",
+        "loadtests.orders",
+        "loadtests.reporting",
+        "loadtests.running",
+    },
 }
 ABOVE_ALL = ("loadtests.studies", "loadtests.management")  # they may import everything
 MODULES = {

@@ -72,7 +72,7 @@ def bystander_cpu_ms(running: Sequence[servers.Running]) -> list[float]:
             for _ in range(CALLS):
                 time.sleep(BYSTANDER_PACE_S)
                 with suppress(OSError, HTTPException):
-                    connection.request("GET", "/bystander/")
+                    connection.request("GET", f"{server.deployment.own_paths}bystander/")
                     connection.getresponse().read()
         return max(0.0, 1000 * (sampling.usage(server).cpu_seconds - before) / CALLS)
 

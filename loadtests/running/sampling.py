@@ -153,7 +153,7 @@ def pool_counters(server: servers.Running, *, collect: bool = False) -> Mapping[
     """
     if server.deployment.workers > 1 or server.death():
         return None
-    url = f"{server.url}/pools/{'?collect' if collect else ''}"
+    url = f"{server.own_url}pools/{'?collect' if collect else ''}"
     with suppress(OSError), servers.direct.open(url, timeout=5) as response:
         counters: dict[str, int] = json.load(response)
         return counters

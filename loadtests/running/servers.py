@@ -20,7 +20,7 @@ from project.deployments import Deployment
 from project.errors import FatalError
 from project.middleware import HEADER
 from project.ports import free_port
-from project.processes import BASE_DIR, dying_with_parent
+from project.processes import dying_with_parent
 from project.reasons import reason
 
 START_TIMEOUT_S = 30  # seconds
@@ -49,6 +49,11 @@ class Running:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def own_url(self) -> str:
+        """What stands before `bystander/` and `pools/`."""
+        return f"{self.url}{self.deployment.own_paths}"
 
     @property
     def name(self) -> str:
@@ -158,7 +163,7 @@ def start(
     output = open(log, "wb") if log else None  # noqa: SIM115  closed below
     process = subprocess.Popen(
         dying_with_parent(deployment.argv(port)),
-        cwd=BASE_DIR,
+        cwd=deployment.folder,
         env=deployment.environ(nonce, environ),
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -179,7 +184,7 @@ def wait_until_ready(server: Running) -> None:
             raise ServerError(f"{death} at its start: {said(server.log)}")
         with (
             suppress(OSError),  # not yet listening, or an HTTP error of somebody else's
-            direct.open(f"{server.url}/bystander/", timeout=5) as response,
+            direct.open(f"{server.own_url}bystander/", timeout=5) as response,
         ):
             if response.headers[HEADER] == server.name:
                 return
