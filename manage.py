@@ -22,7 +22,10 @@ from project.services import schema
 
 # These need no database, or (compare, serve) start the services once their arguments are known to
 # be good.
-WITHOUT_SERVICES = {"check", "compare", "help", "makemessages", "serve", "startapp", "version"}
+WITHOUT_SERVICES = {
+    *("advise", "check", "compare", "help", "makemessages", "newpair", "serve", "startapp"),
+    "version",
+}
 
 
 def main() -> None:

@@ -22,11 +22,12 @@ class DeclarationError(ValueError):
 
 def place_of(file: str | Path, line: int) -> str:
     """Return `file:line` as editors understand it, relative to the checkout if it is in there."""
-    return f"{_shown(file)}:{line}"
+    return f"{shown_path(file)}:{line}"
 
 
 @cache  # each declaration of a file asks for its name
-def _shown(file: str | Path) -> Path:
+def shown_path(file: str | Path) -> Path:
+    """Return the file from the checkout on if it is in there, or else whole."""
     path, checkout = Path(file), settings.BASE_DIR
     return path.relative_to(checkout) if path.is_relative_to(checkout) else path
 

@@ -3,7 +3,8 @@
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -11,18 +12,20 @@ from types import ModuleType
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext_noop as marked
 
-from comparisons import registry
+from comparisons import own_pairs, registry
 from comparisons.declarations import DeclarationError, nearest, place_of
 from comparisons.registry import Comparison
 
 PAIRS = settings.BASE_DIR / "comparisons" / "pairs"
 ORDER = PAIRS / "__init__.py"
 LABELS = ["Claim", "Blocks", "Instead"]
+OWN = marked("Your own")  # the last group: the pairs that PAIRS names
 
 
 def load(groups: Mapping[str, Sequence[str]]) -> dict[str, list[ModuleType]]:
-    """The modules of these names in `comparisons.pairs`, by group.
+    """The modules of these names in `comparisons.pairs`, by group, and last the reader's own.
 
     In a server that is measured only the one that it serves: nobody asks it for the others, and
     what they import would be in its start, in its memory and in each of its garbage collections.
@@ -35,12 +38,20 @@ def load(groups: Mapping[str, Sequence[str]]) -> dict[str, list[ModuleType]]:
             raise DeclarationError(_line_of(name), problem + nearest(name, files - {*names}))
         if name in names[:place]:
             raise DeclarationError(_line_of(name, last=True), f"{name!r} is in GROUPS twice")
+    own = {file.stem: file for file in own_pairs.files_of(settings.PAIRS)}
+    for name in own:
+        if name in files:
+            problem = f"comparisons/pairs/{name}.py has this name already: give it another"
+            raise DeclarationError(str(own[name]), problem)
     served = settings.SERVED.partition("/")[0].replace("-", "_")
-    wanted = {served} if served in names else {*names}
-    return {
+    wanted = {served} if served in (*names, *own) else {*names, *own}
+    found = {
         group: [_pair(name) for name in of_group if name in wanted]
         for group, of_group in groups.items()
     }
+    if mine := [file for name, file in own.items() if name in wanted]:
+        found[OWN] = [_checked(file, partial(own_pairs.import_pair, file)) for file in mine]
+    return found
 
 
 def why_unknown(slug: str) -> str:
@@ -54,13 +65,19 @@ def why_unknown(slug: str) -> str:
 
 
 def _pair(name: str) -> ModuleType:
-    file = PAIRS / f"{name}.py"
+    return _checked(PAIRS / f"{name}.py", partial(import_module, f"comparisons.pairs.{name}"))
+
+
+def _checked(file: Path, import_it: Callable[[], ModuleType]) -> ModuleType:
+    """Import a pair. DeclarationError, with file and line, where that fails or it is none."""
     try:
-        module: ModuleType = import_module(f"comparisons.pairs.{name}")
+        module = import_it()
     except DeclarationError:
         raise
-    except Exception as error:
-        raise DeclarationError(_place_of(error, str(file)), _reason(error)) from error
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and type(error) is not SystemExit:
+            raise  # a signal that ends this command
+        raise DeclarationError(_place_of(error, file), _reason(error)) from error
     found: Any = getattr(module, "comparison", None)
     if not isinstance(found, Comparison):
         raise DeclarationError(place_of(file, 1), "it has no `comparison = Comparison(...)`")
@@ -92,14 +109,18 @@ def _why_no_lesson(comparison: Comparison) -> str:
     return ""
 
 
-def _place_of(error: Exception, file: str) -> str:
-    """The line that raised it: the last one that is ours, wherever the error went from there."""
+def _place_of(error: BaseException, file: Path) -> str:
+    """The line that raised it: the last one that is ours, wherever the error went from there.
+
+    Ours is this checkout, and for a pair of the reader's own what stands beside it.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return place_of(error.filename, error.lineno or 1)
     lines = [
         (frame.filename, frame.lineno or 1)
         for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == file or _is_ours(frame.filename)
+        if Path(frame.filename).is_relative_to(file.parent) or _is_ours(frame.filename)
+        if "site-packages" not in frame.filename
     ]
     return place_of(*(lines[-1] if lines else (file, 1)))
 
@@ -108,11 +129,11 @@ def _is_ours(file: str) -> bool:
     return (
         Path(file).is_relative_to(settings.BASE_DIR)
         and "site-packages" not in file
-        and file != __file__
+        and file not in (__file__, own_pairs.__file__)
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """For instance `NameError: name 'WIAT' is not defined; did you mean 'WAIT'?`."""
     unknown = re.match(
         r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error)

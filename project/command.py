@@ -6,9 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from comparisons.own_pairs import absolute, is_path
 from project import exit_status, output, signals
 from project.errors import FatalError
 from project.processes import BASE_DIR, dying_with_parent
+
+# Options of `compare` whose value is a path, and no pair's.
+TAKE_FILES = {"--from", "--against", "--output"}
 
 
 def begin() -> None:
@@ -18,7 +22,34 @@ def begin() -> None:
     os.umask(os.umask(0o077) & 0o077)  # we must be able to read what we make
     # Another project's that is left in the environment is not ours; --settings chooses another.
     os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
+    _take_pairs()
     sys.excepthook = _end_of_imports
+
+
+def _take_pairs() -> None:
+    """Put the reader's own pairs into PAIRS, for this process and all that it starts.
+
+    From `--pairs PATH`, which every command takes, and from `compare PATH`. Here, because they are
+    imported with all others, before a command reads its arguments.
+    """
+    paths = [os.environ.get("PAIRS", "")]
+    words = [sys.argv[0]]
+    rest = iter(sys.argv[1:])
+    for word in rest:
+        option, equals, path = word.partition("=")
+        if option == "--pairs":
+            paths.append(path if equals else next(rest, "") or "--pairs")
+            continue
+        words.append(word)
+        if words[1] == "compare" and words[-2] not in TAKE_FILES and _is_file_of_pair(word):
+            paths.append(word)
+    sys.argv[:] = words
+    if found := absolute(os.pathsep.join(filter(None, paths))):
+        os.environ["PAIRS"] = found
+
+
+def _is_file_of_pair(word: str) -> bool:
+    return is_path(word) and not word.startswith("-")
 
 
 def _end_of_imports(kind: type[BaseException], error: BaseException, trace: Any) -> None:

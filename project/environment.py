@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 # Names, with * for any characters, and why they stay behind. Whatever is not here is passed on.
-KEPT_BACK = {
-    # Our own settings and knobs (project/settings.py, project/asgi.py, the pairs).
+# First our own settings and knobs (project/settings.py, project/asgi.py, the pairs).
+OURS = {
     "DEBUG": "Django with DEBUG is another, slower program",
     "SECRET_KEY": "it is the reader's; each server start gets one of its own",
     "ALLOWED_HOSTS": "without 127.0.0.1 in it every answer is 400",
@@ -26,11 +26,15 @@ KEPT_BACK = {
     "SERVED": "a server that is measured serves one variant",
     "CURSOR_*": "a variant says how many rows are read at a time",
     "DEPLOYMENT*": "the start of a server has a name of its own",
-    # Loopback is reached directly; gunicorn and uvicorn trust such headers from everywhere.
+}
+# Loopback is reached directly; gunicorn and uvicorn trust such headers from everywhere.
+PROXIES = {
     "*_proxy": "it would carry our requests away from this machine",
     "*_PROXY": "likewise",
     "FORWARDED_ALLOW_IPS": "read by gunicorn and uvicorn",
-    # What servers and load generator read beside their arguments.
+}
+# What servers, load generator and Python itself read beside their arguments.
+SWITCHES = {
     "GUNICORN_*": "options of gunicorn",
     "UVICORN_*": "options of uvicorn",
     "GRANIAN_*": "options of granian",
@@ -64,6 +68,7 @@ KEPT_BACK = {
     "COV_CORE_*": "likewise",
     "MALLOC_*": "the C library's allocator, in another way or one that checks",
 }
+KEPT_BACK = {**OURS, **PROXIES, **SWITCHES}
 
 
 def child_environ() -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from environs import ValidationError, env, validate
 
+from comparisons.own_pairs import absolute
 from project import deployments
 from project.processes import BASE_DIR
 
@@ -143,6 +144,8 @@ TEMPLATES = [
         "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
     }
 ]
+# Files (or folders of them) with pairs of the reader's own.
+PAIRS = [Path(path) for path in absolute(env.str("PAIRS", "")).split(os.pathsep) if path]
 RESULTS_DIR = BASE_DIR / "loadtests" / "results"
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "comparisons" / "static"

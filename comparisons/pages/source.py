@@ -19,6 +19,8 @@ from django.utils.translation import gettext_noop as marked
 from django.utils.translation import ngettext
 
 from comparisons import offload, resources
+from comparisons.declarations import shown_path
+from comparisons.own_pairs import PACKAGE
 from comparisons.registry import Comparison, Variant, View
 from comparisons.traces import Trace, traces_of
 
@@ -230,7 +232,9 @@ def shared_sources(comparison: Comparison) -> list[Shared]:
     imports = [text for node in tree.body if _is_import(node) and (text := _of_used(node, used))]
     parts = [Shared(path_of(module), [*numbered("\n".join(imports)), *_source_of(module, own)])]
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and _is_ours(node.module or ""):
+        if isinstance(node, ast.ImportFrom) and (
+            _is_ours(node.module or "") or _is_beside(node.module or "", module)
+        ):
             imported = sys.modules[node.module or ""]
             names = {
                 alias.name
@@ -268,6 +272,13 @@ def _is_ours(module: str) -> bool:
     package, _, name = module.partition(".")
     known = ("", "registry", "resources", "models", "recipe")
     return package == "comparisons" and name not in known
+
+
+def _is_beside(module: str, pair: Any) -> bool:
+    """Tell modules in the folder of a reader's own pair."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    is_own = pair.__name__.startswith(f"{PACKAGE}.")
+    return is_own and file is not None and Path(file).is_relative_to(Path(pair.__file__).parent)
 
 
 def _defines(node: ast.stmt) -> set[str]:
@@ -335,4 +346,5 @@ def numbered(source: str, first: int = 0) -> list[Line]:
 
 
 def path_of(module: Any) -> str:
-    return str(Path(inspect.getfile(module)).relative_to(settings.BASE_DIR))
+    """Return its file: from the checkout on, or whole where it is elsewhere."""
+    return str(shown_path(inspect.getfile(module)))

@@ -19,6 +19,7 @@ from comparisons.change_sentences import count_line
 from comparisons.changes import Changes, changes, counts, of_comparisons
 from comparisons.confidence import ALPHA
 from comparisons.declarations import nearest
+from comparisons.own_pairs import is_path, slug_of
 from comparisons.pages.source import own_shape
 from comparisons.pairs import GROUPS
 from comparisons.questions import QUESTIONS
@@ -70,7 +71,12 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # it is a client of the servers, which check themselves
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("slugs", nargs="*", metavar="SLUG", help="only these comparisons")
+        parser.add_argument(
+            "slugs",
+            nargs="*",
+            metavar="SLUG",
+            help="only these comparisons; or the PATH/my_pair.py of one of your own",
+        )
         parser.add_argument(
             "--list",
             action="store_true",
@@ -139,6 +145,8 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, metavar="N", help="of the order of the rounds")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # The pairs' paths have been loaded (project/command.py): from here on they are slugs.
+        options["slugs"] = [slug_of(s) if is_path(s) else s for s in options["slugs"]]
         console = Console(markup=False)
         if not console.is_terminal:
             console.width = 100  # a file or a pipe has none
