@@ -16,7 +16,7 @@ from project.processes import BASE_DIR, dying_with_parent
 
 INSIDE = BASE_DIR / "project" / "inside"
 FACTS_TIMEOUT_S = 60
-OLDEST_PYTHON, OLDEST_DJANGO = (3, 9), (4, 2)
+OLDEST_PYTHON, OLDEST_DJANGO = (3, 10), (4, 2)
 # Of the virtual environment that this command runs in.
 OF_OUR_PYTHON = dict.fromkeys(
     ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "DJANGO_SETTINGS_MODULE"), ""
@@ -116,7 +116,7 @@ def find_subject(
     found = _facts(folder, settings, python, environ)
     version = tuple(map(int, re.findall(r"\d+", found["python"])[:2]))
     if version < OLDEST_PYTHON:
-        raise bad(f"{python} is Python {found['python']}: 3.9 is the oldest that can be asked")
+        raise bad(f"{python} is Python {found['python']}: 3.10 is the oldest that can be asked")
     if (error := found.get("error")) == "it has no Django":
         raise bad(f"{python} has no Django: give the project's own with --python")
     if error:
@@ -197,11 +197,11 @@ def _environ() -> dict[str, str]:
 
 
 def _facts(folder: Path, settings: str, python: Path, environ: Mapping[str, str]) -> Any:
-    command = [str(python), "-B", str(INSIDE / "advised_facts.py"), settings]
+    command = [str(python), "-B", "-m", "advised.facts", settings]
     process = subprocess.Popen(
         dying_with_parent(command),
         cwd=folder,
-        env=dict(environ),
+        env={**environ, "PYTHONPATH": str(INSIDE)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,7 +1,7 @@
-"""Prints what a Django project says of itself, as one JSON object: `advised_facts.py SETTINGS`.
+"""Prints what a Django project says of itself: `python -m advised.facts SETTINGS`.
 
-A program of its own: the project's own Python runs it, in the project's folder, so it needs nothing
-but that Python (3.9 or newer) and its Django. It connects to nothing. Whatever the project prints
+One JSON object. The project's own Python runs it, in the project's folder, so it needs nothing but
+that Python (3.10 or newer) and its Django. It connects to nothing. What the project prints
 meanwhile goes to stderr. What fails is `{"error": "KeyError: 'SECRET' (shop/settings.py:12)"}`.
 """
 

@@ -1,0 +1,347 @@
+"""How a project can be served: by those of our deployments whose server it has, and as today."""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from comparisons.advice import NOW
+from loadtests.advising.subject import INSIDE, Subject
+from loadtests.arguments import bad
+from project.deployments import DEPLOYMENTS, Deployment
+
+# What a server was called before: an option, and the version that it came with.
+SINCE = {
+    "--no-control-socket": ("gunicorn", (25, 1)),
+    "--timeout-graceful-shutdown": ("uvicorn", (0, 22)),
+    "--blocking-threads-idle-timeout": ("granian", (2, 0)),
+}
+NEEDS = {  # of our deployments: the packages, each with its oldest version
+    "wsgi-sync": {"gunicorn": (20, 0)},
+    "wsgi-threads": {"gunicorn": (20, 0)},
+    "wsgi-gevent": {"gunicorn": (20, 0), "gevent": (1, 4)},
+    "wsgi-granian": {"granian": (2, 0)},
+    "asgi-uvicorn": {"uvicorn": (0, 20)},
+    "asgi-workers": {"uvicorn": (0, 20)},
+    "asgi-granian": {"granian": (2, 0)},
+    "asgi-gunicorn": {"gunicorn": (24, 0)},
+}
+POOL_TIMEOUT_S = 30  # psycopg_pool's own: how long a request waits for a connection
+
+
+@dataclass(frozen=True)
+class SubjectDeployment(Deployment):
+    """Serves the reader's application, with ours around it (project/inside/advised/served.py).
+
+    database: "" is what its settings say; "persistent" and "pool" (of pool_size) change them.
+    words: of the command, in place of `command`. given: variables that the command sets itself.
+    """
+
+    database: str = ""
+    pool_size: int | None = None
+    probes: bool = False
+    words: tuple[str, ...] = ()
+    copied: str = ""  # NOW: as it was given
+    given: tuple[tuple[str, str], ...] = ()
+    of: Subject = field(kw_only=True, compare=False)
+
+    @property
+    def folder(self) -> Path:
+        return self.of.folder
+
+    @property
+    def own_paths(self) -> str:
+        return "/__advise__/"
+
+    def argv(self, port: int) -> list[str]:
+        values = {"port": port, "workers": self.workers, "threads": self.threads}
+        words = [w.format(python=self.of.python, **values) for w in self.words]
+        return [*words, f"advised.served:{self.interface}"]
+
+    def environ(self, nonce: str, own: Mapping[str, str]) -> dict[str, str]:
+        path = [str(INSIDE), *filter(None, [self.of.environ.get("PYTHONPATH")])]
+        return {
+            **self.of.environ,
+            **dict(self.given),
+            **own,
+            "DJANGO_SETTINGS_MODULE": self.of.settings,
+            "PYTHONPATH": ":".join(path),
+            "PYTHONDONTWRITEBYTECODE": "1",  # nothing is written into the reader's folder
+            "PYTHONUNBUFFERED": "1",
+            "ADVISE_NAME": f"{self.name} {nonce}",
+            "ADVISE_APP": self.of.wsgi if self.interface == "wsgi" else self.of.asgi,
+            "ADVISE_SERVE": json.dumps(self._serve()),
+            "ADVISE_PROBES": "1" if self.probes else "",
+        }
+
+    def _serve(self) -> dict[str, object]:
+        serve: dict[str, object] = {
+            "debug": False,
+            "hosts": ["127.0.0.1", "localhost"],
+            "https": self.of.ssl_redirect,
+        }
+        if self.database == "persistent":
+            serve["conn_max_age"] = None
+        if self.database == "pool":
+            serve["conn_max_age"] = 0  # Django refuses a pool and kept connections together
+            serve["pool"] = {
+                "min_size": 1,
+                "max_size": self.pool_size,
+                "timeout": POOL_TIMEOUT_S,
+            }
+        return serve
+
+    @property
+    def command_to_copy(self) -> str:
+        """What the reader would run."""
+        if self.copied:
+            return self.copied
+        app = self.of.wsgi if self.interface == "wsgi" else self.of.asgi
+        return {
+            "wsgi-sync": f"gunicorn {app} --workers {self.workers}",
+            "wsgi-threads": (
+                f"gunicorn {app} --worker-class gthread --workers {self.workers}"
+                f" --threads {self.threads}"
+            ),
+            "wsgi-gevent": f"gunicorn {app} --worker-class gevent --workers {self.workers}",
+            "wsgi-granian": (
+                f"granian --interface wsgi {app} --workers {self.workers}"
+                f" --blocking-threads {self.threads}"
+            ),
+            "asgi-uvicorn": f"uvicorn {app}",
+            "asgi-workers": f"uvicorn {app} --workers {self.workers}",
+            "asgi-granian": f"granian --interface asgi {app} --workers {self.workers}",
+            "asgi-gunicorn": f"gunicorn {app} --worker-class asgi --workers {self.workers}",
+        }[self.name]
+
+    @property
+    def settings_to_copy(self) -> tuple[str, ...]:
+        """What the settings need for it, a line each."""
+        if self.database == "persistent":
+            return ('DATABASES["default"]["CONN_MAX_AGE"] = None',)
+        if self.database == "pool":
+            size = f'{{"min_size": 1, "max_size": {self.pool_size}}}'
+            return (
+                'DATABASES["default"]["CONN_MAX_AGE"] = 0',
+                f'DATABASES["default"].setdefault("OPTIONS", {{}})["pool"] = {size}',
+            )
+        return ()
+
+
+def deployments_of(subject: Subject) -> dict[str, SubjectDeployment]:
+    """Return those of our deployments that it can be served by. CommandError if there is none."""
+    found = {
+        name: _of(DEPLOYMENTS[name], subject)
+        for name, needs in NEEDS.items()
+        if DEPLOYMENTS[name].interface in subject.interfaces
+        and all(version_of(subject, package) >= oldest for package, oldest in needs.items())
+    }
+    if not found:
+        servers = "gunicorn or granian" if subject.wsgi else "uvicorn or granian"
+        raise bad(
+            f"{subject.python} has no server for it: install {servers} "
+            f"({subject.python} -m pip install {servers.split()[0]})"
+        )
+    return found
+
+
+def version_of(subject: Subject, package: str) -> tuple[int, ...]:
+    """Return a package's version as numbers; () where it is not installed."""
+    numbers = re.findall(r"\d+", subject.versions.get(package, ""))
+    return tuple(map(int, numbers[:2]))
+
+
+def _of(deployment: Deployment, subject: Subject) -> SubjectDeployment:
+    words = deployment.command.split()
+    for option, (package, since) in SINCE.items():
+        if option in words and version_of(subject, package) < since:
+            place = words.index(option)
+            takes_value = place + 1 < len(words) and not words[place + 1].startswith("-")
+            del words[place : place + 1 + takes_value]
+    for package, instead in (("uvloop", "asyncio"), ("httptools", "h11")):
+        if package in words and not version_of(subject, package):
+            words[words.index(package)] = instead
+    return SubjectDeployment(
+        name=deployment.name,
+        about=deployment.about,
+        interface=deployment.interface,
+        command="",
+        app="",
+        workers=deployment.workers,
+        threads=deployment.threads,
+        can_fork=True,
+        can_thread=deployment.can_thread,
+        words=tuple(words),
+        of=subject,
+    )
+
+
+def with_pool(deployment: SubjectDeployment, size: int) -> SubjectDeployment:
+    return replace(deployment, database="pool", pool_size=size)
+
+
+# --- What runs today
+
+
+@dataclass(frozen=True)
+class Program:
+    """A server's command line. dropped: its options that would hinder, True if one takes a value.
+
+    ours: what it is told in their place.
+    """
+
+    dropped: Mapping[str, bool]
+    ours: str
+    workers: tuple[str, ...] = ("-w", "--workers")
+    threads: tuple[str, ...] = ("--threads",)
+
+
+_LOGS = {"--access-logfile": True, "--error-logfile": True, "--log-level": True}
+_TLS = {"--ssl-keyfile": True, "--ssl-certfile": True, "--ssl-certificate": True}
+PROGRAMS = {
+    "gunicorn": Program(
+        {
+            **{"-b": True, "--bind": True, "-p": True, "--pid": True, "-D": False},
+            **{"--daemon": False, "--reload": False, "--log-file": True, "--certfile": True},
+            **{"--keyfile": True, "-u": True, "--user": True, "-g": True, "--group": True},
+            **{"--statsd-host": True, "--log-config": True},
+            **_LOGS,
+        },
+        "--bind 127.0.0.1:{port} --log-level error --no-control-socket",
+    ),
+    "uvicorn": Program(
+        {
+            **{"--host": True, "--port": True, "--uds": True, "--fd": True, "--reload": False},
+            **{"--reload-dir": True, "--access-log": False, "--no-access-log": False},
+            **{"--log-config": True},
+            **_LOGS,
+            **_TLS,
+        },
+        "--host 127.0.0.1 --port {port} --no-access-log --log-level error",
+        workers=("--workers",),
+        threads=(),
+    ),
+    "granian": Program(
+        {
+            **{"--host": True, "--port": True, "--access-log": False, "--reload": False},
+            **{"--no-access-log": False, "--pid-file": True, "--log-config": True},
+            **_LOGS,
+            **_TLS,
+        },
+        "--host 127.0.0.1 --port {port} --no-access-log --log-level error",
+        workers=("--workers",),
+        threads=("--blocking-threads",),
+    ),
+    "daphne": Program(
+        {
+            **{"-b": True, "--bind": True, "-p": True, "--port": True, "-u": True},
+            **{"--unix-socket": True, "-e": True, "--endpoint": True, "--fd": True},
+            **{"--access-log": True, "-v": True, "--verbosity": True},
+        },
+        "-b 127.0.0.1 -p {port} -v 0",
+        workers=(),
+        threads=(),
+    ),
+    "hypercorn": Program(
+        {
+            **{"-b": True, "--bind": True, "--reload": False, "-p": True, "--pid": True},
+            **_LOGS,
+            **_TLS,
+        },
+        "--bind 127.0.0.1:{port} --log-level error",
+        threads=(),
+    ),
+}
+
+
+def parse_now(text: str, subject: Subject) -> SubjectDeployment:
+    """Read the command that serves the project today. CommandError where it can't be understood."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise bad(f"--now: {text!r} is no command: {error}") from None
+    given = []
+    while words and re.match(r"[A-Za-z_]\w*=", words[0]):
+        name, _, value = words.pop(0).partition("=")
+        given.append((name, value))
+    if len(words) > 2 and Path(words[0]).name.startswith("python") and words[1] == "-m":
+        words = words[2:]
+    program = Path(words[0]).name if words else ""
+    if program not in PROGRAMS:
+        if "runserver" in words:
+            raise bad("--now: runserver is for development; leave --now out, or say what serves it")
+        raise bad(f"--now: {program!r} is none of {', '.join(PROGRAMS)}")
+    if not version_of(subject, program):
+        raise bad(f"--now: {subject.python} has no {program}")
+    known = PROGRAMS[program]
+    rest, app = _without(words[1:], known.dropped), ""
+    for kind in subject.interfaces:
+        full: str = getattr(subject, kind)
+        for word in rest:
+            if word in (full, full.partition(":")[0]):
+                app, interface = word, kind
+    if not app:
+        names = " or ".join(getattr(subject, kind) for kind in subject.interfaces)
+        raise bad(f"--now: {text!r} names no application of the project: {names}")
+    rest.remove(app)
+    ours = known.ours.split()
+    for option, (package, since) in SINCE.items():
+        if option in ours and version_of(subject, package) < since:
+            ours.remove(option)
+    escaped = [word.replace("{", "{{").replace("}", "}}") for word in rest]
+    workers = _number(rest, known.workers) or int(dict(given).get("WEB_CONCURRENCY") or 1)
+    return SubjectDeployment(
+        name=NOW,
+        about="as it runs today",
+        interface="wsgi" if interface == "wsgi" else "asgi",
+        command="",
+        app="",
+        workers=workers,
+        threads=_threads(rest, interface, known),
+        can_thread=False,
+        words=("{python}", "-m", program, *escaped, *ours),
+        copied=text,
+        given=tuple(given),
+        of=subject,
+    )
+
+
+def _without(words: Sequence[str], dropped: Mapping[str, bool]) -> list[str]:
+    """Leave these options out: `--bind X`, `--bind=X`, `-b X` and `-bX` alike."""
+    kept = []
+    rest = iter(words)
+    for word in rest:
+        option, equals, _ = word.partition("=")
+        short = word[:2] if not word.startswith("--") else ""
+        if option in dropped:
+            if dropped[option] and not equals:
+                next(rest, None)
+        elif not (dropped.get(short)):
+            kept.append(word)
+    return kept
+
+
+def _number(words: Sequence[str], options: Sequence[str]) -> int | None:
+    """Return the value of one of these options, in any of its forms; None where it has none."""
+    for place, word in enumerate(words):
+        option, _, value = word.partition("=")
+        if option in options:
+            value = value or (words[place + 1] if place + 1 < len(words) else "")
+        elif word[:2] in options:
+            value = word[2:]
+        else:
+            continue
+        if not value.isdecimal() or not int(value):
+            raise bad(f"--now: {option} {value!r} is no number from 1 on")
+        return int(value)
+    return None
+
+
+def _threads(words: Sequence[str], interface: str, program: Program) -> int:
+    if interface == "asgi":
+        return 1
+    if any("gevent" in word or "eventlet" in word for word in words):
+        return 0
+    return _number(words, program.threads) or 1

@@ -1,0 +1,238 @@
+"""What holds an event loop: the lines at which nothing else runs on it, found by looking.
+
+A thread posts a beat to the loop. While the beat is not run the loop is held, and the thread looks
+at the stack of the loop's thread. Each look has the time since the last one, however late it comes:
+a C extension that keeps the GIL lets no thread look before it returns, but then the interpreter
+hands the GIL over right after the call, and the stack still stands at its line.
+
+Why not what exists: blockbuster and aiocop report the calls that they know (patched functions,
+audit events), and so neither computing nor a C extension; asyncio's debug mode says that a callback
+took long, not which line of it, and slows every task; py-spy may attach to no process in most
+containers. This sees calls however deep, any C code, asyncio and uvloop alike.
+
+Needs nothing but Python 3.10. It runs in other people's servers, and in ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import linecache
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+PAUSE_S = 0.005  # between two beats; what is shorter is hardly seen
+LOOK_S = 0.002  # between two looks while the loop is held
+# Twice the interval after which a thread gives up the GIL: by less, the threads of a process hold
+# each other up in any case.
+NOTABLE_MS = 10
+
+GOOD_PART = 0.25  # of a stretch
+
+# How near a file is to the reader: 2 the own code, 1 what it has installed, 0 all else.
+Rank = Callable[[str], int]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line. file: as its frame has it."""
+
+    file: str
+    line: int
+
+    @property
+    def code(self) -> str:
+        return linecache.getline(self.file, self.line).strip()
+
+
+@dataclass
+class Hold:
+    """A line that held the loop: ms, and how many others waited, summed up over all its times.
+
+    calls: the function that was at work in the end, at the last look; "" where that is the line's.
+    """
+
+    place: Place
+    calls: str = ""
+    ms: float = 0
+    cpu_ms: float = 0
+    times: int = 0
+    longest_ms: float = 0
+    others: int = 0
+
+
+class LoopWatch:
+    """Watches a running loop, from `start`, which is called on it, until `stop`.
+
+    at_beat: is called on the loop at each beat. under_way: how many requests there are, of which
+    all but one wait while the loop is held.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        rank: Rank,
+        at_beat: Callable[[], None] = lambda: None,
+        under_way: Callable[[], int] = lambda: 1,
+    ) -> None:
+        self._loop, self._rank = loop, rank
+        self._at_beat, self._under_way = at_beat, under_way
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="advised-loop", daemon=True)
+        self._holds: dict[Place, Hold] = {}
+
+    def start(self) -> None:
+        self._clock = ThreadClock(threading.get_ident(), threading.get_native_id())
+        self._thread.start()
+
+    def stop(self) -> list[Hold]:
+        """End it, and return what held the loop for NOTABLE_MS at a time, the longest first."""
+        self._ended.set()
+        self._thread.join()
+        return sorted(self._holds.values(), key=lambda hold: -hold.ms)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(PAUSE_S):
+            beat = threading.Event()
+            try:
+                self._loop.call_soon_threadsafe(self._beat, beat)
+            except RuntimeError:  # it is closed
+                return
+            self._look_until(beat)
+
+    def _beat(self, beat: threading.Event) -> None:
+        beat.set()
+        self._at_beat()
+
+    def _look_until(self, beat: threading.Event) -> None:
+        """Look at the loop's thread, stretch by stretch: a stretch is one call of own code."""
+        stretch = Stretch(None)
+        self._clock.lap()
+        while not beat.wait(LOOK_S) and not self._ended.is_set():
+            found = found_in(sys._current_frames().get(self._clock.ident), self._rank)
+            if found is None or found.call != stretch.call:
+                self._note(stretch)
+                stretch = Stretch(found.call if found else None)
+            stretch.add(found, *self._clock.lap(), others=self._under_way() - 1)
+        stretch.add(None, *self._clock.lap())
+        self._note(stretch)
+
+    def _note(self, stretch: Stretch) -> None:
+        if stretch.call is None or stretch.ms < NOTABLE_MS:
+            return
+        for found, ms, cpu_ms in stretch.lines():
+            hold = self._holds.setdefault(found.place, Hold(found.place))
+            hold.calls = found.calls
+            hold.ms += ms
+            hold.cpu_ms += cpu_ms
+            hold.times += 1
+            hold.others += stretch.others
+            hold.longest_ms = max(hold.longest_ms, ms)
+
+
+class ThreadClock:
+    """How long a thread computed, or was blocked: without what it waited for a CPU (on Linux)."""
+
+    def __init__(self, ident: int, native_id: int) -> None:
+        self.ident = ident
+        self._schedstat = f"/proc/self/task/{native_id}/schedstat"
+        self._before = self._read()
+
+    def lap(self) -> tuple[float, float]:
+        """Return the ms since the last lap, less those in the run queue, and the CPU ms in them."""
+        before, self._before = self._before, self._read()
+        wall, cpu, queued = (now - then for now, then in zip(self._before, before, strict=True))
+        return 1000 * max(0.0, wall - queued), 1000 * cpu
+
+    def _read(self) -> tuple[float, float, float]:
+        with suppress(OSError, ValueError, IndexError):
+            with open(self._schedstat) as file:
+                cpu, queued = map(int, file.read().split()[:2])
+            return time.monotonic(), cpu / 1e9, queued / 1e9
+        return time.monotonic(), 0.0, 0.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a stack says. call: of which call of the reader's code it is, and from where it came.
+
+    place: the innermost of the lines that are nearest to the reader; from_: the outermost of them.
+    """
+
+    call: int
+    from_: Place
+    place: Place
+    calls: str
+
+
+@dataclass
+class Stretch:
+    """Looks at one call, without a beat in between."""
+
+    call: int | None
+    ms: float = 0
+    cpu_ms: float = 0
+    others: int = 0
+    last: Found | None = None
+
+    def __post_init__(self) -> None:
+        self._by_place: dict[Place, tuple[Found, float, float]] = {}
+
+    def add(self, found: Found | None, ms: float, cpu_ms: float, others: int = 0) -> None:
+        """found: None is what was at work before, to its end."""
+        found = self.last = found or self.last
+        if found is None:
+            return
+        self.ms, self.cpu_ms, self.others = (
+            self.ms + ms,
+            self.cpu_ms + cpu_ms,
+            max(self.others, others),
+        )
+        _, before, cpu_before = self._by_place.get(found.place, (found, 0.0, 0.0))
+        self._by_place[found.place] = found, before + ms, cpu_before + cpu_ms
+
+    def lines(self) -> list[tuple[Found, float, float]]:
+        """Those that took a good part of it; where none did, the one that has called them all."""
+        long = [one for one in self._by_place.values() if one[1] >= GOOD_PART * self.ms]
+        if long or self.last is None:
+            return long
+        whole = Found(self.last.call, self.last.from_, self.last.from_, self.last.calls)
+        return [(whole, self.ms, self.cpu_ms)]
+
+
+def found_in(frame: FrameType | None, rank: Rank) -> Found | None:
+    """Return what the stack says to the reader; a line of a template is one too. None: nothing."""
+    place: Place | None = None
+    from_: Place | None = None
+    best = call = 0
+    inner = calls = ""
+    while frame is not None:
+        file, line = frame.f_code.co_filename, frame.f_lineno or 0
+        if frame.f_code.co_name == "render_annotated":
+            file, line = template_line(frame) or (file, line)
+        near = rank(file)
+        if near > best:
+            place, best, calls = Place(file, line), near, inner
+        if near and near == best:
+            from_, call = Place(file, line), id(frame)
+        inner = inner or name_of(frame)
+        frame = frame.f_back
+    return Found(call, from_, place, calls) if place and from_ else None
+
+
+def template_line(frame: FrameType) -> tuple[str, int] | None:
+    """Return the line that a node of Django's template language renders."""
+    node: Any = frame.f_locals.get("self")
+    origin, token = getattr(node, "origin", None), getattr(node, "token", None)
+    line = getattr(token, "lineno", None)
+    return None if origin is None or line is None else (str(origin.name), int(line))
+
+
+def name_of(frame: FrameType) -> str:
+    name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)  # Python 3.11
+    return f"{frame.f_globals.get('__name__', '')}.{name}".lstrip(".")

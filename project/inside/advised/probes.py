@@ -1,0 +1,449 @@
+"""What the requests of a server are made of, from `begin` to `end`, which returns it.
+
+For each request: how long it took, its queries and the connections it held, its changes of thread
+and who makes them. By looking every few ms, and so on average: at which lines its threads are,
+where its task waits, and what holds the event loop (loop.py). Outside begin and end nothing of it
+runs but a few function calls a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import copy
+import functools
+import inspect
+import os
+import sys
+import sysconfig
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from .loop import Found, Hold, LoopWatch, Place, ThreadClock, found_in
+
+THREADS_S, TASKS_S = 0.005, 0.02  # between two looks
+TOO_FEW = 0.2  # of the requests: what is seen in fewer is no habit of the view's
+
+FOLDER = os.getcwd() + os.sep
+STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
+# What is always there, and says nothing of this request.
+COMMON = ("django", "asgiref", "uvicorn", "gunicorn", "granian", "uvloop", "advised")
+
+
+class Request:
+    """One request, while it runs and after."""
+
+    def __init__(self, ident: int | None) -> None:
+        self.began = time.monotonic()
+        self.ident = ident  # of its thread, under WSGI
+        self.task: Any = None  # under ASGI
+        self.wall_ms = 0.0
+        self.held_ms = 0.0
+        self.connections: dict[int, float] = {}  # since when each is in use
+
+    def end(self) -> None:
+        now = time.monotonic()
+        self.wall_ms = 1000 * (now - self.began)
+        if self.connections:
+            self.held_ms = 1000 * (now - min(self.connections.values()))
+
+
+class Line:
+    """What was seen at a line, summed up over all requests."""
+
+    def __init__(self) -> None:
+        self.calls = ""
+        self.ms = self.cpu_ms = self.longest_ms = self.others = 0.0
+        self.times = 0
+        self.requests: set[int] = set()
+
+
+class Window:
+    """All that is seen between begin and end."""
+
+    def __init__(self) -> None:
+        self.cpu = time.process_time()
+        self.running: set[Request] = set()
+        self.ended: list[Request] = []
+        self.queries: list[float] = []  # ms
+        self.hops: dict[tuple[str, str, str], int] = defaultdict(int)
+        self.lines: dict[tuple[str, Place], Line] = defaultdict(Line)
+        self.threads: dict[int, tuple[Request, ThreadClock]] = {}
+        self.view: dict[str, Any] = {}
+        self.watch: LoopWatch | None = None
+        self.over = threading.Event()
+        self.looked_at_tasks = time.monotonic()
+
+    def add(
+        self, kind: str, found: Found | None, ms: float, cpu_ms: float, request: Request | None
+    ) -> None:
+        if found is None:
+            return
+        line = self.lines[kind, found.place]
+        line.calls = found.calls
+        line.ms += ms
+        line.cpu_ms += cpu_ms
+        line.longest_ms = max(line.longest_ms, ms)
+        line.times += 1
+        line.requests.add(id(request))
+
+
+window: Window | None = None
+current: contextvars.ContextVar[Request | None] = contextvars.ContextVar("advised", default=None)
+# The line that asked for what now runs in a thread of its own.
+asked_at: contextvars.ContextVar[Found | None] = contextvars.ContextVar("asked_at", default=None)
+
+
+@functools.cache
+def rank(file: str) -> int:
+    """How near a file is to the reader: 2 is the project's, 1 what it has installed, 0 all else."""
+    packages = ("site-packages" + os.sep, "dist-packages" + os.sep)
+    for folder in packages:
+        if folder in file:
+            return 0 if file.partition(folder)[2].split(os.sep)[0] in COMMON else 1
+    if file.startswith(FOLDER):
+        return 2
+    return 0 if file.startswith((STDLIB, "<", os.path.dirname(__file__))) else 1
+
+
+# --- Begin and end
+
+
+def begin() -> dict[str, Any]:
+    global window
+    end()
+    window = Window()
+    threading.Thread(target=_look_at_threads, args=[window], daemon=True).start()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return {}
+    window.watch = LoopWatch(
+        loop, rank, functools.partial(_look_at_tasks, window), lambda: len(_running())
+    )
+    window.watch.start()
+    return {}
+
+
+def end() -> dict[str, Any]:
+    global window
+    seen, window = window, None
+    if seen is None:
+        return {}
+    seen.over.set()
+    holds = seen.watch.stop() if seen.watch else []
+    count = max(1, len(seen.ended))
+    return {
+        "requests": len(seen.ended),
+        "wall_ms": [request.wall_ms for request in seen.ended],
+        "cpu_ms": 1000 * (time.process_time() - seen.cpu) / count,
+        "queries": len(seen.queries) / count,
+        "query_ms": sum(seen.queries) / count,
+        "connections": max((len(request.connections) for request in seen.ended), default=0),
+        "held_ms": sum(request.held_ms for request in seen.ended) / count,
+        "hops": [
+            {"by": by, "place": place, "to": to, "times": times / count}
+            for (by, place, to), times in seen.hops.items()
+        ],
+        "lines": [
+            *(_hold(hold, count) for hold in holds if hold.times >= TOO_FEW * count),
+            *(
+                _line(kind, place, line, count)
+                for (kind, place), line in seen.lines.items()
+                if len(line.requests) >= TOO_FEW * count
+            ),
+        ],
+        "view": seen.view,
+    }
+
+
+def _hold(hold: Hold, count: int) -> dict[str, Any]:
+    return {
+        "kind": "holds",
+        "place": shown(hold.place),
+        "code": hold.place.code,
+        "calls": hold.calls,
+        "ms": hold.ms / count,
+        "cpu_ms": hold.cpu_ms / count,
+        "times": hold.times / count,
+        "longest_ms": hold.longest_ms,
+        "others": hold.others / max(1, hold.times),
+    }
+
+
+def _line(kind: str, place: Place, line: Line, count: int) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "place": shown(place),
+        "code": place.code,
+        "calls": line.calls,
+        "ms": line.ms / count,
+        "cpu_ms": line.cpu_ms / count,
+        "times": line.times / count,
+        "longest_ms": line.longest_ms,
+        "others": line.others,
+    }
+
+
+def shown(place: Place) -> str:
+    """Return `shop/views.py:31`: from the project's folder on, or from the package."""
+    file = place.file
+    if file.startswith(FOLDER) and "site-packages" not in file:
+        file = file[len(FOLDER) :]
+    for folder in ("site-packages", "dist-packages"):
+        file = file.rpartition(folder + os.sep)[2]
+    return f"{file}:{place.line}"
+
+
+def _running() -> set[Request]:
+    return window.running if window else set()
+
+
+# --- The requests
+
+
+def seen_wsgi(app: Any, environ: Any, start_response: Any) -> Iterable[bytes]:
+    if window is None:
+        answer: Iterable[bytes] = app(environ, start_response)
+        return answer
+    request = Request(threading.get_ident())
+    token = current.set(request)
+    _begins(window, request)
+    try:
+        body = app(environ, start_response)
+    except BaseException:
+        current.reset(token)
+        _ends(window, request)
+        raise
+    return _to_its_end(body, request, window)
+
+
+def _to_its_end(body: Any, request: Request, of: Window) -> Iterator[bytes]:
+    try:
+        yield from body
+    finally:
+        if hasattr(body, "close"):
+            body.close()
+        current.set(None)
+        _ends(of, request)
+
+
+async def seen_asgi(app: Any, scope: Any, receive: Any, send: Any) -> None:
+    if window is None:
+        await app(scope, receive, send)
+        return
+    of, request = window, Request(None)
+    request.task = asyncio.current_task()
+    current.set(request)  # the task is the request's own
+    _begins(of, request)
+    try:
+        await app(scope, receive, send)
+    finally:
+        current.set(None)
+        _ends(of, request)
+
+
+def _begins(of: Window, request: Request) -> None:
+    of.running.add(request)
+    if request.ident is not None:
+        of.threads[request.ident] = request, ThreadClock(request.ident, threading.get_native_id())
+
+
+def _ends(of: Window, request: Request) -> None:
+    request.end()
+    of.running.discard(request)
+    if request.ident is not None:
+        of.threads.pop(request.ident, None)
+    of.ended.append(request)
+
+
+# --- Looking
+
+
+def _look_at_threads(of: Window) -> None:
+    while not of.over.wait(THREADS_S):
+        frames = sys._current_frames()
+        for ident, (request, clock) in list(of.threads.items()):
+            ms, cpu_ms = clock.lap()
+            of.add("thread", found_in(frames.get(ident), rank), ms, cpu_ms, request)
+
+
+def _look_at_tasks(of: Window) -> None:
+    """Look where the requests' tasks wait. On the loop, at its beats."""
+    now = time.monotonic()
+    since = now - of.looked_at_tasks
+    if since < TASKS_S:
+        return
+    of.looked_at_tasks = now
+    for request in list(of.running):
+        if request.task is not None:
+            waited = min(since, now - request.began)
+            of.add("awaits", _where_it_waits(request.task), 1000 * waited, 0, request)
+
+
+def _where_it_waits(task: Any) -> Found | None:
+    """Follow what the task awaits, to the innermost line that is near to the reader."""
+    awaited: Any = task.get_coro()
+    place: Place | None = None
+    best = 0
+    calls = ""
+    while awaited is not None:
+        frame = _attribute(awaited, "frame")
+        if frame is None:
+            break
+        near = rank(frame.f_code.co_filename)
+        if near and near >= best:
+            place, best = Place(frame.f_code.co_filename, frame.f_lineno or 0), near
+            calls = ""
+        else:
+            calls = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
+        awaited = _attribute(awaited, "await") or _attribute(awaited, "yieldfrom")
+    return Found(0, place, place, calls) if place else None
+
+
+def _attribute(awaitable: Any, name: str) -> Any:
+    """Return cr_frame, gi_frame or ag_frame, whichever it has."""
+    found = (getattr(awaitable, f"{kind}_{name}", None) for kind in ("cr", "gi", "ag"))
+    return next((one for one in found if one is not None), None)
+
+
+# --- What Django and asgiref are asked for
+
+
+def install() -> None:
+    """Put the probes into Django and asgiref, once, before the application is made."""
+    from asgiref.sync import AsyncToSync, SyncToAsync
+    from django.core.handlers.base import BaseHandler
+    from django.db.backends.signals import connection_created
+
+    connection_created.connect(_watch_connection, weak=False)
+    _replace(SyncToAsync, "__call__", _to_thread)
+    _replace(AsyncToSync, "__call__", _to_loop)
+    _replace(BaseHandler, "resolve_request", _resolved)
+
+
+def _replace(kind: Any, name: str, probe: Callable[..., Any]) -> None:
+    original = getattr(kind, name)
+
+    @functools.wraps(original)
+    def replaced(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return probe(original, self, *args, **kwargs)
+
+    setattr(kind, name, replaced)
+
+
+def _watch_connection(connection: Any, **_: Any) -> None:
+    if _time_query not in connection.execute_wrappers:
+        connection.execute_wrappers.insert(0, _time_query)
+
+
+def _time_query(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+    request, of = current.get(), window
+    if request is None or of is None:
+        return execute(sql, params, many, context)
+    began = time.monotonic()
+    request.connections.setdefault(id(context["connection"]), began)
+    try:
+        return execute(sql, params, many, context)
+    finally:
+        ms = 1000 * (time.monotonic() - began)
+        of.queries.append(ms)
+        found = found_in(sys._getframe(1), rank)
+        if found is None or rank(found.place.file) < 2:
+            found = asked_at.get() or found
+        of.add("query", found, ms, 0, request)
+        if asyncio._get_running_loop() is not None:
+            of.add("holds", found, ms, 0, request)
+
+
+def _to_thread(original: Any, hop: Any, *args: Any, **kwargs: Any) -> Any:
+    request, of = current.get(), window
+    if request is None or of is None:
+        return original(hop, *args, **kwargs)
+    found = found_in(sys._getframe(2), rank)
+    of.hops[(*_whose(hop.func, found), "thread")] += 1
+    twin = copy.copy(hop)  # of its own class: channels' closes connections
+    twin.func = _in_thread(hop.func, request, of, found)
+    return original(twin, *args, **kwargs)
+
+
+def _in_thread(func: Any, request: Request, of: Window, found: Found | None) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        ident = threading.get_ident()
+        before = of.threads.get(ident)
+        of.threads[ident] = request, ThreadClock(ident, threading.get_native_id())
+        if found is not None and rank(found.place.file) == 2:
+            asked_at.set(found)
+        try:
+            return func(*args, **kwargs)
+        finally:
+            if before:
+                of.threads[ident] = before
+            else:
+                of.threads.pop(ident, None)
+
+    return call
+
+
+def _to_loop(original: Any, hop: Any, *args: Any, **kwargs: Any) -> Any:
+    if current.get() is not None and window is not None:
+        found = found_in(sys._getframe(2), rank)
+        window.hops[(*_whose(hop.awaitable, found), "loop")] += 1
+    return original(hop, *args, **kwargs)
+
+
+def _whose(func: Any, found: Found | None) -> tuple[str, str]:
+    """Say who asks for a hop, and where that is written: a middleware, the view, a line, Django."""
+    while isinstance(func, functools.partial):
+        func = func.func
+    owner = getattr(func, "__self__", None) or getattr(func, "__wrapped__", None)
+    name = f"{getattr(func, '__module__', '')}.{getattr(func, '__qualname__', type(func).__name__)}"
+    if owner is not None and _is_middleware(type(owner)):
+        return _dotted(type(owner)), _place_of(type(owner))
+    if window is not None and window.view.get("name") == _dotted(func):
+        return "view", window.view["place"]
+    if found is not None and rank(found.place.file) == 2:
+        return name, shown(found.place)
+    if "Signal." in name:
+        return "signals", ""
+    return name, shown(found.place) if found else ""
+
+
+def _is_middleware(kind: type) -> bool:
+    from django.conf import settings
+
+    return _dotted(kind) in settings.MIDDLEWARE
+
+
+def _resolved(original: Any, handler: Any, request: Any) -> Any:
+    match = original(handler, request)
+    if window is not None and not window.view:
+        view = getattr(match.func, "view_class", None) or inspect.unwrap(match.func)
+        window.view = {
+            "name": _dotted(view),
+            "place": _place_of(view),
+            "is_async": bool(_is_async(match.func)),
+        }
+    return match
+
+
+def _is_async(view: Any) -> bool:
+    from asgiref.sync import iscoroutinefunction
+
+    return iscoroutinefunction(view)
+
+
+def _dotted(thing: Any) -> str:
+    name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
+    return f"{getattr(thing, '__module__', '')}.{name}"
+
+
+def _place_of(thing: Any) -> str:
+    try:
+        file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
+    except (OSError, TypeError):
+        return ""
+    return shown(Place(file or "", line))
