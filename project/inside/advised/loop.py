@@ -3,7 +3,8 @@
 A thread posts a beat to the loop. While the beat is not run the loop is held, and the thread looks
 at the stack of the loop's thread. Each look has the time since the last one, however late it comes:
 a C extension that keeps the GIL lets no thread look before it returns, but then the interpreter
-hands the GIL over right after the call, and the stack still stands at its line.
+hands the GIL over right after the call, and the stack still stands at its line: this thread has
+to look before it does anything else.
 
 Why not what exists: blockbuster and aiocop report the calls that they know (patched functions,
 audit events), and so neither computing nor a C extension; asyncio's debug mode says that a callback
@@ -69,8 +70,9 @@ class Hold:
 class LoopWatch:
     """Watches a running loop, from `start`, which is called on it, until `stop`.
 
-    at_beat: is called on the loop at each beat. under_way: how many requests there are, of which
-    all but one wait while the loop is held.
+    at_beat: is called on the loop at each beat; at_look: in the thread, after each look (one more
+    thread that looks would come between this one and the GIL). under_way: how many requests there
+    are, of which all but one wait while the loop is held.
     """
 
     def __init__(
@@ -78,10 +80,11 @@ class LoopWatch:
         loop: asyncio.AbstractEventLoop,
         rank: Rank,
         at_beat: Callable[[], None] = lambda: None,
+        at_look: Callable[[], None] = lambda: None,
         under_way: Callable[[], int] = lambda: 1,
     ) -> None:
         self._loop, self._rank = loop, rank
-        self._at_beat, self._under_way = at_beat, under_way
+        self._at_beat, self._at_look, self._under_way = at_beat, at_look, under_way
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="advised-loop", daemon=True)
         self._holds: dict[Place, Hold] = {}
@@ -97,13 +100,29 @@ class LoopWatch:
         return sorted(self._holds.values(), key=lambda hold: -hold.ms)
 
     def _watch(self) -> None:
+        own = ThreadClock(threading.get_ident(), threading.get_native_id())
         while not self._ended.wait(PAUSE_S):
+            # Before anything else: what opens a file, as a clock does, gives the GIL away.
+            found = found_in(sys._current_frames().get(self._clock.ident), self._rank)
+            self._note_kept(found, own.lap()[0] - 1000 * PAUSE_S)
+            self._at_look()
             beat = threading.Event()
             try:
                 self._loop.call_soon_threadsafe(self._beat, beat)
             except RuntimeError:  # it is closed
                 return
             self._look_until(beat)
+            own.lap()
+            self._clock.lap()
+
+    def _note_kept(self, found: Found | None, late_ms: float) -> None:
+        """Note the call that has kept the GIL, and so this thread from looking in time."""
+        _, cpu_ms = self._clock.lap()
+        if late_ms < NOTABLE_MS:
+            return
+        stretch = Stretch(found.call if found else None)
+        stretch.add(found, late_ms, cpu_ms, self._under_way() - 1)
+        self._note(stretch)
 
     def _beat(self, beat: threading.Event) -> None:
         beat.set()
@@ -119,6 +138,7 @@ class LoopWatch:
                 self._note(stretch)
                 stretch = Stretch(found.call if found else None)
             stretch.add(found, *self._clock.lap(), others=self._under_way() - 1)
+            self._at_look()
         stretch.add(None, *self._clock.lap())
         self._note(stretch)
 

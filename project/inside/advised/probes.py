@@ -30,7 +30,10 @@ TOO_FEW = 0.2  # of the requests: what is seen in fewer is no habit of the view'
 FOLDER = os.getcwd() + os.sep
 STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
 # What is always there, and says nothing of this request.
-COMMON = ("django", "asgiref", "uvicorn", "gunicorn", "granian", "uvloop", "advised")
+COMMON = {
+    *("django", "asgiref", "uvicorn", "gunicorn", "granian", "gevent", "daphne", "hypercorn"),
+    *("uvloop", "click", "h11", "httptools", "anyio", "starlette"),
+}
 
 
 class Request:
@@ -39,7 +42,7 @@ class Request:
     def __init__(self, ident: int | None) -> None:
         self.began = time.monotonic()
         self.ident = ident  # of its thread, under WSGI
-        self.task: Any = None  # under ASGI
+        self.tasks: set[Any] = set()  # under ASGI: its own, and those that they begin
         self.wall_ms = 0.0
         self.held_ms = 0.0
         self.connections: dict[int, float] = {}  # since when each is in use
@@ -74,6 +77,7 @@ class Window:
         self.threads: dict[int, tuple[Request, ThreadClock]] = {}
         self.view: dict[str, Any] = {}
         self.watch: LoopWatch | None = None
+        self.task_factory: Any = None  # what the loop had
         self.over = threading.Event()
         self.looked_at_tasks = time.monotonic()
 
@@ -116,16 +120,27 @@ def begin() -> dict[str, Any]:
     global window
     end()
     window = Window()
-    threading.Thread(target=_look_at_threads, args=[window], daemon=True).start()
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
+        threading.Thread(target=_look_on, args=[window], daemon=True).start()
         return {}
+    window.task_factory = loop.get_task_factory()
+    loop.set_task_factory(functools.partial(_task, window.task_factory))
     window.watch = LoopWatch(
-        loop, rank, functools.partial(_look_at_tasks, window), lambda: len(_running())
+        loop,
+        rank,
+        at_beat=functools.partial(_look_at_tasks, window),
+        at_look=functools.partial(_look_at_threads, window),
+        under_way=lambda: len(_running()),
     )
     window.watch.start()
     return {}
+
+
+def running() -> dict[str, Any]:
+    """How many requests have not ended: an answer is sent before the last that is done for it."""
+    return {"running": len(_running())}
 
 
 def end() -> dict[str, Any]:
@@ -135,6 +150,8 @@ def end() -> dict[str, Any]:
         return {}
     seen.over.set()
     holds = seen.watch.stop() if seen.watch else []
+    if seen.watch:
+        asyncio.get_running_loop().set_task_factory(seen.task_factory)
     count = max(1, len(seen.ended))
     return {
         "requests": len(seen.ended),
@@ -236,7 +253,7 @@ async def seen_asgi(app: Any, scope: Any, receive: Any, send: Any) -> None:
         await app(scope, receive, send)
         return
     of, request = window, Request(None)
-    request.task = asyncio.current_task()
+    request.tasks.add(asyncio.current_task())
     current.set(request)  # the task is the request's own
     _begins(of, request)
     try:
@@ -263,12 +280,18 @@ def _ends(of: Window, request: Request) -> None:
 # --- Looking
 
 
-def _look_at_threads(of: Window) -> None:
+def _look_on(of: Window) -> None:
     while not of.over.wait(THREADS_S):
-        frames = sys._current_frames()
-        for ident, (request, clock) in list(of.threads.items()):
-            ms, cpu_ms = clock.lap()
-            of.add("thread", found_in(frames.get(ident), rank), ms, cpu_ms, request)
+        _look_at_threads(of)
+
+
+def _look_at_threads(of: Window) -> None:
+    if not of.threads:
+        return
+    frames = sys._current_frames()
+    for ident, (request, clock) in list(of.threads.items()):
+        found = found_in(frames.get(ident), rank)
+        of.add("thread", found, *clock.lap(), request)
 
 
 def _look_at_tasks(of: Window) -> None:
@@ -279,9 +302,18 @@ def _look_at_tasks(of: Window) -> None:
         return
     of.looked_at_tasks = now
     for request in list(of.running):
-        if request.task is not None:
-            waited = min(since, now - request.began)
-            of.add("awaits", _where_it_waits(request.task), 1000 * waited, 0, request)
+        waited = 1000 * min(since, now - request.began)
+        for task in list(request.tasks):
+            of.add("awaits", _where_it_waits(task), waited, 0, request)
+
+
+def _task(before: Any, loop: Any, coro: Any, **options: Any) -> Any:
+    """Make a task, and note whose request it belongs to (only from 3.12 on its context says it)."""
+    task = before(loop, coro, **options) if before else asyncio.Task(coro, loop=loop, **options)
+    if (request := current.get()) is not None:
+        request.tasks.add(task)
+        task.add_done_callback(request.tasks.discard)
+    return task
 
 
 def _where_it_waits(task: Any) -> Found | None:
@@ -399,7 +431,9 @@ def _whose(func: Any, found: Found | None) -> tuple[str, str]:
     """Say who asks for a hop, and where that is written: a middleware, the view, a line, Django."""
     while isinstance(func, functools.partial):
         func = func.func
-    owner = getattr(func, "__self__", None) or getattr(func, "__wrapped__", None)
+    owner = getattr(func, "__self__", None)  # never asked for its truth: it may be a queryset
+    if owner is None:
+        owner = getattr(func, "__wrapped__", None)
     name = f"{getattr(func, '__module__', '')}.{getattr(func, '__qualname__', type(func).__name__)}"
     if owner is not None and _is_middleware(type(owner)):
         return _dotted(type(owner)), _place_of(type(owner))
@@ -409,7 +443,7 @@ def _whose(func: Any, found: Found | None) -> tuple[str, str]:
         return name, shown(found.place)
     if "Signal." in name:
         return "signals", ""
-    return name, shown(found.place) if found else ""
+    return name, ""
 
 
 def _is_middleware(kind: type) -> bool:
