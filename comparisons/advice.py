@@ -14,6 +14,7 @@ NOW, FORMULA = (
     "formula",
 )  # candidates: what runs today, and what gunicorn's documentation says
 
+Outcome = Literal["better", "same", "unknown"]
 Kind = Literal[
     "holds",  # nothing else runs on the event loop meanwhile
     "awaits",  # a task waits there, the loop is free
@@ -165,7 +166,7 @@ class Choice:
 
     name: str
     base: str
-    outcome: Literal["better", "same", "unknown"]
+    outcome: Outcome
     factor: float
     low: float
     high: float

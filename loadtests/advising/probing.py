@@ -1,0 +1,150 @@
+"""What each kind of request is made of, asked of a server with probes (project/inside/advised/)."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from statistics import median
+from typing import Any
+
+from comparisons.advice import Hop, Line, Profile
+from loadtests.asks import Ask
+from loadtests.running import servers
+from loadtests.running.servers import ServerError
+
+WARM_UPS = 2  # a request imports, connects, fills caches
+ALONE, ALONE_S = 20, 2.0  # requests one after another, and seconds after which no other begins
+TOGETHER = 8  # at once, twice: who waits for whom shows only then
+TIMEOUT_S = 30
+SETTLE_S = 5  # for what is done after the last answer
+MAX_LINES = 12
+MIN_MS = 0.5  # a request: less of it is no line worth a reader's time
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+def ask(server: servers.Running, what: Ask, timeout_s: float = TIMEOUT_S) -> Answer:
+    """Send one request, on a connection of its own. OSError or HTTPException if it fails."""
+    deadline = time.monotonic() + timeout_s
+    body = bytearray()
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=timeout_s)) as connection:
+        connection.request(what.method, what.path, what.body or None, dict(what.headers))
+        response = connection.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        while part := response.read1():
+            body += part
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        return Answer(response.status, headers, bytes(body))
+
+
+def profiles(server: servers.Running, asks: Sequence[Ask]) -> list[Profile]:
+    """Profile each of them, one after the other. ServerError if the server dies of it."""
+    try:
+        return [profile(server, what) for what in asks]
+    except (OSError, HTTPException, ValueError) as error:
+        why = server.death() or f"a request to {server.deployment.name} failed ({error!r})"
+        raise ServerError(f"{why}: {servers.said(server.log)}") from None
+
+
+def profile(server: servers.Running, what: Ask) -> Profile:
+    """Look into the requests alone, for how long they take, and into several at once."""
+    for _ in range(WARM_UPS):
+        ask(server, what)
+    alone = _seen(server, what, at_once=1)
+    together = _seen(server, what, at_once=TOGETHER)
+    wall_ms = median(alone["wall_ms"])
+    view = alone["view"] or together["view"]
+    return Profile(
+        ask=what.name,
+        interface=server.deployment.interface,
+        view=view.get("name", ""),
+        place=view.get("place", ""),
+        is_async=bool(view.get("is_async")),
+        requests=alone["requests"] + together["requests"],
+        wall_ms=round(wall_ms, 3),
+        cpu_ms=round(min(alone["cpu_ms"], wall_ms), 3),
+        wait_ms=round(max(0.0, wall_ms - alone["cpu_ms"]), 3),
+        queries=round(alone["queries"], 2),
+        query_ms=round(alone["query_ms"], 3),
+        connections=max(alone["connections"], together["connections"]),
+        held_ms=round(alone["held_ms"], 3),
+        hops=tuple(
+            Hop(hop["by"], hop["place"], hop["to"], round(hop["times"], 2))
+            for hop in sorted(alone["hops"], key=lambda hop: -hop["times"])
+        ),
+        lines=_lines(alone, together),
+    )
+
+
+def _seen(server: servers.Running, what: Ask, at_once: int) -> dict[str, Any]:
+    """Send requests while the probes look, and return what they have seen."""
+    _probes(server, "begin")
+    if at_once == 1:
+        began = time.monotonic()
+        for _ in range(ALONE):
+            ask(server, what)
+            if time.monotonic() - began > ALONE_S:
+                break
+    else:
+        with ThreadPoolExecutor(at_once) as threads:
+            list(threads.map(lambda _: ask(server, what), range(2 * at_once)))
+    deadline = time.monotonic() + SETTLE_S
+    while _probes(server, "")["running"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    seen = _probes(server, "end")
+    if not seen["requests"]:
+        raise ServerError(f"{server.deployment.name} has not ended a request to {what.path}")
+    return seen
+
+
+def _probes(server: servers.Running, word: str) -> dict[str, Any]:
+    url = f"{server.own_url}probes/{'?' if word else ''}{word}"
+    with servers.direct.open(url, timeout=TIMEOUT_S) as response:
+        found: dict[str, Any] = json.load(response)
+    return found
+
+
+def _lines(alone: Mapping[str, Any], together: Mapping[str, Any]) -> tuple[Line, ...]:
+    """Choose the lines that say most: of a lone request, and what only several at once show.
+
+    What holds the loop is as seen together, where others wait for it. A line where tasks or threads
+    wait stands for both cases by its longer time: a lock is free for one who is alone.
+    """
+    found: dict[tuple[str, str], Line] = {}
+    for seen in (alone, together):
+        for row in seen["lines"]:
+            line = _line(row)
+            before = found.get((line.kind, line.place))
+            if before is None or line.kind == "holds" or line.ms > before.ms:
+                found[line.kind, line.place] = line
+    held = {line.place for line in found.values() if line.kind == "holds"}
+    worth = [
+        line
+        for line in found.values()
+        if line.kind == "holds" or (line.ms >= MIN_MS and line.place not in held)
+    ]
+    worth.sort(key=lambda line: (line.kind != "holds", -line.ms))
+    return tuple(worth[:MAX_LINES])
+
+
+def _line(row: Mapping[str, Any]) -> Line:
+    return Line(
+        place=row["place"],
+        code=row["code"],
+        calls=row["calls"],
+        kind=row["kind"],
+        ms=round(row["ms"], 3),
+        cpu_ms=round(row["cpu_ms"], 3),
+        times=round(row["times"], 3),
+        longest_ms=round(row["longest_ms"], 3),
+        others=round(row["others"], 2),
+    )
