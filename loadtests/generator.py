@@ -21,7 +21,8 @@ from locust import constant
 from locust.env import Environment
 from locust.log import setup_logging
 
-from loadtests import raw
+from loadtests import raw, readers_locustfile
+from loadtests.asks import Ask
 from loadtests.locustfile import (
     SPREAD,
     UNDER_WAY,
@@ -29,7 +30,9 @@ from loadtests.locustfile import (
     Bystander,
     CheckingUser,
     digest,
+    mix_user,
     open_loop,
+    served_by,
 )
 from loadtests.orders import CORE, GO, LEFT, LoadResult, Order
 
@@ -49,12 +52,13 @@ Gap = tuple[float, float]  # time.time() of its start and of its end
 class Recording:
     """What the users of a round were answered; samples as in LoadResult."""
 
-    def __init__(self, user_class: type[CheckingUser]) -> None:
+    def __init__(self, any_body: bool = False, server: str | None = None) -> None:
+        """any_body: digests are 0. server: what X-Deployment must say, where users do not look."""
         self.samples: list[list[Any]] = []
         self.bystander: list[list[Any]] = []
         self.send_delays: list[float] = []  # ms, of the variant's requests
-        self.answered: set[CheckingUser] = set()
-        self._user_class = user_class
+        self.answered: set[Any] = set()  # users
+        self._any_body, self._server = any_body, server
 
     def add(
         self,
@@ -66,20 +70,25 @@ class Recording:
         **_: Any,
     ) -> None:
         """Listen to locust's event of an answer. Its latency counts from when it was due."""
+        if "user" not in context:  # no request, but an event of the reader's own
+            return
         start = context["due"] or start_time
         delay = 1000 * (start_time - start)
         if response is not None:
             error = str(exception) if exception else None
-            sample = [start, response_time + delay, response.status_code, digest(response), error]
+            if self._server and not error and (served := served_by(response)) != self._server:
+                error = f"answered by {served!r} instead of {self._server!r}"
+            body = 0 if self._any_body else digest(response)
+            sample = [start, response_time + delay, response.status_code, body, error]
         else:
             sample = [start, response_time + delay, 0, 0, LEFT]
         if first_byte_ms := context.get("first_byte_ms"):
             sample.append(first_byte_ms)
-        if type(context["user"]) is self._user_class:
+        if isinstance(context["user"], Bystander):
+            self.bystander.append(sample)
+        else:
             self.samples.append(sample)
             self.send_delays.append(delay)
-        else:
-            self.bystander.append(sample)
         self.answered.add(context["user"])
 
     def add_unanswered(self, now: float) -> None:
@@ -88,7 +97,7 @@ class Recording:
         """
         for user, due in UNDER_WAY:
             sample = [due, 1000 * (now - due), 0, 0, f"not answered in {now - due:.0f} s"]
-            (self.samples if type(user) is self._user_class else self.bystander).append(sample)
+            (self.bystander if isinstance(user, Bystander) else self.samples).append(sample)
         UNDER_WAY.clear()
 
     def answers_since(self, moment: float) -> list[list[Any]]:
@@ -113,13 +122,18 @@ def run_round(order: Order, told: str = "") -> LoadResult | None:
         result = raw.run(order, emit)
         emit("settled")
         return replace(result, clock_jump=clock_offset() - offset)
-    user_class, users = user_class_for(order)
-    recording = Recording(user_class)
+    user_classes, users = user_classes_for(order)
+    user_class = user_classes[0]
+    recording = Recording(order.any_body, order.server if order.locustfile else None)
     environment = Environment(
-        user_classes=[user_class, Bystander], host=order.host, stop_timeout=DRAIN_TIMEOUT
+        user_classes=[*user_classes, Bystander], host=order.host, stop_timeout=DRAIN_TIMEOUT
     )
     environment.events.request.add_listener(recording.add)
     runner = environment.create_local_runner()
+    if order.locustfile:
+        noted = readers_locustfile.on_error(recording.samples.append)
+        environment.events.user_error.add_listener(noted)
+        readers_locustfile.listen(environment, order.locustfile)
     with heartbeat() as gaps:
         # Warm up, to where all users wait, or to the steady state: each has been answered once.
         runner.start(users + Bystander.fixed_count, spawn_rate=100_000)
@@ -170,24 +184,39 @@ def run_round(order: Order, told: str = "") -> LoadResult | None:
     )
 
 
-def user_class_for(order: Order) -> tuple[type[CheckingUser], int]:
-    """Prepare the class of the round's users, and say how many of them there are."""
-    user_class: type[CheckingUser]
-    if order.rate is None:
-        users = order.users
+def user_classes_for(order: Order) -> tuple[list[Any], int]:
+    """Prepare the classes of the round's users, and say how many of them there are.
+
+    There is one class, but for a locustfile of the reader's.
+    """
+    Bystander.server, Bystander.path = order.server, order.bystander
+    if order.locustfile:
+        own = readers_locustfile.users_of(order.locustfile)
+        fixed = [cls.fixed_count for cls in own]
+        return own, min(order.users, sum(fixed)) if all(fixed) else order.users
+    user_class = user_class_for(order)
+    user_class.server = order.server
+    user_class.notes_first_byte = order.first_byte
+    return [user_class], order.users if order.rate is None else 1
+
+
+def user_class_for(order: Order) -> Any:
+    """Prepare the class of users who ask for what the order says."""
+    user_class: Any
+    if order.asks:
+        user_class = mix_user([Ask.from_row(row) for row in order.asks], order.rate)
+    elif order.rate is not None:
+        variant = USERS[order.comparison, order.variant].variant
+        user_class = open_loop(order.comparison, variant, order.rate)
+    else:
         user_class = USERS[order.comparison, order.variant]
+    if order.rate is None:
         user_class.started = 0
         user_class.spread = min(SPREAD if order.spread is None else order.spread, MAX_SPREAD)
         if order.waiting:
             user_class.seconds, user_class.gate = order.waiting, gevent.event.Event()
             user_class.wait_time = constant(DRAIN_TIMEOUT)  # after its one request
-    else:
-        users = 1
-        variant = USERS[order.comparison, order.variant].variant
-        user_class = open_loop(order.comparison, variant, order.rate)
-    user_class.server = Bystander.server = order.server
-    user_class.notes_first_byte = order.first_byte
-    return user_class, users
+    return user_class
 
 
 def word(patience: float | None = None) -> str:

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 import zlib
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ except DeclarationError as error:
     print(f"locust: {error}", file=sys.stderr)
     sys.exit(exit_status.CANNOT_RUN)
 from comparisons.registry import Client, Variant  # noqa: E402
+from loadtests.asks import Ask, mixed  # noqa: E402
 from loadtests.orders import BYSTANDER_PACE_S, LEFT  # noqa: E402
 from loadtests.turns import Turns as Turns  # noqa: E402  # locust looks for it here
 from loadtests.turns import bystander_name, prepare  # noqa: E402
@@ -78,6 +80,10 @@ def body_of(client: Client) -> bytes:
     return bytes(int(1_000_000 * client.body_mb))
 
 
+def ask_of(path: str, client: Client) -> Ask:
+    return Ask(path, client.method, body=body_of(client))
+
+
 class TimeToLeave(BaseException):
     """Nothing that the client's code catches."""
 
@@ -89,28 +95,37 @@ class CheckingUser(FastHttpUser):
     # What X-Deployment must say; None by hand, where any server will do.
     server: str | None = None
     notes_first_byte = False
+    right_statuses = range(200, 201)
+    keeps_cookies = True
+
+    def on_start(self) -> None:
+        if not self.keeps_cookies:
+            self.client.client.cookiejar = None
 
     def on_stop(self) -> None:
         # At once, not when the garbage collector comes: a server that stops waits for connections.
         self.client.client.close()
 
-    def call(self, path: str, name: str, due: float | None = None, how: Client = GET) -> None:
-        """Send one checked request. due: when it should have started (time.time()); None is now."""
+    def call(self, ask: Ask, name: str, due: float | None = None, how: Client = GET) -> None:
+        """Send one checked request. due: when it should have started (time.time()); None is now.
+
+        how: how patiently it is sent, and its answer is waited for.
+        """
         context: dict[str, Any] = {"due": due, "user": self}
         start = time.time()
         call = (self, due or start)
         UNDER_WAY.add(call)
         try:
             with gevent.Timeout(how.leaves_after, TimeToLeave):
-                self._ask(path, name, context, start, how)
+                self._ask(ask, name, context, start, how)
         except TimeToLeave:
-            self._leave(path, name, context, start, how)
+            self._leave(ask, name, context, start)
         UNDER_WAY.discard(call)
 
-    def _leave(self, path: str, name: str, context: Any, start: float, how: Client) -> None:
+    def _leave(self, ask: Ask, name: str, context: Any, start: float) -> None:
         self.client.client.close()
         self.environment.events.request.fire(
-            request_type=how.method,
+            request_type=ask.method,
             name=f"{name} ({LEFT})",
             response_time=1000 * (time.time() - start),
             response_length=0,
@@ -118,28 +133,29 @@ class CheckingUser(FastHttpUser):
             context=context,
             exception=None,
             start_time=start,
-            url=path,
+            url=ask.path,
         )
 
-    def _ask(self, path: str, name: str, context: Any, start: float, how: Client) -> None:
-        body = body_of(how)
+    def _ask(self, ask: Ask, name: str, context: Any, start: float, how: Client) -> None:
         asking = self.client.request(
-            how.method,
-            path,
+            ask.method,
+            ask.path,
             name=name,
-            data=SlowBody(body, how.upload_s) if how.upload_s else body,
+            headers=ask.headers,
+            data=SlowBody(ask.body, how.upload_s) if how.upload_s else ask.body,
             context=context,
             catch_response=True,
+            allow_redirects=False,
             stream=self.notes_first_byte,
         )
         with asking as response:
             if self.notes_first_byte:
                 self._read(response, start)
-            served_by = response.headers.get(HEADER) if response.headers else None
-            if response.status_code != 200:
+            server = served_by(response)
+            if response.status_code not in self.right_statuses:
                 response.failure(f"status {response.status_code}")
-            elif self.server is not None and served_by != self.server:
-                response.failure(f"answered by {served_by!r} instead of {self.server!r}")
+            elif self.server is not None and server != self.server:
+                response.failure(f"answered by {server!r} instead of {self.server!r}")
         if response.status_code == 0:
             gevent.sleep(0.1)  # nobody listens: do not spin
 
@@ -158,6 +174,14 @@ class CheckingUser(FastHttpUser):
         noted["response_time"] = 1000 * (time.time() - start)
 
 
+def come_spread(user: Any) -> None:
+    """Let a user wait for its time to come, of the `spread` that its class has for all of them."""
+    cls = type(user)
+    cls.started += 1
+    # The golden ratio's multiples spread evenly however many users there are.
+    gevent.sleep(user.spread * (cls.started * 0.618034 % 1))
+
+
 class VariantUser(CheckingUser):
     """The closed loop: the next request is sent when the last is answered."""
 
@@ -171,17 +195,15 @@ class VariantUser(CheckingUser):
     request_name: str  # `blocking-call/sync`
 
     def on_start(self) -> None:
-        cls = type(self)
-        cls.started += 1
-        # The golden ratio's multiples spread evenly however many users there are.
-        gevent.sleep(self.spread * (cls.started * 0.618034 % 1))
+        come_spread(self)
 
     @property
     def path(self) -> str:
         return f"/{self.request_name}/"
 
     def call_variant(self) -> None:
-        self.call(self.path, self.request_name, how=self.variant.client or GET)
+        how = self.variant.client or GET
+        self.call(ask_of(self.path, how), self.request_name, how=how)
 
 
 class WaitingUser(VariantUser):
@@ -220,6 +242,7 @@ class OpenLoopUser(CheckingUser):
     how = GET
 
     def on_start(self) -> None:
+        super().on_start()
         self.due = time.time()
         self.under_way = gevent.pool.Group()
 
@@ -230,7 +253,10 @@ class OpenLoopUser(CheckingUser):
     def call_when_due(self) -> None:
         self.due += self.pace
         gevent.sleep(max(0, self.due - time.time()))
-        self.under_way.spawn(self.call, self.path, self.request_name, self.due, self.how)
+        self.under_way.spawn(self.call, self.ask(), self.request_name, self.due, self.how)
+
+    def ask(self) -> Ask:
+        return ask_of(self.path, self.how)
 
 
 class Bystander(OpenLoopUser):
@@ -260,6 +286,54 @@ def open_loop(slug: str, variant: Variant, rate: float) -> type[OpenLoopUser]:
         **{"call_it": decorated, "__module__": __name__},
     }
     return type(class_name(slug, variant.name), (OpenLoopUser,), members)
+
+
+class MixUser(CheckingUser):
+    """Asks for what the reader wants asked, in a closed loop."""
+
+    abstract = True
+    wait_time = constant(0)
+    spread: float = 0
+    started = 0
+    mix: Iterator[Ask]
+
+    def on_start(self) -> None:
+        super().on_start()
+        come_spread(self)
+
+    @task
+    def call_next(self) -> None:
+        ask = next(self.mix)
+        self.call(ask, ask.name)
+
+
+class OpenLoopMixUser(OpenLoopUser):
+    """Likewise, in an open loop."""
+
+    abstract = True
+    request_name = "mix"
+    mix: Iterator[Ask]
+
+    def ask(self) -> Ask:
+        return next(self.mix)
+
+    @task
+    def call_it(self) -> None:
+        self.call_when_due()
+
+
+def mix_user(asks: Sequence[Ask], rate: float | None) -> type[CheckingUser]:
+    """Make the class of the users of these requests: of many, or of one who asks at this rate.
+
+    Each request is sent as it was given, the first and the last: cookies that come are not kept.
+    """
+    members = {
+        **{"mix": mixed(asks), "right_statuses": range(200, 300), "keeps_cookies": False},
+        **{"__module__": __name__},
+    }
+    if rate is None:
+        return type("Mix", (MixUser,), members)
+    return type("Mix", (OpenLoopMixUser,), {**members, "pace": 1 / rate, "fixed_count": 1})
 
 
 def class_name(slug: str, variant: str) -> str:
@@ -292,6 +366,11 @@ globals().update({cls.__name__: cls for cls in USERS.values()})
 @events.init.add_listener
 def _by_hand(environment: Any, **_: Any) -> None:
     prepare(environment, USERS, Bystander)
+
+
+def served_by(response: Any) -> str | None:
+    """Return who says that it has answered."""
+    return response.headers.get(HEADER) if response.headers else None
 
 
 def digest(response: Any) -> int:

@@ -7,7 +7,7 @@ and at last "round": a LoadResult. If not, it ends its users and says "left".
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 BYSTANDER_PACE_S = 0.025  # between two calls of the bystander
@@ -33,6 +33,12 @@ class Order:
     waiting: float | None = None
     raw: bool = False  # by raw users (raw.py), without a bystander
     first_byte: bool = False  # note when the first byte of each body comes
+    bystander: str = "/bystander/"  # the path that the bystander calls
+    # In place of the variant's own request: a mix of these (of an Ask each, `as_row`), whose
+    # answers are right with any 2xx; or what the users of a locustfile of the reader's do.
+    asks: list[dict[str, Any]] = field(default_factory=list)
+    locustfile: str | None = None
+    any_body: bool = False  # bodies differ each time: their digest is 0
 
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"

@@ -27,11 +27,13 @@ MAY_IMPORT = {
         "project",
     },
     "loadtests.raw": {"loadtests.orders"},
+    "loadtests.readers_locustfile": set(),
     "loadtests.generator": {
         "loadtests.asks",
         "loadtests.locustfile",
         "loadtests.orders",
         "loadtests.raw",
+        "loadtests.readers_locustfile",
     },
     "loadtests.judging": {"comparisons", "loadtests.orders"},  # which says what a sample is
     "loadtests.running": {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.pq import ExecStatus
 
+from loadtests.running.servers import Running
 from project.services.service import ServiceError
 
 ABSENCE_TIMEOUT_S = 5  # seconds that a PostgreSQL that restarts may be away
@@ -39,6 +40,10 @@ class Backends:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection = psycopg.connect(url, autocommit=True)
+
+    def of(self, server: Running) -> tuple[Counts, float]:
+        """Count the server's."""
+        return self.count(server.name)
 
     def count(self, application_name: str) -> tuple[Counts, float]:
         """Return how many there are, and the seconds for which PostgreSQL was silent.

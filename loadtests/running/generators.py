@@ -20,6 +20,7 @@ from project import signals
 from project.deployments import UVICORN, Deployment
 from project.environment import child_environ
 from project.processes import BASE_DIR, dying_with_parent
+from project.reasons import reason
 
 # Seconds without a word, after which the generator is given up: no part of a round takes so long.
 SILENCE_TIMEOUT_S = 120
@@ -146,6 +147,27 @@ def load_generators() -> Iterator[tuple[Generator, Generator]]:
                     generator.process.kill()
                     generator.process.communicate()
                 servers.await_ends()  # of the last ones that they have loaded
+
+
+def users_of(locustfile: Path) -> list[str]:
+    """Load it as the generators will, in a process of its own; return its users' names, weights.
+
+    ServerError, in one line, if it cannot be used.
+    """
+    done = subprocess.run(
+        dying_with_parent([sys.executable, "-m", "loadtests.readers_locustfile", str(locustfile)]),
+        cwd=BASE_DIR,
+        env=child_environ(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 2:
+        raise ServerError(done.stderr.strip().rpartition("\n")[2])
+    if done.returncode:
+        raise ServerError(f"{locustfile}: cannot be loaded: {reason(done.stderr)}")
+    return done.stdout.split("\n")[:-1]
 
 
 def _start(log: Path) -> Generator:

@@ -27,6 +27,7 @@ from loadtests.running.backends import Backends
 from loadtests.running.calibration import bystander_cpu_ms
 from loadtests.running.generators import Generator as LoadGenerator
 from loadtests.running.rows import Row, addresses, why_unmeasurable
+from loadtests.running.sockets import Address, Sockets
 from loadtests.running.warming import ViewError, warm_up, why_failed
 from project import services
 from project.services import distance
@@ -47,7 +48,7 @@ class Measurement:
     comparison: Comparison
     plan: schedule.Plan
     generators: Sequence[LoadGenerator]
-    backends: Backends
+    backends: Backends | Sockets  # sockets, where the project is not ours
     logs: Path | None  # the folder for what the servers of failing variants have said
 
 
@@ -76,11 +77,13 @@ def measure(
     generators: Sequence[LoadGenerator],
     in_doubt: InDoubt,
     logs: Path | None = None,
+    databases: Collection[Address] | None = None,
 ) -> Generator[Round, None, None]:
     """Yield each round as it ends, until at one of the plan's stops nothing is in doubt any more.
 
     A row that cannot be measured gets one round, which says why. After a stop only the rows in
     doubt are measured on, by servers started anew: what is hard to decide rests on several starts.
+    databases: where those of a project listen that is not ours; None is ours, with its services.
     A round from which somebody else took too much is measured again, in the same block, REPEATS
     times a row at most between two stops. Close the iterator to end the servers before its end.
 
@@ -94,17 +97,20 @@ def measure(
         else:
             wanted.append((number, row))
     with ExitStack() as stack:
-        backends = stack.enter_context(closing(Backends(os.environ["DATABASE_URL"])))
+        away: dict[float, Mapping[str, str]] = {}
+        backends: Backends | Sockets
+        if databases is None:
+            backends = stack.enter_context(closing(Backends(os.environ["DATABASE_URL"])))
+            for ms in sorted({row.round_trip for _, row in wanted}):
+                away[ms] = stack.enter_context(distance.at_distance(ms, addresses()))
+        else:
+            backends = Sockets(databases)
         measurement = Measurement(comparison, plan, generators, backends, logs)
-        away = {
-            ms: stack.enter_context(distance.at_distance(ms, addresses()))
-            for ms in sorted({row.round_trip for _, row in wanted})
-        }
         measured: list[Round] = []
         costs: dict[tuple[str, ...], float] = {}
         for start, (before, stop) in enumerate(pairwise((0, *plan.stops)), 1):
             environs = [
-                row.server_environ(comparison.slug, away[row.round_trip], server=n)
+                row.server_environ(comparison.slug, away.get(row.round_trip, {}), server=n)
                 for n, row in wanted
             ]
             deployments = [row.deployment for _, row in wanted]
@@ -172,8 +178,9 @@ def _blocks(
             begun.generator.leave()
             queue.insert(0, (begun.block, begun.one))
             begun = None
-        measurement.backends.wait_for_it()
-        services.ensure_alive()
+        if isinstance(measurement.backends, Backends):
+            measurement.backends.wait_for_it()
+            services.ensure_alive()
         if one.server.death():
             _restart(measurement, one)
         if validity.why_disturbed(round_) and repeats[_kind(one)]:
@@ -363,6 +370,10 @@ def order_of(
         rate=row.rate,
         waiting=row.waiting,
         raw=row.raw,
+        bystander=f"{server.deployment.own_paths}bystander/",
+        asks=[ask.as_row() for ask in row.asks],
+        any_body=row.bodies_differ,
+        locustfile=str(row.locustfile) if row.locustfile else None,
     )
 
 

@@ -4,10 +4,12 @@ import os
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 
 from comparisons.registry import Comparison, Variant
+from loadtests.asks import Ask
 from loadtests.judging.rounds import AGAIN
 from project import services
 from project.deployments import DEPLOYMENTS, DIRECT, Deployment
@@ -18,7 +20,10 @@ OTHER_FILES = 200  # open files that a server, or the load generator, has beside
 
 @dataclass(frozen=True)
 class Row:
-    """What gets rounds: a variant on a deployment, in one case of load and distance."""
+    """What gets rounds: a variant on a deployment, in one case of load and distance.
+
+    asks, locustfile: where the deployment serves a project of the reader's, what it is asked for.
+    """
 
     variant: Variant
     deployment: Deployment
@@ -28,6 +33,18 @@ class Row:
     rate: float | None = None  # requests/s, for an open loop
     raw: bool = False  # by raw users
     waiting: float | None = None  # seconds that every user's one request waits
+    asks: tuple[Ask, ...] = ()
+    any_body: bool = False  # what is answered differs each time
+    locustfile: Path | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        return not (self.asks or self.locustfile)
+
+    @property
+    def bodies_differ(self) -> bool:
+        """Tell whether right answers of one round may have several bodies."""
+        return self.any_body or len(self.asks) > 1 or self.locustfile is not None
 
     @property
     def key(self) -> tuple[str, int, float]:
@@ -43,6 +60,8 @@ class Row:
 
         away: the services' URLs, as far away as the row wants them.
         """
+        if not self.is_ours:
+            return self.environ(server)
         return {**away, **self.environ(server), "SERVED": f"{slug}/{self.route}"}
 
 

@@ -15,6 +15,7 @@ import psycopg
 
 from loadtests.running import servers
 from loadtests.running.backends import Backends, Counts
+from loadtests.running.sockets import Sockets
 from project.services.service import ServiceError
 
 SAMPLING_S = 0.1  # between two looks at a server
@@ -95,7 +96,11 @@ class Looks:
     """
 
     def __init__(
-        self, server: servers.Running, backends: Backends, opened: float, upstream: bool = False
+        self,
+        server: servers.Running,
+        backends: Backends | Sockets,
+        opened: float,
+        upstream: bool = False,
     ) -> None:
         self.late = time.time() - opened
         self.silence = 0.0
@@ -110,7 +115,7 @@ class Looks:
         self.used.append(usage(self._server))
         silence = 0.0
         try:
-            counts, silence = self._backends.count(self._server.name)
+            counts, silence = self._backends.of(self._server)
             self.counts.append(counts)
         except psycopg.OperationalError:
             self.broken = ["PostgreSQL was away"]
@@ -123,6 +128,7 @@ class Looks:
 
     def end_connections(self) -> None:
         """End the server's connections to Postgres that are idle."""
+        assert isinstance(self._backends, Backends)
         try:
             self._backends.end_idle(self._server.name)
         except psycopg.OperationalError:

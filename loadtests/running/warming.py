@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from comparisons.registry import Client
+from loadtests.asks import Ask
 from loadtests.judging import metrics
 from loadtests.judging.rounds import Round
 from loadtests.running import servers
@@ -37,19 +39,25 @@ def warm_up(
 ) -> list[float]:
     """Make the first calls of each server: they import, connect, fill caches, and do not count.
 
-    All servers at once. Return the seconds that each took for its last call. ViewError if one whose
-    variant may not fail does not answer with 200, or if its body is not that of the others.
+    All servers at once. Return the seconds that each took for its last call (of several kinds of
+    request, on average; 0 where a locustfile says what is called). ViewError if one whose variant
+    may not fail does not answer with the right status, or if its body is not that of the others.
     """
 
     def call(row: Row, server: servers.Running) -> Answer:
-        for _ in range(CALLS):
-            path = f"/{slug}/{row.route}/{'?seconds=0' if row.waiting else ''}"
-            began = time.monotonic()
-            answer = _answer(server, path, row.variant.client or Client())
-            answer = replace(answer, seconds=time.monotonic() - began)
-            if answer.failure and not row.variant.may_fail:
-                break
-        return answer
+        asks = _asks(slug, row)
+        seconds = 0.0
+        answer = Answer()
+        for ask in asks:
+            for _ in range(CALLS):
+                began = time.monotonic()
+                answer = _answer(server, ask, any_2xx=not row.is_ours)
+                took = time.monotonic() - began
+                if answer.failure and not row.variant.may_fail:
+                    return answer
+            seconds += took * ask.weight
+        body = b"" if row.bodies_differ else answer.body
+        return replace(answer, body=body, seconds=seconds / max(1, sum(a.weight for a in asks)))
 
     threads = ThreadPoolExecutor(max(1, len(rows)))
     try:
@@ -69,6 +77,15 @@ def warm_up(
             log = _keep_log(slug, row, server, logs)
             raise ViewError(row.variant.name, f"answers with {ours}, {other} with {theirs}", log)
     return [answer.seconds for answer in answers]
+
+
+def _asks(slug: str, row: Row) -> Sequence[Ask]:
+    """What the row's server is asked for: sent at once, and with patience."""
+    if not row.is_ours:
+        return row.asks
+    path = f"/{slug}/{row.route}/{'?seconds=0' if row.waiting else ''}"
+    client = row.variant.client or Client()
+    return [Ask(path, client.method, body=bytes(int(1_000_000 * client.body_mb)))]
 
 
 def why_failed(round_: Round, row: Row, server: servers.Running, logs: Path | None) -> str:
@@ -94,20 +111,27 @@ def _keep_log(slug: str, row: Row, server: servers.Running, folder: Path | None)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call got. failure: what is wrong with it; nothing if the status is 200."""
+    """What a call got. failure: what is wrong with it; nothing if the status is right."""
 
     body: bytes = b""
     failure: str = ""
     seconds: float = field(default=0, compare=False)
 
 
-def _answer(server: servers.Running, path: str, client: Client) -> Answer:
-    """Ask as the users do, but wait for the answer, and send what there is to send at once."""
+def _answer(server: servers.Running, ask: Ask, any_2xx: bool) -> Answer:
+    """Ask as the users do. any_2xx: all of them are right, and what fails is one of several."""
+    answer = _said(server, ask, range(200, 300 if any_2xx else 201))
+    if answer.failure and any_2xx:
+        return replace(answer, failure=f"({ask.name}) {answer.failure}")
+    return answer
+
+
+def _said(server: servers.Running, ask: Ask, right: range) -> Answer:
     deadline = time.monotonic() + TIMEOUT_S
     body = bytearray()
     try:
         with closing(HTTPConnection("127.0.0.1", server.port, TIMEOUT_S)) as connection:
-            connection.request(client.method, path, bytes(int(1_000_000 * client.body_mb)))
+            connection.request(ask.method, ask.path, ask.body, dict(ask.headers))
             response = connection.getresponse()
             while part := response.read1():
                 body += part
@@ -119,7 +143,7 @@ def _answer(server: servers.Running, path: str, client: Client) -> Answer:
         return Answer(failure=f"has not answered after {TIMEOUT_S} s")
     except (OSError, HTTPException) as error:
         return Answer(failure=server.death() or f"breaks the connection off ({error!r})")
-    if response.status == 200:
+    if response.status in right:
         return Answer(bytes(body))
     said = servers.last_exception(server.log) or _cut(bytes(body))
     return Answer(bytes(body), f"answers with status {response.status}: {said}")

@@ -17,7 +17,7 @@ from locust.env import Environment
 from loadtests.generator import USERS, Recording
 
 user_class = USERS["blocking-call", "sync"]
-recording = Recording(user_class)
+recording = Recording()
 environment = Environment(user_classes=[user_class])
 environment.events.request.add_listener(recording.add)
 user_class.host, user_class.notes_first_byte = {host!r}, True

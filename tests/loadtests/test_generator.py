@@ -17,7 +17,7 @@ STALLS = [
 ]
 LONGEST_STALLS = """
 from loadtests.generator import Bystander, Recording, longest_stall
-recording = Recording(object)
+recording = Recording()
 recording.bystander = [[10.9, 300, 200, 0, None], [11.1, 900, 200, 0, None]]
 print([longest_stall(gaps, recording, 10, 11, waiting=True) for gaps in {gaps}])
 """
@@ -53,7 +53,7 @@ def user(cls):
 class Asking(CheckingUser):
     abstract = True
 
-recording = Recording(Asking)
+recording = Recording()
 UNDER_WAY.update({(user(Asking), 7.0), (user(Bystander), 7.0)})
 recording.add_unanswered(10.0)
 print(json.dumps([recording.samples, recording.bystander, len(UNDER_WAY)]))
