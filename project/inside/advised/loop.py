@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-PAUSE_S = 0.005  # between two beats; what is shorter is hardly seen
+PAUSE_S = 0.008  # between two beats; what is shorter is hardly seen
 LOOK_S = 0.002  # between two looks while the loop is held
 # Twice the interval after which a thread gives up the GIL: by less, the threads of a process hold
 # each other up in any case.
@@ -100,29 +100,24 @@ class LoopWatch:
         return sorted(self._holds.values(), key=lambda hold: -hold.ms)
 
     def _watch(self) -> None:
-        own = ThreadClock(threading.get_ident(), threading.get_native_id())
+        since = time.monotonic()
         while not self._ended.wait(PAUSE_S):
             # Before anything else: what opens a file, as a clock does, gives the GIL away.
             found = found_in(sys._current_frames().get(self._clock.ident), self._rank)
-            self._note_kept(found, own.lap()[0] - 1000 * PAUSE_S)
+            late_ms = 1000 * (time.monotonic() - since - PAUSE_S)
+            if late_ms >= NOTABLE_MS:  # a call has kept the GIL, and so this thread from looking
+                stretch = Stretch(found.call if found else None)
+                stretch.add(found, late_ms, 0, self._under_way() - 1)
+                self._note(stretch)
             self._at_look()
             beat = threading.Event()
             try:
                 self._loop.call_soon_threadsafe(self._beat, beat)
             except RuntimeError:  # it is closed
                 return
-            self._look_until(beat)
-            own.lap()
-            self._clock.lap()
-
-    def _note_kept(self, found: Found | None, late_ms: float) -> None:
-        """Note the call that has kept the GIL, and so this thread from looking in time."""
-        _, cpu_ms = self._clock.lap()
-        if late_ms < NOTABLE_MS:
-            return
-        stretch = Stretch(found.call if found else None)
-        stretch.add(found, late_ms, cpu_ms, self._under_way() - 1)
-        self._note(stretch)
+            if not beat.wait(LOOK_S):
+                self._look_until(beat)
+            since = time.monotonic()
 
     def _beat(self, beat: threading.Event) -> None:
         beat.set()
@@ -131,14 +126,15 @@ class LoopWatch:
     def _look_until(self, beat: threading.Event) -> None:
         """Look at the loop's thread, stretch by stretch: a stretch is one call of own code."""
         stretch = Stretch(None)
-        self._clock.lap()
-        while not beat.wait(LOOK_S) and not self._ended.is_set():
+        is_held = True
+        while is_held:
             found = found_in(sys._current_frames().get(self._clock.ident), self._rank)
             if found is None or found.call != stretch.call:
                 self._note(stretch)
                 stretch = Stretch(found.call if found else None)
             stretch.add(found, *self._clock.lap(), others=self._under_way() - 1)
             self._at_look()
+            is_held = not beat.wait(LOOK_S) and not self._ended.is_set()
         stretch.add(None, *self._clock.lap())
         self._note(stretch)
 
