@@ -65,9 +65,11 @@ def of_request(profile: Profile) -> Iterator[str]:
         % words
     )
     if profile.queries:
-        yield _(
+        yield ngettext(
+            "It makes %(queries)s query, of %(ms)s ms, and holds a connection for %(held)s ms.",
             "It makes %(queries)s queries, of %(ms)s ms together, and holds a connection for"
-            " %(held)s ms."
+            " %(held)s ms.",
+            round(profile.queries),
         ) % {
             "queries": figure(profile.queries),
             "ms": figure(profile.query_ms),

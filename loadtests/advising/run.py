@@ -5,6 +5,7 @@ from collections.abc import Generator as Iteration
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
+from statistics import median
 
 from comparisons.advice import (
     FORMULA,
@@ -30,6 +31,7 @@ from loadtests.advising.probing import profiles
 from loadtests.advising.subject import Subject
 from loadtests.advising.sweep import sweep
 from loadtests.asks import Ask, shares
+from loadtests.judging.metrics import cpu_ms_per_request
 from loadtests.judging.rounds import Round
 from loadtests.running import schedule, servers
 from loadtests.running.generators import Generator
@@ -273,9 +275,24 @@ def answered(
         for kind in PROBED
         if any(p.interface == kind for p in advice.profiles)
     }
+    # What a request costs under load, without probes, is known by now.
+    for interface in mixes:
+        if cpu_ms := [
+            found_ms
+            for one in found
+            if one.interface == interface
+            for found_ms in cpu_of(rounds, one.name)
+        ]:
+            mixes[interface] = replace(mixes[interface], cpu=median(cpu_ms) / 1000)
     crossed: tuple[Crossover, ...] = ()
     if len(mixes) == 2 and by_threads:
         chosen = {choice.name for choice in choices}
         threads = next((one for one in by_threads if one.name in chosen), by_threads[-1])
         crossed = crossovers(threads, mixes["wsgi"], mixes["asgi"], wish.load.users, CORES)
     return replace(advice, candidates=tuple(found), choices=choices, crossovers=crossed)
+
+
+def cpu_of(rounds: Sequence[Round], name: str) -> list[float]:
+    """Return the CPU ms of a request, of each round of the candidate that has answers."""
+    found = [cpu_ms_per_request(round_) for round_ in rounds if round_.variant == name]
+    return [ms for ms in found if ms > 0]

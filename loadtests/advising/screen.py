@@ -22,7 +22,7 @@ def print_plan(advice: Advice, console: Console) -> None:
     for line in advice.uses:
         _print(line, console, first="  uses ")
     for line in advice.served_so:
-        _print(line, console, first="  measured with ")
+        _print(line, console, first="  measured with: ")
     for name, share in advice.asks.items():
         _print(f"{name}{f' ({share:.0%})' if share < 1 else ''}", console, first="  sends ")
     _print(sentences.load(advice), console, first="  load: ")
