@@ -52,7 +52,7 @@ def _answer(server: servers.Running, what: Ask) -> Answer:
 def _why(server: servers.Running, what: Ask, answer: Answer, login_url: str) -> str:
     status, place = answer.status, answer.headers.get("location", "")
     if 300 <= status < 400:
-        if login_url and login_url.strip("/") in place:
+        if "login" in place or (login_url and login_url.strip("/") in place):
             return (
                 f"sends to the login ({status} to {place}): log in with a browser, and give its "
                 "session as --cookie sessionid=..."
