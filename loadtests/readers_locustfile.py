@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -116,10 +117,16 @@ def on_error(add: Callable[[list[Any]], None]) -> Callable[..., None]:
     return listener
 
 
-if __name__ == "__main__":
+def main(file: str) -> None:
     try:
-        for user in load(sys.argv[1])[0]:
-            print(f"{user.__name__} {user.weight:g}")
+        with redirect_stdout(sys.stderr):  # what it prints is no user
+            users = load(file)[0]
     except LocustfileError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    for user in users:
+        print(f"{user.__name__} {user.weight:g}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -16,6 +16,8 @@ import requests
 from locust import FastHttpUser, HttpUser, constant, events, task
 from paths import ORDERS
 
+print("the shop's own users")
+
 @events.test_start.add_listener
 def begin(environment, **_):
     requests.get(environment.host + "/begin/")
@@ -30,6 +32,7 @@ class Reader(HttpUser):
     @task
     def orders(self):
         self.client.get(ORDERS, name="orders")
+        print("asked for orders")
 
 class Buyer(FastHttpUser):
     wait_time = constant(0.01)
