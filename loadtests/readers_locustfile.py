@@ -91,7 +91,14 @@ def _noted(cls: Any) -> type[locust.User]:
     def context(self: Any) -> dict[str, Any]:
         return {**cls.context(self), "user": self, "due": None}
 
-    members = {"context": context, "__module__": cls.__module__}
+    def on_stop(self: Any) -> None:
+        try:
+            cls.on_stop(self)
+        finally:  # at once, as CheckingUser does
+            session = self.client.client if isinstance(self, locust.FastHttpUser) else self.client
+            session.close()
+
+    members = {"context": context, "on_stop": on_stop, "__module__": cls.__module__}
     return type(f"Readers{cls.__name__}", (cls,), members)
 
 

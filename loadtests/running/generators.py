@@ -155,7 +155,7 @@ def users_of(locustfile: Path) -> list[str]:
 
     ServerError, in one line, if it cannot be used.
     """
-    load = [sys.executable, "-m", "loadtests.readers_locustfile", str(locustfile)]
+    load = [sys.executable, "-m", "loadtests.readers_locustfile", str(locustfile.resolve())]
     try:
         done = subprocess.run(
             dying_with_parent(load),
