@@ -373,7 +373,7 @@ def order_of(
         bystander=f"{server.deployment.own_paths}bystander/",
         asks=[ask.as_row() for ask in row.asks],
         any_body=row.bodies_differ,
-        locustfile=str(row.locustfile) if row.locustfile else None,
+        locustfile=str(row.locustfile.resolve()) if row.locustfile else None,
     )
 
 
