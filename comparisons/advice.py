@@ -195,6 +195,8 @@ class Advice:
     candidates: tuple[Candidate, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
     crossovers: tuple[Crossover, ...] = ()
+    remarks: tuple[str, ...] = ()  # what could not be looked at or measured, and why
+    sync_only: tuple[str, ...] = ()  # middleware that takes sync requests only, with its place
     choices: tuple[Choice, ...] = ()  # the recommendation against NOW, and against FORMULA
 
     def as_row(self) -> dict[str, Any]:

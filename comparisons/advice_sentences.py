@@ -144,6 +144,15 @@ def of_hop(hop: Hop) -> str:
     )
 
 
+def of_middleware(advice: Advice) -> Iterator[str]:
+    """What middleware keeps a request from staying on the event loop."""
+    for middleware in advice.sync_only:
+        yield _(
+            "%(middleware)s takes sync requests only: on an event loop it, and all middleware"
+            " before it, run in a thread, from where an async view is called back."
+        ) % {"middleware": middleware}
+
+
 # --- Candidates
 
 

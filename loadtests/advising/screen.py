@@ -41,9 +41,13 @@ def print_advice(advice: Advice, measurements: Sequence[Measurement], console: C
             _print(sentences.of_line(line), console, first=sign, style=colour)
         for said in sentences.of_hops(profile):
             _print(said, console, first="  ", style="dim")
+    for said in sentences.of_middleware(advice):
+        _print(said, console, first="✗ ", style=COLOURS["refuted"])
     on_loop = [profile for profile in advice.profiles if profile.interface == "asgi"]
     if on_loop and not sentences.holds(on_loop):
-        _print("Nothing holds the event loop.", console)
+        _print("Nothing holds the event loop.", console, first="✓ ")
+    for remark in advice.remarks:
+        _print(remark, console, first="– ", style=COLOURS["invalid"])
     _title(f"Measured: {sentences.load(advice)}", console)
     console.print(candidates_table(advice, measurements))
     for sweep in advice.sweeps:
