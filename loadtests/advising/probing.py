@@ -56,38 +56,40 @@ def profiles(server: servers.Running, asks: Sequence[Ask]) -> list[Profile]:
 
 
 def profile(server: servers.Running, what: Ask) -> Profile:
-    """Look into the requests alone, for how long they take, and into several at once."""
+    """Time lone requests; then look into others, alone and several at once."""
     for _ in range(WARM_UPS):
         ask(server, what)
-    alone = _seen(server, what, at_once=1)
-    together = _seen(server, what, at_once=TOGETHER)
-    wall_ms = median(alone["wall_ms"])
-    view = alone["view"] or together["view"]
+    timed = _seen(server, what, "count", at_once=1)
+    alone = _seen(server, what, "begin", at_once=1)
+    together = _seen(server, what, "begin", at_once=TOGETHER)
+    wall_ms = median(timed["wall_ms"])
+    cpu_ms = min(timed["cpu_ms"], wall_ms)
+    view = timed["view"]
     return Profile(
         ask=what.name,
         interface=server.deployment.interface,
         view=view.get("name", ""),
         place=view.get("place", ""),
         is_async=bool(view.get("is_async")),
-        requests=alone["requests"] + together["requests"],
+        requests=sum(seen["requests"] for seen in (timed, alone, together)),
         wall_ms=round(wall_ms, 3),
-        cpu_ms=round(min(alone["cpu_ms"], wall_ms), 3),
-        wait_ms=round(max(0.0, wall_ms - alone["cpu_ms"]), 3),
-        queries=round(alone["queries"], 2),
-        query_ms=round(alone["query_ms"], 3),
-        connections=max(alone["connections"], together["connections"]),
-        held_ms=round(alone["held_ms"], 3),
+        cpu_ms=round(cpu_ms, 3),
+        wait_ms=round(wall_ms - cpu_ms, 3),
+        queries=round(timed["queries"], 2),
+        query_ms=round(timed["query_ms"], 3),
+        connections=max(seen["connections"] for seen in (timed, together)),
+        held_ms=round(timed["held_ms"], 3),
         hops=tuple(
             Hop(hop["by"], hop["place"], hop["to"], round(hop["times"], 2))
-            for hop in sorted(alone["hops"], key=lambda hop: -hop["times"])
+            for hop in sorted(timed["hops"], key=lambda hop: -hop["times"])
         ),
         lines=_lines(alone, together),
     )
 
 
-def _seen(server: servers.Running, what: Ask, at_once: int) -> dict[str, Any]:
-    """Send requests while the probes look, and return what they have seen."""
-    _probes(server, "begin")
+def _seen(server: servers.Running, what: Ask, how: str, at_once: int) -> dict[str, Any]:
+    """Send requests while the probes count, or look, and return what they have seen."""
+    _probes(server, how)
     if at_once == 1:
         began = time.monotonic()
         for _ in range(ALONE):

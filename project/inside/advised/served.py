@@ -6,8 +6,8 @@ said to them stands in the environment:
 ADVISE_NAME    what X-Deployment says in each answer
 ADVISE_APP     the reader's own: `shop.wsgi:application`
 ADVISE_SERVE   JSON: what differs from its settings (see `configure`)
-ADVISE_PROBES  1: look into the requests between `probes/?begin` and `probes/?end`; `probes/` says
-               how many have not ended
+ADVISE_PROBES  1: look into the requests between `probes/?begin` (or `?count`: without looking at
+               stacks) and `probes/?end`; `probes/` says how many have not ended
 """
 
 from __future__ import annotations
@@ -169,7 +169,8 @@ def own_answer(path: str, query: str) -> bytes:
     elif path == f"{PREFIX}probes/" and PROBES:
         from . import probes
 
-        answer = {"begin": probes.begin, "end": probes.end}.get(query, probes.running)()
+        words = {"begin": probes.begin, "count": probes.count, "end": probes.end}
+        answer = words.get(query, probes.running)()
     return b"" if answer is None else json.dumps(answer).encode()
 
 

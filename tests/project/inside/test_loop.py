@@ -113,13 +113,13 @@ def in_c(tmp_path_factory):
 def held(folder):
     """What held the loop while a view was called TIMES times; each line by its comment."""
 
-    def held(view, *arguments, run=asyncio.run):
+    def held(view, *arguments, run=asyncio.run, pause_s=0.01):
         async def main():
             rank = lambda file: 2 if file.startswith(f"{folder}/") else 0  # noqa: E731
             watch = LoopWatch(asyncio.get_running_loop(), rank)
             watch.start()
             for _ in range(TIMES):
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(pause_s)
                 await view(*arguments)
             return watch.stop()
 
@@ -146,6 +146,12 @@ def test_calls_that_keep_the_gil_one_after_another_have_a_line_each(views, in_c,
     found = held(views.calls_twice, in_c.keeping, run=run)
     assert set(found) == {"first", "second"}
     assert max(hold.longest_ms for hold in found.values()) < 1.5 * CALL_MS  # and not both of them
+
+
+@LOOPS
+def test_time_in_which_the_loop_was_free_is_no_hold(views, held, run):
+    (hold,) = held(views.waits_deep, run=run, pause_s=1).values()
+    assert hold.longest_ms < 1000
 
 
 @LOOPS
