@@ -92,6 +92,7 @@ def of_line(line: Line) -> str:
         "cpu": figure(line.cpu_ms),
         "longest": figure(line.longest_ms),
         "others": figure(line.others),
+        "calls": line.calls,
     }
     if line.kind == "holds":
         said = (
@@ -102,6 +103,11 @@ def of_line(line: Line) -> str:
         if line.others >= 1:
             said += " " + _("(%(others)s other requests waited, on average)") % words
         return said
+    if waits_for_others(line):
+        return (
+            _("%(place)s waits for other requests, %(ms)s ms a request (%(calls)s): %(code)s")
+            % words
+        )
     if line.kind == "awaits":
         return _("%(place)s waits for %(ms)s ms a request, and holds nothing: %(code)s") % words
     if line.kind == "query":
@@ -109,6 +115,11 @@ def of_line(line: Line) -> str:
     if line.cpu_ms > line.ms / 2:
         return _("%(place)s computes in a thread for %(ms)s ms a request: %(code)s") % words
     return _("%(place)s waits in a thread for %(ms)s ms a request: %(code)s") % words
+
+
+def waits_for_others(line: Line) -> bool:
+    """Tell whether a request waits there for what another has: a lock, a connection of a pool."""
+    return line.kind != "holds" and line.calls.rpartition(".")[2] in ("acquire", "getconn")
 
 
 def holds(profiles: Iterable[Profile]) -> list[Line]:

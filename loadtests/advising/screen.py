@@ -35,7 +35,7 @@ def print_advice(advice: Advice, measurements: Sequence[Measurement], console: C
         _print(" ".join(sentences.of_request(profile)), console)
         lines = [line for line in profile.lines if line.kind != "query"][:MAX_LINES]
         for line in lines:
-            held = line.kind == "holds"
+            held = line.kind == "holds" or sentences.waits_for_others(line)
             sign = "✗ " if held else "  "
             colour = COLOURS["refuted"] if held else ""
             _print(sentences.of_line(line), console, first=sign, style=colour)
