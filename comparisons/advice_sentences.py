@@ -182,9 +182,16 @@ def shape_of(candidate: Candidate) -> str:
 def of_choice(choice: Choice, rate: float | None) -> str:
     """How the recommendation compares with its base."""
     words = {"name": name_of(choice.name), "base": name_of(choice.base)}
-    if choice.name == choice.base:
-        return _("%(name)s is as good as any that was measured: nothing needs to change.") % words
     sure = _sureness(choice)
+    if choice.name == choice.base:
+        if choice.outcome == "same":
+            said = _("%(name)s is as good as any that was measured: nothing needs to change.")
+            return said % words
+        words["number"] = _number(choice.factor)
+        said = _(
+            "Nothing is surely better than %(name)s: the best of the others serves %(number)s of it"
+        )
+        return said % words + sure
     if choice.outcome == "same":
         return _("No difference to %(base)s, within 5 %%") % words + sure
     if choice.outcome == "unknown":
