@@ -18,7 +18,10 @@ class AnswerError(FatalError):
 
 
 def check(server: servers.Running, asks: Sequence[Ask], login_url: str) -> bool:
-    """Ask for each a few times; return whether a body differs from time to time. AnswerError."""
+    """Ask for each a few times; return whether bodies differ from time to time. AnswerError.
+
+    One that has the server's own address differs from server to server.
+    """
     differs = False
     for what in asks:
         answers = [_answer(server, what) for _ in range(TIMES)]
@@ -31,7 +34,9 @@ def check(server: servers.Running, asks: Sequence[Ask], login_url: str) -> bool:
             )
         if not 200 <= statuses[0] < 300:
             raise AnswerError(f"{what.name} {_why(server, what, answers[-1], login_url)}")
-        differs = differs or len({answer.body for answer in answers}) > 1
+        bodies = {answer.body for answer in answers}
+        address = str(server.port).encode()
+        differs = differs or len(bodies) > 1 or any(address in body for body in bodies)
     return differs
 
 
@@ -52,7 +57,7 @@ def _answer(server: servers.Running, what: Ask) -> Answer:
 def _why(server: servers.Running, what: Ask, answer: Answer, login_url: str) -> str:
     status, place = answer.status, answer.headers.get("location", "")
     if 300 <= status < 400:
-        if login_url and login_url.strip("/") in place:
+        if "login" in place or (login_url and login_url.strip("/") in place):
             return (
                 f"sends to the login ({status} to {place}): log in with a browser, and give its "
                 "session as --cookie sessionid=..."

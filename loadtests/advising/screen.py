@@ -22,7 +22,7 @@ def print_plan(advice: Advice, console: Console) -> None:
     for line in advice.uses:
         _print(line, console, first="  uses ")
     for line in advice.served_so:
-        _print(line, console, first="  measured with ")
+        _print(line, console, first="  measured with: ")
     for name, share in advice.asks.items():
         _print(f"{name}{f' ({share:.0%})' if share < 1 else ''}", console, first="  sends ")
     _print(sentences.load(advice), console, first="  load: ")
@@ -35,15 +35,19 @@ def print_advice(advice: Advice, measurements: Sequence[Measurement], console: C
         _print(" ".join(sentences.of_request(profile)), console)
         lines = [line for line in profile.lines if line.kind != "query"][:MAX_LINES]
         for line in lines:
-            held = line.kind == "holds"
+            held = line.kind == "holds" or sentences.waits_for_others(line)
             sign = "✗ " if held else "  "
             colour = COLOURS["refuted"] if held else ""
             _print(sentences.of_line(line), console, first=sign, style=colour)
         for said in sentences.of_hops(profile):
             _print(said, console, first="  ", style="dim")
+    for said in sentences.of_middleware(advice):
+        _print(said, console, first="✗ ", style=COLOURS["refuted"])
     on_loop = [profile for profile in advice.profiles if profile.interface == "asgi"]
     if on_loop and not sentences.holds(on_loop):
-        _print("Nothing holds the event loop.", console)
+        _print("Nothing holds the event loop.", console, first="✓ ")
+    for remark in advice.remarks:
+        _print(remark, console, first="– ", style=COLOURS["invalid"])
     _title(f"Measured: {sentences.load(advice)}", console)
     console.print(candidates_table(advice, measurements))
     for sweep in advice.sweeps:

@@ -92,9 +92,9 @@ class Subject:
         """What its measured servers have otherwise than its settings say."""
         lines = []
         if self.debug:
-            lines.append("DEBUG is False, as where you deploy it")
+            lines.append("DEBUG = False, as where you deploy it")
         if not {"*", "127.0.0.1"} & set(self.allowed_hosts):
-            lines.append("127.0.0.1 is one of ALLOWED_HOSTS")
+            lines.append("127.0.0.1 in ALLOWED_HOSTS")
         if self.ssl_redirect:
             lines.append("requests count as HTTPS (SECURE_SSL_REDIRECT)")
         return tuple(lines)

@@ -127,7 +127,7 @@ def services(settings: Any) -> list[str]:
             where = ", ".join(without_password(place) for place in places)
             lines.append(f"cache {alias}: {kind} {where}")
     email = settings.EMAIL_BACKEND.rpartition(".")[0].rpartition(".")[2]
-    if email == "smtp":
+    if email == "smtp" and (settings.EMAIL_HOST, settings.EMAIL_PORT) != ("localhost", 25):
         lines.append(f"email: SMTP {settings.EMAIL_HOST}:{settings.EMAIL_PORT}")
     for name in ("CELERY_BROKER_URL", "BROKER_URL"):
         if broker := getattr(settings, name, ""):
