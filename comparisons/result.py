@@ -193,7 +193,7 @@ class Hold:
             times=_finite(row["times"]),
             longest_ms=_finite(row["longest_ms"]),
         )
-        if not hold.place.rpartition(":")[2].isdecimal():
+        if not hold.place.rpartition(":")[2].isdecimal() or not hold.line:
             raise ValueError(f"{hold.place!r} is no file:line")
         return hold
 

@@ -36,12 +36,12 @@ def holds(slug: str, rows: Sequence[Row], running: Sequence[servers.Running]) ->
     """
     threads = ThreadPoolExecutor(1 if any(row.variant.cpu for row in rows) else max(1, len(rows)))
     try:
-        return list(threads.map(partial(_holds, slug), rows, running))
+        return list(threads.map(partial(holds_of, slug), rows, running))
     finally:
         threads.shutdown(wait=False)  # what interrupts us ends the servers, and so the calls
 
 
-def _holds(slug: str, row: Row, server: servers.Running) -> list[Hold] | None:
+def holds_of(slug: str, row: Row, server: servers.Running) -> list[Hold] | None:
     if not can_look(row) or _held(server, "begin") is None:
         return None
     groups = [min(count, row.users) for count in TOGETHER]  # more would take memory no round does
