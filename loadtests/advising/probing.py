@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from statistics import median
 from typing import Any
 
@@ -21,6 +21,7 @@ TOGETHER = 8  # at once, twice: who waits for whom shows only then
 TIMEOUT_S = 30
 SETTLE_S = 5  # for what is done after the last answer
 MAX_LINES = 12
+MAX_BODY = 100_000_000  # bytes
 MIN_MS = 0.5  # a request: less of it is no line worth a reader's time
 
 
@@ -43,6 +44,10 @@ def ask(server: servers.Running, what: Ask, timeout_s: float = TIMEOUT_S) -> Ans
             body += part
             if time.monotonic() > deadline:
                 raise TimeoutError
+            if len(body) > MAX_BODY:
+                raise HTTPException(f"more than {MAX_BODY:,} bytes")
+        if response.length:  # is to come, but the connection is closed
+            raise IncompleteRead(b"", response.length)
         return Answer(response.status, headers, bytes(body))
 
 
