@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from statistics import median
 from typing import Any
 
@@ -23,6 +23,7 @@ SETTLE_S = 5  # for what is done after the last answer
 MAX_LINES = 12
 LONGER = 3  # times as long as alone: they wait for each other
 PASSES_ON = "get_response("  # in a middleware: the time of all that comes after it
+MAX_BODY = 100_000_000  # bytes
 MIN_MS = 0.5  # a request: less of it is no line worth a reader's time
 
 
@@ -45,6 +46,10 @@ def ask(server: servers.Running, what: Ask, timeout_s: float = TIMEOUT_S) -> Ans
             body += part
             if time.monotonic() > deadline:
                 raise TimeoutError
+            if len(body) > MAX_BODY:
+                raise HTTPException(f"more than {MAX_BODY:,} bytes")
+        if response.length:  # is to come, but the connection is closed
+            raise IncompleteRead(b"", response.length)
         return Answer(response.status, headers, bytes(body))
 
 
