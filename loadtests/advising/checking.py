@@ -7,7 +7,7 @@ from contextlib import suppress
 from http.client import HTTPException
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from loadtests.advising.probing import Answer, ask
+from loadtests.advising.probing import Answer, ask, death_of
 from loadtests.asks import WITHOUT_BODY, Ask
 from loadtests.running import servers
 from project.errors import FatalError
@@ -52,7 +52,7 @@ def _answer(server: servers.Running, what: Ask) -> Answer:
     except (OSError, HTTPException) as error:
         with suppress(subprocess.TimeoutExpired):
             server.process.wait(DEATH_S)
-        if death := server.death():
+        if death := death_of(server):
             raise AnswerError(f"{what.name}: {death}: {_last_words(server)}") from None
         why = last_error(server) or " ".join(str(error).split()) or repr(error)
         raise AnswerError(f"{what.name} breaks the connection off: {why}") from None

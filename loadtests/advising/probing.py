@@ -19,6 +19,7 @@ WARM_UPS = 2  # a request imports, connects, fills caches
 ALONE, ALONE_S = 20, 2.0  # requests one after another, and seconds after which no other begins
 TOGETHER = 8  # at once, twice: who waits for whom shows only then
 TIMEOUT_S = 20
+DYING_S = 1  # from a connection that breaks to the end of the process
 SETTLE_S = 5  # for what is done after the last answer
 MAX_LINES = 12
 LONGER = 3  # times as long as alone: they wait for each other
@@ -64,10 +65,18 @@ def profiles(server: servers.Running, asks: Sequence[Ask]) -> list[Profile]:
                 f"{what.name} has not ended after {TIMEOUT_S} s, with {TOGETHER} at once"
             ) from None
         except (OSError, HTTPException, ValueError) as error:
-            if death := server.death():
+            if death := death_of(server):
                 raise ServerError(f"{what.name}: {death}: {servers.said(server.log)}") from None
             raise ServerError(f"{what.name} fails ({error!r})") from None
     return found
+
+
+def death_of(server: servers.Running) -> str | None:
+    """Say how it died, of which the broken connection comes first; None if it lives on."""
+    deadline = time.monotonic() + DYING_S
+    while not (death := server.death()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return death
 
 
 def profile(server: servers.Running, what: Ask) -> Profile:
