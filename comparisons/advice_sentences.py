@@ -92,6 +92,7 @@ def of_line(line: Line) -> str:
         "cpu": figure(line.cpu_ms),
         "longest": figure(line.longest_ms),
         "others": figure(line.others),
+        "calls": line.calls,
     }
     if line.kind == "holds":
         said = (
@@ -102,6 +103,11 @@ def of_line(line: Line) -> str:
         if line.others >= 1:
             said += " " + _("(%(others)s other requests waited, on average)") % words
         return said
+    if waits_for_others(line):
+        return (
+            _("%(place)s waits for other requests, %(ms)s ms a request (%(calls)s): %(code)s")
+            % words
+        )
     if line.kind == "awaits":
         return _("%(place)s waits for %(ms)s ms a request, and holds nothing: %(code)s") % words
     if line.kind == "query":
@@ -109,6 +115,11 @@ def of_line(line: Line) -> str:
     if line.cpu_ms > line.ms / 2:
         return _("%(place)s computes in a thread for %(ms)s ms a request: %(code)s") % words
     return _("%(place)s waits in a thread for %(ms)s ms a request: %(code)s") % words
+
+
+def waits_for_others(line: Line) -> bool:
+    """Tell whether a request waits there for what another has: a lock, a connection of a pool."""
+    return line.kind != "holds" and line.calls.rpartition(".")[2] in ("acquire", "getconn")
 
 
 def holds(profiles: Iterable[Profile]) -> list[Line]:
@@ -144,6 +155,15 @@ def of_hop(hop: Hop) -> str:
     )
 
 
+def of_middleware(advice: Advice) -> Iterator[str]:
+    """What middleware keeps a request from staying on the event loop."""
+    for middleware in advice.sync_only:
+        yield _(
+            "%(middleware)s takes sync requests only: on an event loop it, and all middleware"
+            " before it, run in a thread, from where an async view is called back."
+        ) % {"middleware": middleware}
+
+
 # --- Candidates
 
 
@@ -162,9 +182,16 @@ def shape_of(candidate: Candidate) -> str:
 def of_choice(choice: Choice, rate: float | None) -> str:
     """How the recommendation compares with its base."""
     words = {"name": name_of(choice.name), "base": name_of(choice.base)}
-    if choice.name == choice.base:
-        return _("%(name)s is as good as any that was measured: nothing needs to change.") % words
     sure = _sureness(choice)
+    if choice.name == choice.base:
+        if choice.outcome == "same":
+            said = _("%(name)s is as good as any that was measured: nothing needs to change.")
+            return said % words
+        words["number"] = _number(choice.factor)
+        said = _(
+            "Nothing is surely better than %(name)s: the best of the others serves %(number)s of it"
+        )
+        return said % words + sure
     if choice.outcome == "same":
         return _("No difference to %(base)s, within 5 %%") % words + sure
     if choice.outcome == "unknown":
