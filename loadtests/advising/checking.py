@@ -7,10 +7,11 @@ from contextlib import suppress
 from http.client import HTTPException
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from loadtests.advising.probing import Answer, ask, death_of
+from loadtests.advising.probing import Answer, ask
 from loadtests.asks import WITHOUT_BODY, Ask
 from loadtests.running import servers
 from project.errors import FatalError
+from project.reasons import one_line, reason
 
 TIMES = 3
 TIMEOUT_S = 10
@@ -29,19 +30,21 @@ def check(server: servers.Running, asks: Sequence[Ask], login_url: str) -> bool:
     """
     differs = False
     for what in asks:
-        answers = [_answer(server, what) for _ in range(TIMES)]
+        since = len(_log(server))
+        answers = [_answer(server, what, since) for _ in range(TIMES)]
         statuses = list(dict.fromkeys(answer.status for answer in answers))
         if len(statuses) > 1:
-            raise AnswerError(f"{what.name} {_why_unsteady(server, statuses)}")
+            raise AnswerError(f"{what.name} {_why_unsteady(statuses, last_error(server, since))}")
         if not 200 <= statuses[0] < 300:
-            raise AnswerError(f"{what.name} {_why(server, what, answers[-1], login_url)}")
+            error = last_error(server, since)
+            raise AnswerError(f"{what.name} {_why(what, answers[-1], error, login_url)}")
         bodies = {answer.body for answer in answers}
         address = str(server.port).encode()
         differs = differs or len(bodies) > 1 or any(address in body for body in bodies)
     return differs
 
 
-def _answer(server: servers.Running, what: Ask) -> Answer:
+def _answer(server: servers.Running, what: Ask, since: int) -> Answer:
     try:
         return ask(server, what, TIMEOUT_S)
     except TimeoutError:
@@ -52,28 +55,25 @@ def _answer(server: servers.Running, what: Ask) -> Answer:
     except (OSError, HTTPException) as error:
         with suppress(subprocess.TimeoutExpired):
             server.process.wait(DEATH_S)
-        if death := death_of(server):
-            raise AnswerError(f"{what.name}: {death}: {_last_words(server)}") from None
-        why = last_error(server) or " ".join(str(error).split()) or repr(error)
-        raise AnswerError(f"{what.name} breaks the connection off: {why}") from None
+        said = _log(server)[since:].strip()
+        why = last_error(server, since) or (reason(said) if said else one_line(error))
+        how = server.death() or "breaks the connection off"
+        raise AnswerError(f"{what.name}: {how}: {why}") from None
 
 
-def _last_words(server: servers.Running) -> str:
-    return last_error(server) or servers.said(server.log)
-
-
-def _why_unsteady(server: servers.Running, statuses: Sequence[int]) -> str:
+def _why_unsteady(statuses: Sequence[int], error: str) -> str:
     listed = ", ".join(map(str, statuses))
     if 429 in statuses:
         return f"answers with {listed}: the project limits how often one asks; switch that off"
-    error = last_error(server) if max(statuses) >= 500 else ""
+    if error and max(statuses) >= 500:
+        listed += f": {error}"
     return (
-        f"answers with another status each time ({listed}{f': {error}' if error else ''}): "
+        f"answers with another status each time ({listed}): "
         "what is measured has to do the same work each time"
     )
 
 
-def _why(server: servers.Running, what: Ask, answer: Answer, login_url: str) -> str:
+def _why(what: Ask, answer: Answer, error: str, login_url: str) -> str:
     status = answer.status
     if 300 <= status < 400 and "location" in answer.headers:
         return _why_redirected(what, answer, login_url)
@@ -94,7 +94,7 @@ def _why(server: servers.Running, what: Ask, answer: Answer, login_url: str) -> 
         return f"answers with 405: it takes {takes or f'no {what.method}'} (see --method)"
     if status == 429:
         return "answers with 429: the project limits how often one asks; switch that off"
-    if status >= 500 and (error := last_error(server)):
+    if status >= 500 and error:
         is_static = "staticfiles manifest" in error
         hint = ": DEBUG is False, so run its manage.py collectstatic" if is_static else ""
         return f"answers with {status}: {error}{hint}"
@@ -103,10 +103,10 @@ def _why(server: servers.Running, what: Ask, answer: Answer, login_url: str) -> 
 
 def _why_redirected(what: Ask, answer: Answer, login_url: str) -> str:
     place = answer.headers["location"]
-    base = "http://127.0.0.1"
-    target = urlsplit(urljoin(base + what.path, place))
+    own = ("127.0.0.1", _header(what, "host").partition(":")[0])
+    target = urlsplit(urljoin(f"http://127.0.0.1{what.path}", place))
     query = f"?{target.query}" if target.query else ""
-    if target.path == login_url or "next" in parse_qs(target.query):
+    if login_url in (target.path, place.partition("?")[0]) or "next" in parse_qs(target.query):
         return (
             f"sends to the login ({answer.status} to {place}): log in with a browser, and give "
             "its session as --cookie sessionid=..."
@@ -117,6 +117,8 @@ def _why_redirected(what: Ask, answer: Answer, login_url: str) -> str:
             "answers of 2xx are measured"
         )
     if target.path + query != what.path:
+        if target.hostname not in own:
+            return f"sends to another host ({answer.status} to {place}), which is not measured"
         return f"sends elsewhere ({answer.status} to {place}): ask for {target.path}{query}"
     if target.scheme == "https":
         return (
@@ -129,12 +131,13 @@ def _why_redirected(what: Ask, answer: Answer, login_url: str) -> str:
     )
 
 
-def last_error(server: servers.Running) -> str:
-    """Return the last exception of its log, with the project's own line that it came from."""
-    exception = servers.last_exception(server.log)
-    if not exception or not server.log:
-        return ""
-    said = server.log.read_text(errors="replace")
+def last_error(server: servers.Running, since: int = 0) -> str:
+    """Return the last exception of its log, with the project's own line that it came from.
+
+    since: how much of the log is not looked at.
+    """
+    said = _log(server)[since:]
+    exception = servers.exception_in(said)
     folder = f"{server.deployment.folder}/"
     # The last traceback's, or else of the one that it followed from.
     for part in (said.rpartition("Traceback (most recent call last)")[2], said):
@@ -143,9 +146,14 @@ def last_error(server: servers.Running) -> str:
             for path, line in re.findall(r'File "(.+?)", line (\d+)', part)
             if path.startswith(folder) and "site-packages" not in path
         ]
-        if own:
+        if own and exception:
             return f"{exception} ({own[-1]})"
     return exception
+
+
+def _log(server: servers.Running) -> str:
+    log = server.log
+    return log.read_text(errors="replace") if log and log.exists() else ""
 
 
 def _header(what: Ask, name: str) -> str:

@@ -140,7 +140,7 @@ def find_subject(
     if not (found["wsgi"] or found["asgi"]):
         why = found["wsgi_error"] or found["asgi_error"]
         raise bad(
-            f"its application cannot be imported: {why}"
+            f"its application cannot be imported: {why}{_hint(why, folder, python)}"
             if why
             else f"{settings} has neither WSGI_APPLICATION nor ASGI_APPLICATION, and there is "
             "no wsgi.py or asgi.py beside it"
@@ -241,8 +241,14 @@ def python_path(environ: Mapping[str, str]) -> str:
 
 def _hint(error: str, folder: Path, python: Path) -> str:
     """Say what to do about it, where that can be told."""
-    if error.startswith(("ModuleNotFoundError", "ImportError")):
-        return f" (run by {python}: is that the project's own? if not, give it with --python)"
+    if missing := re.match(r"ModuleNotFoundError: No module named '(\w+)", error):
+        is_own = any((folder / name).exists() for name in (missing[1], f"{missing[1]}.py"))
+        if is_own:
+            return ""
+        return (
+            f" (is {folder} the folder of its manage.py, and {python} the Python that runs it? "
+            "if not, give them with --project and --python)"
+        )
     if _is_about_environ(error, folder):
         return " (a variable that it needs: set it, or give --env NAME=VALUE)"
     return ""

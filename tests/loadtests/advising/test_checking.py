@@ -1,7 +1,5 @@
 """What a reader's URL answers is looked at before anything is measured: one line if it is wrong."""
 
-import re
-
 import pytest
 
 from loadtests.advising import checking
@@ -55,6 +53,7 @@ urlpatterns = [
     path("relative/", lambda request: HttpResponseRedirect("../ok/")),
     path("secure/", lambda request: redirect("https://127.0.0.1/secure/")),
     path("www/", lambda request: redirect("http://www.shop.example/www/")),
+    path("sso/", lambda request: redirect("https://id.example/in/")),
     path("denied/", denied),
     path("get/", csrf_exempt(require_GET(lambda request: HttpResponse("got")))),
     path("often/", lambda request: HttpResponse(status=429)),
@@ -68,14 +67,16 @@ urlpatterns = [
     path("different/", lambda request: HttpResponse(str(next(numbers)))),
     path("parts/", lambda request: StreamingHttpResponse(parts(request))),
     path("endless/", lambda request: StreamingHttpResponse(endless(request))),
-    path("silent/", lambda request: time.sleep(600)),
+    path("silent/", lambda request: time.sleep(3)),
     path("dead/", lambda request: os._exit(1)),
 ]
 
 def price_of_static():
     raise ValueError("Missing staticfiles manifest entry for 'a.css'")
 """
-BROKEN_AT = URLS.splitlines().index('        raise ValueError("no price") from error') + 1
+LINES = URLS.splitlines()
+BROKEN_AT = LINES.index('        raise ValueError("no price") from error') + 1
+REST_AT = LINES.index('    raise LookupError("the rest")') + 1
 SITE = with_settings("LOGIN_URL = '/enter/'\nALLOWED_HOSTS = ['shop.example']\n") | {
     "shop/urls.py": URLS
 }
@@ -113,8 +114,12 @@ WRONG = [
     (Ask("/static/"), "DEBUG is False, so run its manage.py collectstatic"),
     (Ask("/other/"), "answers with another status each time ("),
     (Ask("/limited/"), "the project limits how often one asks; switch that off"),
-    (Ask("/parts/"), "breaks the connection off: "),
-    (Ask("/dead/"), "breaks the connection off: "),
+    (Ask("/sso/"), "sends to another host (302 to https://id.example/in/), which is not measured"),
+    (
+        Ask("/parts/"),
+        f": breaks the connection off: LookupError: the rest (shop/urls.py:{REST_AT})",
+    ),
+    (Ask("/dead/"), ": breaks the connection off: "),
 ]
 
 
@@ -160,12 +165,12 @@ def test_form_is_taken_with_the_token_that_the_line_asks_for(server):
 
 def test_server_that_dies_of_a_request_is_told(tmp_path):
     project = found(tmp_path, SITE)
-    with (
-        servers.serving([deployments_of(project)["asgi-uvicorn"]]) as (server,),
-        pytest.raises(AnswerError) as error,
-    ):
-        check(server, [Ask("/dead/")], "")
-    assert re.fullmatch(r"GET /dead/: asgi-uvicorn died \(exit status 1\): .*", str(error.value))
+    with servers.serving([deployments_of(project)["asgi-uvicorn"]]) as (server,):
+        with pytest.raises(AnswerError):
+            check(server, [Ask("/broken/")], "")
+        with pytest.raises(AnswerError, match=r"^GET /dead/: asgi-uvicorn died") as error:
+            check(server, [Ask("/dead/")], "")
+    assert "no price" not in str(error.value)  # what the log says of another request
 
 
 def test_form_behind_https_is_taken_with_the_headers_that_the_line_asks_for(tmp_path):

@@ -22,7 +22,7 @@ WRONG = {
     ),
     "settings that are not there": (
         {"shop/settings.py": None},
-        r"shop\.settings cannot be loaded: ModuleNotFoundError: No module named 'shop\.settings'",
+        r"shop\.settings cannot be loaded: ModuleNotFoundError: No module named 'shop\.settings'$",
     ),
     "a variable is missing": (
         {"shop/settings.py": KEY},
@@ -34,7 +34,7 @@ WRONG = {
     ),
     "a package is missing": (
         {"shop/settings.py": "import environ_of_theirs\n"},
-        r"No module named 'environ_of_theirs' \(shop/settings\.py:1\).* give it with --python\)",
+        r"No module named 'environ_of_theirs' \(shop/settings\.py:1\) \(is .* and --python\)$",
     ),
     "it ends": (
         {"shop/settings.py": "import sys\nsys.exit('not\\n here')\n"},

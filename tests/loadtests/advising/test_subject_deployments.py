@@ -1,6 +1,7 @@
 """A reader's project is served by the servers that it has, and as its own command says."""
 
 import json
+import os
 import re
 from dataclasses import replace
 
@@ -277,29 +278,34 @@ def project(tmp_path_factory):
     return found(tmp_path_factory.mktemp("shop"), with_settings(LIVE) | {"gunicorn.conf.py": "1/0"})
 
 
-@pytest.mark.parametrize("name", ["wsgi-threads", "asgi-uvicorn"])
-@pytest.mark.parametrize("database", ["", "persistent", "pool"])
-def test_project_is_served_as_where_it_is_deployed(project, name, database):
+def test_project_is_served_as_where_it_is_deployed(project):
     before = listing(project.folder)
-    deployment = replace(deployments_of(project)[name], database=database, pool_size=3)
-    with servers.serving([deployment]) as (server,):
-        answer = answered(server)
+    of = deployments_of(project)
+    deployments = [
+        replace(of[name], database=database, pool_size=3)
+        for name in ("wsgi-threads", "asgi-uvicorn")
+        for database in ("", "persistent", "pool")
+    ]
     pool = {"min_size": 1, "max_size": 3, "timeout": 30}
-    assert answer == {
-        "debug": False,
-        "admins": 0,
-        "is_secure": True,
-        "conn_max_age": None if database == "persistent" else 0,
-        "pool": pool if database == "pool" else None,
-    }
+    with servers.serving(deployments) as started:
+        for server, deployment in zip(started, deployments, strict=True):
+            assert answered(server) == {
+                "debug": False,
+                "admins": 0,
+                "is_secure": True,
+                "conn_max_age": None if deployment.database == "persistent" else 0,
+                "pool": pool if deployment.database == "pool" else None,
+            }
     assert listing(project.folder) == before
 
 
-@pytest.mark.parametrize("name", WSGI + ASGI)
-def test_every_server_serves_it(project, name):
-    with servers.serving([replace(deployments_of(project)[name], workers=1)]) as (server,):
-        assert answered(server)["debug"] is False
-        assert answered(server, "/__advise__/bystander/") == {"ok": True}
+def test_every_server_serves_it(project):
+    deployments = [replace(one, workers=1) for one in deployments_of(project).values()]
+    assert [one.name for one in deployments] == WSGI + ASGI
+    with servers.serving(deployments) as started:
+        for server in started:
+            assert answered(server)["debug"] is False
+            assert answered(server, "/__advise__/bystander/") == {"ok": True}
 
 
 def test_it_is_served_as_today(tmp_path):
@@ -329,15 +335,21 @@ async def application(scope, receive, send):
 )
 
 
-@pytest.mark.parametrize("name", ASGI)
-def test_lifespan_of_an_application_that_has_one_is_its_own(tmp_path, name):
+def test_lifespan_of_an_application_that_has_one_is_its_own(tmp_path):
     notes = tmp_path / "notes"
-    files = {"shop/asgi.py": WITH_LIFESPAN}
-    project = found(tmp_path / "shop", files, {"NOTES": str(notes)})
-    with servers.serving([replace(deployments_of(project)[name], workers=1)]) as (server,):
-        assert answered(server)["debug"] is False
-        assert notes.read_text().split() == ["lifespan.startup"]
-    assert notes.read_text().split() == ["lifespan.startup", "lifespan.shutdown"]
+    project = found(tmp_path / "shop", {"shop/asgi.py": WITH_LIFESPAN}, {"NOTES": os.devnull})
+    of = deployments_of(project)
+    notes.mkdir()
+    with servers.serving(
+        [replace(of[name], workers=1) for name in ASGI],
+        [{"NOTES": str(notes / name)} for name in ASGI],
+    ) as started:
+        for server, name in zip(started, ASGI, strict=True):
+            assert answered(server)["debug"] is False
+            assert (notes / name).read_text().split() == ["lifespan.startup"]
+    for name in ASGI:
+        events = (notes / name).read_text().split()
+        assert (name, events) == (name, ["lifespan.startup", "lifespan.shutdown"])
 
 
 def test_application_whose_lifespan_fails_does_not_start(tmp_path):
