@@ -84,8 +84,8 @@ def ask_of(path: str, client: Client) -> Ask:
     return Ask(path, client.method, body=body_of(client))
 
 
-# Who stands between two requests as a round ends is killed by locust, and may have sent one by then:
-# no server is to blame for that. Who waits in vain has been told to end long before.
+# Who stands between two requests as a round ends is killed by locust, and may have sent one by
+# then: no server is to blame for that. Who waits in vain has been told to end long before.
 JUST_SENT_S = 1
 
 
