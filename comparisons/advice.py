@@ -159,7 +159,9 @@ class Crossover:
 
 @dataclass(frozen=True)
 class Choice:
-    """What to run. factor: of its throughput (of its latency, in an open loop) to that of `base`.
+    """What to run. factor: of its throughput (of its speed, in an open loop) to that of `base`.
+
+    Where it is the base itself: that of the best of the others, which is no reason to change.
 
     outcome: "better"; "same": within 5 % of the base, which stays; "unknown": the rounds do not
     tell.
@@ -195,6 +197,8 @@ class Advice:
     candidates: tuple[Candidate, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
     crossovers: tuple[Crossover, ...] = ()
+    remarks: tuple[str, ...] = ()  # what could not be looked at or measured, and why
+    sync_only: tuple[str, ...] = ()  # middleware that takes sync requests only, with its place
     choices: tuple[Choice, ...] = ()  # the recommendation against NOW, and against FORMULA
 
     def as_row(self) -> dict[str, Any]:

@@ -93,6 +93,9 @@ def of_line(line: Line) -> str:
 
 def does(line: Line) -> str:
     """Say what it does, for how long."""
+    if waits_for_others(line):
+        words = {"ms": figure(line.ms), "calls": line.calls}
+        return _("waits for other requests, %(ms)s ms a request (%(calls)s)") % words
     computes = line.cpu_ms > line.ms / 2
     said = {
         "holds": _("computes on the event loop for %(ms)s ms a request")
@@ -112,6 +115,11 @@ def waited_for(line: Line) -> str:
     if line.kind != "holds" or line.others < 1:
         return ""
     return _("%(others)s other requests waited, on average") % {"others": figure(line.others)}
+
+
+def waits_for_others(line: Line) -> bool:
+    """Tell whether a request waits there for what another has: a lock, a connection of a pool."""
+    return line.kind != "holds" and line.calls.rpartition(".")[2] in ("acquire", "getconn")
 
 
 def holds(profiles: Iterable[Profile]) -> list[Line]:
@@ -159,6 +167,15 @@ def of_hop(hop: Hop) -> str:
     )
 
 
+def of_middleware(advice: Advice) -> Iterator[str]:
+    """What middleware keeps a request from staying on the event loop."""
+    for middleware in advice.sync_only:
+        yield _(
+            "%(middleware)s takes sync requests only: on an event loop it, and all middleware"
+            " before it, run in a thread, from where an async view is called back."
+        ) % {"middleware": middleware}
+
+
 # --- Candidates
 
 
@@ -177,11 +194,16 @@ def shape_of(candidate: Candidate) -> str:
 def of_choice(choice: Choice, rate: float | None) -> str:
     """How the recommendation compares with its base."""
     words = {"name": name_of(choice.name), "base": name_of(choice.base)}
-    if choice.name == choice.base == FORMULA:
-        return _("It is the formula of gunicorn's documentation.")
-    if choice.name == choice.base:
-        return _("%(name)s is as good as any that was measured: nothing needs to change.") % words
     sure = _sureness(choice)
+    if choice.name == choice.base:
+        if choice.outcome == "same":
+            said = _("%(name)s is as good as any that was measured: nothing needs to change.")
+            return said % words
+        words["number"] = _number(choice.factor, choice)
+        said = _(
+            "Nothing is surely better than %(name)s: the best of the others serves %(number)s of it"
+        )
+        return said % words + sure
     if choice.outcome == "same":
         return _("No difference to %(base)s, within 5 %%") % words + sure
     if choice.outcome == "unknown":
@@ -256,6 +278,10 @@ def of_sweep(sweep: Sweep) -> str:
         "knee": sweep.knee,
         "why": _(GIVES_FIRST.get(sweep.gives_first, GIVES_FIRST[""])),
     }
+    if sweep.knee is None and most.users == 1:
+        return (
+            _("%(name)s was swept with one user only: more are the load generator's limit.") % words
+        )
     if sweep.knee is None:
         return (
             _(

@@ -38,6 +38,7 @@ from loadtests.running.generators import Generator
 from loadtests.running.measuring import InDoubt, measure
 from loadtests.running.rows import Row
 from loadtests.running.sockets import Address, addresses_of
+from project.errors import FatalError
 
 Rounds = Iteration[Round, None, None]
 # In which each interface is probed: one process, so that it is the one that answers.
@@ -60,6 +61,7 @@ class Wish:
     locustfile: Path | None
     deployments: Mapping[str, SubjectDeployment] = field(init=False)
     any_body: bool = False
+    remarks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.deployments = deployments_of(self.subject)
@@ -86,6 +88,11 @@ class Wish:
             asks=shares(self.asks) if self.asks else {f"what {self.locustfile} does": 1.0},
             users=self.load.users,
             rate=self.load.rate,
+            sync_only=tuple(
+                f"{one.path} ({one.place})"
+                for one in subject.middleware
+                if not one.takes_async and "asgi" in subject.interfaces
+            ),
         )
 
 
@@ -95,9 +102,11 @@ class Wish:
 def look(wish: Wish, say: Callable[[str], None]) -> list[Profile]:
     """Check the answers and profile the requests, on a server of each interface.
 
-    AnswerError, ServerError: in one line.
+    Where they fail on one interface only, as an async lock may under WSGI, that one is left out,
+    with a remark. AnswerError, ServerError: in one line.
     """
     found: list[Profile] = []
+    failed: list[FatalError] = []
     for interface, names in PROBED.items():
         name = next((name for name in names if name in wish.deployments), "")
         if not name:
@@ -106,9 +115,16 @@ def look(wish: Wish, say: Callable[[str], None]) -> list[Profile]:
         if interface == "wsgi" and deployment.can_thread:
             deployment = replace(deployment, threads=PROBED_THREADS)
         say(f"looking into requests under {interface.upper()}")
-        with servers.serving([deployment], [{}]) as (server,):
-            wish.any_body = check(server, wish.asks, wish.subject.login_url) or wish.any_body
-            found += profiles(server, wish.asks)
+        try:
+            with servers.serving([deployment], [{}]) as (server,):
+                differs = check(server, wish.asks, wish.subject.login_url)
+                found += profiles(server, wish.asks)
+                wish.any_body = wish.any_body or differs
+        except FatalError as error:
+            failed.append(error)
+            wish.remarks.append(f"left out under {interface.upper()}: {error}")
+    if failed and not found:
+        raise failed[-1]
     return found
 
 
@@ -289,7 +305,13 @@ def answered(
         chosen = {choice.name for choice in choices}
         threads = next((one for one in by_threads if one.name in chosen), by_threads[-1])
         crossed = crossovers(threads, mixes["wsgi"], mixes["asgi"], wish.load.users, CORES)
-    return replace(advice, candidates=tuple(found), choices=choices, crossovers=crossed)
+    return replace(
+        advice,
+        candidates=tuple(found),
+        choices=choices,
+        crossovers=crossed,
+        remarks=tuple(wish.remarks),
+    )
 
 
 def cpu_of(rounds: Sequence[Round], name: str) -> list[float]:

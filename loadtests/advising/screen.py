@@ -35,15 +35,19 @@ def print_advice(advice: Advice, measurements: Sequence[Measurement], console: C
         _print(" ".join(sentences.of_request(profile)), console)
         lines = [line for line in profile.lines if line.kind != "query"][:MAX_LINES]
         for line in lines:
-            held = line.kind == "holds"
+            held = line.kind == "holds" or sentences.waits_for_others(line)
             sign = "✗ " if held else "  "
             colour = COLOURS["refuted"] if held else ""
             _print(sentences.of_line(line), console, first=sign, style=colour)
         for said in sentences.of_hops(profile):
             _print(said, console, first="  ", style="dim")
+    for said in sentences.of_middleware(advice):
+        _print(said, console, first="✗ ", style=COLOURS["refuted"])
     on_loop = [profile for profile in advice.profiles if profile.interface == "asgi"]
     if on_loop and not sentences.holds(on_loop):
-        _print("Nothing holds the event loop.", console)
+        _print("Nothing holds the event loop.", console, first="✓ ")
+    for remark in advice.remarks:
+        _print(remark, console, first="– ", style=COLOURS["invalid"])
     _title(f"Measured: {sentences.load(advice)}", console)
     console.print(candidates_table(advice, measurements))
     for sweep in advice.sweeps:

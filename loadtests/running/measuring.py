@@ -19,6 +19,7 @@ import psutil
 
 from comparisons.cores import CORES
 from comparisons.registry import Comparison, Metric, ceiling
+from comparisons.result import Hold
 from loadtests.judging import rounds, validity
 from loadtests.judging.rounds import Round, Sample
 from loadtests.orders import Order
@@ -26,6 +27,7 @@ from loadtests.running import sampling, schedule, servers
 from loadtests.running.backends import Backends
 from loadtests.running.calibration import bystander_cpu_ms
 from loadtests.running.generators import Generator as LoadGenerator
+from loadtests.running.holding import holds
 from loadtests.running.rows import Row, addresses, why_unmeasurable
 from loadtests.running.sockets import Address, Sockets
 from loadtests.running.warming import ViewError, warm_up, why_failed
@@ -35,6 +37,7 @@ from project.services import distance
 OPEN_LOOP_WINDOW_S = 1.0  # at least: a backlog takes time to be seen to grow
 ANY_NUMBER = 10**9  # of users: an open loop has as many requests under way as come
 MAX_SPREAD_S = 0.1  # of users of whose requests nothing is declared
+BYSTANDER_BATCHES = 2  # of calls, for what one costs
 WAITING_WINDOW_S = 0.2  # while all requests wait, nothing changes
 
 # Of the rounds so far, the rows (by their key) that an expectation without a verdict speaks of.
@@ -63,6 +66,7 @@ class Served:
     start: int  # which start of the row's server it is: the first, the second, ...
     bystander_cpu_ms: float = 0
     alone: float | None = None  # seconds that a lone request took
+    held: list[Hold] | None = None  # what held its event loop; None where nobody looked
 
     @property
     def server(self) -> servers.Running:
@@ -131,7 +135,12 @@ def measure(
                         yield _not_measured(comparison, one.row, reason)
                     raise
                 if start == 1:
-                    costs = dict(zip(map(_kind, served), bystander_cpu_ms(running), strict=True))
+                    held = holds(comparison.slug, [one.row for one in served], running)
+                    for one, of_row in zip(served, held, strict=True):
+                        one.held = of_row
+                    # The least of several: processes that still start compute meanwhile.
+                    batches = [bystander_cpu_ms(running) for _ in range(BYSTANDER_BATCHES)]
+                    costs = dict(zip(map(_kind, served), map(min, *batches), strict=True))
                 for one, seconds in zip(served, took, strict=True):
                     one.bystander_cpu_ms, one.alone = costs[_kind(one)], seconds
                 for round_ in _blocks(measurement, served, seed, range(before + 1, stop + 1)):
@@ -298,6 +307,7 @@ def record(measurement: Measurement, begun: Begun, seen: Window) -> Round:
         worker_threads=row.deployment.threads,
         block=begun.block,
         server_start=one.start,
+        held=one.held,
         users=row.users,
         round_trip=row.round_trip,
         opened=result.opened,

@@ -17,11 +17,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from comparisons import result_store
 from comparisons.advice import NOW, Advice, Candidate, Profile
-from comparisons.advice_sentences import recommended
+from comparisons.advice_sentences import holds, recommended
+from comparisons.changes import changes
 from comparisons.confidence import ALPHA
 from comparisons.registry import MAX_RATE, MAX_USERS
 from comparisons.result import Result, now, timestamp
-from comparisons.result_store import SaveError
+from comparisons.result_store import ResultError, SaveError
 from loadtests.advising import run
 from loadtests.advising.candidates import Load
 from loadtests.advising.deployments import parse_now
@@ -33,6 +34,7 @@ from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
 from loadtests.judging.measurements import measurements
 from loadtests.judging.rounds import Round
+from loadtests.reporting.changed import print_against
 from loadtests.reporting.environment import environment
 from loadtests.running import schedule
 from loadtests.running.generators import Generator, load_generators, users_of
@@ -118,6 +120,12 @@ class Command(BaseCommand):
             action="store_true",
             help="exit with 1 if the loop is held, or --now is worse",
         )
+        parser.add_argument(
+            "--against",
+            type=Path,
+            metavar="FILE",
+            help="at the end, what changed since that result: changed, same, or can't tell",
+        )
         parser.add_argument("--output", type=Path, metavar="FILE", help="the result file")
         parser.add_argument("--seed", type=int, metavar="N", help="of the order of the rounds")
 
@@ -125,7 +133,19 @@ class Command(BaseCommand):
         console = Console(markup=False)
         if not console.is_terminal:
             console.width = 80
-        sys.exit(_advise(_wish(options), options, console))
+        before = _read_before(options["against"]) if options["against"] else None
+        sys.exit(_advise(_wish(options), before, options, console))
+
+
+def _read_before(path: Path) -> Result:
+    """Read the result that this one is compared with. CommandError if it is none of `advise`."""
+    try:
+        result = result_store.read(path)
+    except ResultError as error:
+        raise bad(f"--against: {error}") from None
+    if result.advice is None:
+        raise bad(f"--against: {path} is no result of advise")
+    return result
 
 
 def _wish(options: Mapping[str, Any]) -> run.Wish:
@@ -171,7 +191,9 @@ def _wish(options: Mapping[str, Any]) -> run.Wish:
     )
 
 
-def _advise(wish: run.Wish, options: Mapping[str, Any], console: Console) -> int:
+def _advise(
+    wish: run.Wish, before: Result | None, options: Mapping[str, Any], console: Console
+) -> int:
     plan = QUICK if options["quick"] else LOOKS
     seed = random.randrange(2**32) if options["seed"] is None else options["seed"]
     path = options["output"] or settings.RESULTS_DIR / f"{timestamp(now()).replace(':', '-')}.json"
@@ -186,6 +208,7 @@ def _advise(wish: run.Wish, options: Mapping[str, Any], console: Console) -> int
     print_plan(going.advice, console)
     status = exit_status.OK
     stopped: signals.Stopped | None = None
+    is_worse = False
     _reserve(path)
     try:
         with limits.named():
@@ -207,19 +230,17 @@ def _advise(wish: run.Wish, options: Mapping[str, Any], console: Console) -> int
                 print(stopped)
             if path.exists():
                 print(f"\nresult: {path}", flush=True)
+            if before and result.measurements:
+                found = changes(before, result)
+                files = str(options["against"]), str(path)
+                is_worse = print_against(found, *files, console, options["check"])
         except OutputError as error:
             status = status or error.status
-    return status or (_status(going.advice) if options["check"] else exit_status.OK)
-
-
-def _status(advice: Advice) -> int:
-    """Say with --check: the loop is held, or what runs now is surely worse than another."""
-    worse = any(choice.base == NOW and choice.outcome == "better" for choice in advice.choices)
-    held = any(line.kind == "holds" for profile in advice.profiles for line in profile.lines)
-    if worse or held:
+    if status or not options["check"]:
+        return status
+    if is_worse or holds(going.advice.profiles):
         return exit_status.REFUTED
-    unknown = not advice.choices or any(one.outcome == "unknown" for one in advice.choices)
-    return exit_status.UNDECIDED if unknown else exit_status.OK
+    return exit_status.OK if going.advice.choices else exit_status.UNDECIDED
 
 
 def _reserve(path: Path) -> None:

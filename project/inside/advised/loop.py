@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import linecache
+import os
 import sys
 import threading
 import time
@@ -29,11 +30,19 @@ from typing import Any
 
 PAUSE_S = 0.008  # between two beats; what is shorter is hardly seen
 LOOK_S = 0.002  # between two looks while the loop is held
+LATE_S = 0.001  # by more, and something has kept the watch: only then it looks and reads clocks
 # Twice the interval after which a thread gives up the GIL: by less, the threads of a process hold
 # each other up in any case.
 NOTABLE_MS = 10
 
 GOOD_PART = 0.25  # of a stretch
+
+try:
+    import ctypes
+
+    LIBC: Any = ctypes.PyDLL(None)  # calls of which keep the GIL
+except (ImportError, OSError):  # a Python without it
+    LIBC = None
 
 # How near a file is to the reader: 2 the own code, 1 what it has installed, 0 all else.
 Rank = Callable[[str], int]
@@ -72,7 +81,8 @@ class LoopWatch:
 
     at_beat: is called on the loop at each beat; at_look: in the thread, after each look (one more
     thread that looks would come between this one and the GIL). under_way: how many requests there
-    are, of which all but one wait while the loop is held.
+    are, of which all but one wait while the loop is held. outermost: of the lines that are nearest
+    to the reader, name the one that has called the others.
     """
 
     def __init__(
@@ -82,9 +92,11 @@ class LoopWatch:
         at_beat: Callable[[], None] = lambda: None,
         at_look: Callable[[], None] = lambda: None,
         under_way: Callable[[], int] = lambda: 1,
+        outermost: bool = False,
     ) -> None:
         self._loop, self._rank = loop, rank
         self._at_beat, self._at_look, self._under_way = at_beat, at_look, under_way
+        self._outermost = outermost
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="advised-loop", daemon=True)
         self._holds: dict[Place, Hold] = {}
@@ -100,43 +112,70 @@ class LoopWatch:
         return sorted(self._holds.values(), key=lambda hold: -hold.ms)
 
     def _watch(self) -> None:
-        since = time.monotonic()
-        while not self._ended.wait(PAUSE_S):
-            # Before anything else: what opens a file, as a clock does, gives the GIL away.
-            found = found_in(sys._current_frames().get(self._clock.ident), self._rank)
-            late_ms = 1000 * (time.monotonic() - since - PAUSE_S)
-            if late_ms >= NOTABLE_MS:  # a call has kept the GIL, and so this thread from looking
-                stretch = Stretch(found.call if found else None)
-                stretch.add(found, late_ms, 0, self._under_way() - 1)
-                self._note(stretch)
+        own = ThreadClock(threading.get_ident(), threading.get_native_id())
+        while True:
+            since = time.monotonic()
+            own.lap()
+            self._clock.lap()
+            if self._ended.wait(PAUSE_S):
+                return
+            stretch = Stretch(None)
+            if time.monotonic() - since > PAUSE_S + LATE_S:
+                # Before anything else: what gives the GIL away lets the loop go on from there.
+                found = self._look()
+                late_ms, (ms, cpu_ms) = own.lap()[0] - 1000 * PAUSE_S, self._clock.lap()
+                stretch = self._begun(found, min(late_ms, ms), cpu_ms)
+            else:
+                self._clock.lap()
             self._at_look()
-            beat = threading.Event()
+            posted = time.monotonic()
+            beat = Beat()
             try:
-                self._loop.call_soon_threadsafe(self._beat, beat)
+                self._loop.call_soon_threadsafe(self._run, beat)
             except RuntimeError:  # it is closed
                 return
-            if not beat.wait(LOOK_S):
-                self._look_until(beat)
-            since = time.monotonic()
+            # Posting may have given the GIL away, as asyncio's does.
+            is_late = time.monotonic() - posted > LATE_S
+            self._look_until(beat, stretch, 0 if is_late else LOOK_S)
 
-    def _beat(self, beat: threading.Event) -> None:
-        beat.set()
+    def _run(self, beat: Beat) -> None:
+        beat.at = time.monotonic()
+        beat.ran.set()
         self._at_beat()
 
-    def _look_until(self, beat: threading.Event) -> None:
+    def _look(self) -> Found | None:
+        frame = sys._current_frames().get(self._clock.ident)
+        return found_in(frame, self._rank, self._outermost)
+
+    def _begun(self, found: Found | None, late_ms: float, cpu_ms: float) -> Stretch:
+        """Begin with the call that this thread finds, and that has kept it from coming in time."""
+        late_ms = max(0.0, late_ms)
+        stretch = Stretch(found.call if found else None)
+        stretch.add(found, late_ms, min(cpu_ms, late_ms), self._under_way() - 1)
+        return stretch
+
+    def _look_until(self, beat: Beat, stretch: Stretch, pause: float) -> None:
         """Look at the loop's thread, stretch by stretch: a stretch is one call of own code."""
-        stretch = Stretch(None)
-        is_held = True
-        while is_held:
-            found = found_in(sys._current_frames().get(self._clock.ident), self._rank)
+        while not self._ended.is_set():
+            ran = beat.ran.wait(pause)
+            pause = LOOK_S
+            # What came after the beat may have kept this thread from seeing that it ran.
+            after_s = time.monotonic() - beat.at if ran else 0.0
+            if ran and after_s < LATE_S and stretch.call is None:
+                return  # nothing has held the loop
+            found = self._look()
+            ms, cpu_ms = self._clock.lap()
+            if ran:
+                after_ms = min(ms, 1000 * after_s)
+                stretch.add(None, ms - after_ms, max(0.0, cpu_ms - after_ms))
+                self._note(stretch)
+                self._note(self._begun(found, after_ms, cpu_ms))
+                return
             if found is None or found.call != stretch.call:
                 self._note(stretch)
                 stretch = Stretch(found.call if found else None)
-            stretch.add(found, *self._clock.lap(), others=self._under_way() - 1)
+            stretch.add(found, ms, cpu_ms, self._under_way() - 1)
             self._at_look()
-            is_held = not beat.wait(LOOK_S) and not self._ended.is_set()
-        stretch.add(None, *self._clock.lap())
-        self._note(stretch)
 
     def _note(self, stretch: Stretch) -> None:
         if stretch.call is None or stretch.ms < NOTABLE_MS:
@@ -151,12 +190,26 @@ class LoopWatch:
             hold.longest_ms = max(hold.longest_ms, ms)
 
 
+class Beat:
+    """What is posted to the loop. at: when it was run."""
+
+    def __init__(self) -> None:
+        self.ran = threading.Event()
+        self.at = 0.0
+
+
 class ThreadClock:
-    """How long a thread computed, or was blocked: without what it waited for a CPU (on Linux)."""
+    """How long a thread computed, or was blocked: without what it waited for a CPU (on Linux).
+
+    It is made in that thread.
+    """
 
     def __init__(self, ident: int, native_id: int) -> None:
         self.ident = ident
-        self._schedstat = f"/proc/self/task/{native_id}/schedstat"
+        self._schedstat = f"/proc/self/task/{native_id}/schedstat".encode()
+        self._cpu_clock: int | None = None
+        if hasattr(time, "pthread_getcpuclockid"):  # not on macOS
+            self._cpu_clock = time.pthread_getcpuclockid(ident)
         self._before = self._read()
 
     def lap(self) -> tuple[float, float]:
@@ -166,11 +219,30 @@ class ThreadClock:
         return 1000 * max(0.0, wall - queued), 1000 * cpu
 
     def _read(self) -> tuple[float, float, float]:
-        with suppress(OSError, ValueError, IndexError):
-            with open(self._schedstat) as file:
-                cpu, queued = map(int, file.read().split()[:2])
-            return time.monotonic(), cpu / 1e9, queued / 1e9
-        return time.monotonic(), 0.0, 0.0
+        cpu = queued = 0.0
+        with suppress(OSError):  # the thread has ended
+            if self._cpu_clock is not None:
+                cpu = time.clock_gettime(self._cpu_clock)
+        with suppress(ValueError, IndexError):
+            queued = int(read_at_once(self._schedstat).split()[1]) / 1e9
+        return time.monotonic(), cpu, queued
+
+
+def read_at_once(path: bytes) -> bytes:
+    """Read a small file of /proc and keep the GIL, or the loop would go on meanwhile.
+
+    Whoever gives it away beside a thread that computes has it back 5 ms later at the earliest:
+    Python's own open, read and close cost a watch half of what it had to see.
+    """
+    if LIBC is None:
+        return b""
+    file = LIBC.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    if file < 0:
+        return b""
+    content = ctypes.create_string_buffer(64)
+    LIBC.read(file, content, len(content) - 1)
+    LIBC.close(file)
+    return content.value
 
 
 @dataclass(frozen=True)
@@ -204,11 +276,8 @@ class Stretch:
         found = self.last = found or self.last
         if found is None:
             return
-        self.ms, self.cpu_ms, self.others = (
-            self.ms + ms,
-            self.cpu_ms + cpu_ms,
-            max(self.others, others),
-        )
+        self.ms += ms
+        self.others = max(self.others, others)
         _, before, cpu_before = self._by_place.get(found.place, (found, 0.0, 0.0))
         self._by_place[found.place] = found, before + ms, cpu_before + cpu_ms
 
@@ -221,7 +290,7 @@ class Stretch:
         return [(whole, self.ms, self.cpu_ms)]
 
 
-def found_in(frame: FrameType | None, rank: Rank) -> Found | None:
+def found_in(frame: FrameType | None, rank: Rank, outermost: bool = False) -> Found | None:
     """Return what the stack says to the reader; a line of a template is one too. None: nothing."""
     place: Place | None = None
     from_: Place | None = None
@@ -238,6 +307,8 @@ def found_in(frame: FrameType | None, rank: Rank) -> Found | None:
             from_, call = Place(file, line), id(frame)
         inner = inner or name_of(frame)
         frame = frame.f_back
+    if outermost and from_ and from_ != place:
+        place, calls = from_, inner
     return Found(call, from_, place, calls) if place and from_ else None
 
 
