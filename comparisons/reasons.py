@@ -76,6 +76,12 @@ PHRASES = (
     marked("DEBUG = False, as where you deploy it"),
     marked("127.0.0.1 in ALLOWED_HOSTS"),
     marked("requests count as HTTPS (SECURE_SSL_REDIRECT)"),
+    marked("no ADMINS and MANAGERS, who would get mail of errors"),
+    marked("no gunicorn.conf.py, but for --now"),
+    marked("no %(interface)s server: the project has no such application"),
+    marked("no %(interface)s server: %(error)s"),
+    # What `advise` could not look at (loadtests.advising.run)
+    marked("left out under %(interface)s: %(error)s"),
 )
 
 

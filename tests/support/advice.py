@@ -136,6 +136,7 @@ BASE = Advice(
 SYNC = replace(
     BASE,
     profiles=(WAITING, UNDER_ASGI),
+    sync_only=("shop.middleware.Audit (shop/middleware.py:12)",),
     candidates=(NOW, FORMULA, THREADS, LOOPS),
     sweeps=(sweep("threads_kept"), sweep("now", 2)),
     crossovers=(
@@ -152,6 +153,7 @@ BLOCKED_ASYNC = replace(
     SYNC,
     asks={"GET /orders/": 0.75, "GET /report/": 0.25},
     profiles=(WAITING, UNDER_ASGI, BLOCKED),
+    remarks=("left out under WSGI: GET /report/ answers 500",),
 )
 ASGI_ONLY = replace(
     BASE,

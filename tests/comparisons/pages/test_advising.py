@@ -52,6 +52,7 @@ def test_head_says_what_was_measured_and_how(client: Client, save):
     for said in (
         *("planted", "shop.settings in /home/me/planted", "Django 5.2.19", "20 users at once"),
         *("GET /orders/ (75 %)", "database default: PostgreSQL, shop on localhost:5432"),
+        "Left out under WSGI: GET /report/ answers 500",
         *("DEBUG = False, as where you deploy it", "Abacus 9000"),
     ):
         assert said in text
@@ -81,6 +82,7 @@ def test_hops_say_which_middleware_makes_them(client: Client, save):
     text = text_of(client, URL)
     assert "It goes to a thread and back 4 times:" in text
     assert "2 for shop.middleware.Audit (shop/middleware.py:12)" in text
+    assert "shop.middleware.Audit (shop/middleware.py:12) takes sync requests only" in text
     assert "It goes to an event loop and back 1 time: 1 for shop.views.total" in text
 
 
