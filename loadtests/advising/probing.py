@@ -24,6 +24,7 @@ MAX_LINES = 12
 LONGER = 3  # times as long as alone: they wait for each other
 PASSES_ON = "get_response("  # in a middleware: the time of all that comes after it
 MAX_BODY = 100_000_000  # bytes
+DEATH_S = 2  # in which a server that breaks a connection off has died of it, or lives
 MIN_MS = 0.5  # a request: less of it is no line worth a reader's time
 
 
@@ -64,7 +65,7 @@ def profiles(server: servers.Running, asks: Sequence[Ask]) -> list[Profile]:
                 f"{what.name} has not ended after {TIMEOUT_S} s, with {TOGETHER} at once"
             ) from None
         except (OSError, HTTPException, ValueError) as error:
-            if death := server.death():
+            if death := server.death(DEATH_S):
                 raise ServerError(f"{what.name}: {death}: {servers.said(server.log)}") from None
             raise ServerError(f"{what.name} fails ({error!r})") from None
     return found
