@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from loadtests.advising.probing import DEATH_S, Answer, ask
+from loadtests.advising.probing import Answer, ask, death_of
 from loadtests.asks import WITHOUT_BODY, Ask
 from loadtests.running import servers
 from project.errors import FatalError
@@ -50,7 +50,7 @@ def _answer(server: servers.Running, what: Ask, since: int) -> Answer:
             "measured, and a stream without an end is none"
         ) from None
     except (OSError, HTTPException) as error:
-        how = server.death(DEATH_S) or "breaks the connection off"
+        how = death_of(server) or "breaks the connection off"
         said = _log(server)[since:].strip()
         why = last_error(server, since) or (reason(said) if said else one_line(error))
         raise AnswerError(f"{what.name}: {how}: {why}") from None

@@ -59,10 +59,8 @@ class Running:
     def name(self) -> str:
         return f"{self.deployment.name} {self.nonce}"
 
-    def death(self, within_s: float = 0) -> str | None:
-        """Say how it died; None while it lives. within_s: how long it is given to do so."""
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(within_s)
+    def death(self) -> str | None:
+        """Say how it died; None while it lives."""
         status = self.process.poll()
         if status is None:
             return None
