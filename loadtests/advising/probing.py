@@ -4,10 +4,11 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from statistics import median
+from subprocess import TimeoutExpired
 from typing import Any
 
 from comparisons.advice import Hop, Line, Profile
@@ -20,6 +21,7 @@ ALONE, ALONE_S = 20, 2.0  # requests one after another, and seconds after which 
 TOGETHER = 8  # at once, twice: who waits for whom shows only then
 TIMEOUT_S = 20
 SETTLE_S = 5  # for what is done after the last answer
+DEATH_S = 1  # in which a server ends whose connection broke
 MAX_LINES = 12
 LONGER = 3  # times as long as alone: they wait for each other
 PASSES_ON = "get_response("  # in a middleware: the time of all that comes after it
@@ -59,6 +61,8 @@ def profiles(server: servers.Running, asks: Sequence[Ask]) -> list[Profile]:
                 f"{what.name} has not ended after {TIMEOUT_S} s, with {TOGETHER} at once"
             ) from None
         except (OSError, HTTPException, ValueError) as error:
+            with suppress(TimeoutExpired):  # its connections break before it has ended
+                server.process.wait(DEATH_S)
             if death := server.death():
                 raise ServerError(f"{what.name}: {death}: {servers.said(server.log)}") from None
             raise ServerError(f"{what.name} fails ({error!r})") from None
