@@ -5,8 +5,9 @@ of the comparison ADVICE, whose variants are the candidates' names.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from math import isfinite
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 ADVICE = "advice"  # the comparison's slug in the result file
 NOW, FORMULA = (
@@ -158,7 +159,9 @@ class Crossover:
 
 @dataclass(frozen=True)
 class Choice:
-    """What to run. factor: of its throughput (of its latency, in an open loop) to that of `base`.
+    """What to run. factor: of its throughput (of its speed, in an open loop) to that of `base`.
+
+    Where it is the base itself: that of the best of the others, which is no reason to change.
 
     outcome: "better"; "same": within 5 % of the base, which stays; "unknown": the rounds do not
     tell.
@@ -194,7 +197,57 @@ class Advice:
     candidates: tuple[Candidate, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
     crossovers: tuple[Crossover, ...] = ()
+    remarks: tuple[str, ...] = ()  # what could not be looked at or measured, and why
+    sync_only: tuple[str, ...] = ()  # middleware that takes sync requests only, with its place
     choices: tuple[Choice, ...] = ()  # the recommendation against NOW, and against FORMULA
 
     def as_row(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_row(cls, row: Any) -> "Advice":
+        """Read what `as_row` gives. Raises any of `result_store.UNREADABLE` if it is none."""
+        found = _read(cls, row)
+        assert isinstance(found, cls)
+        return found
+
+
+def _read(kind: Any, value: Any) -> Any:
+    """Read a value of this type from JSON: a dataclass, a sequence, a mapping, a number, a word.
+
+    TypeError, ValueError or KeyError where it is another; a key that is not known is left out.
+    """
+    if is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise TypeError(f"{value!r} is no object")
+        hints = get_type_hints(kind)
+        names = [one.name for one in fields(kind) if one.name in value or _is_needed(one)]
+        make: Any = kind
+        return make(**{name: _read(hints[name], value[name]) for name in names})
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        if value not in parts:
+            raise ValueError(f"{value!r} is none of {', '.join(map(repr, parts))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f"{value!r} is no list")
+        return tuple(_read(parts[0], one) for one in value)
+    if origin is Mapping:
+        if not isinstance(value, dict):
+            raise TypeError(f"{value!r} is no object")
+        return {_read(parts[0], name): _read(parts[1], one) for name, one in value.items()}
+    if type(None) in parts:
+        (of,) = set(parts) - {type(None)}
+        return None if value is None else _read(of, value)
+    if kind is float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise TypeError(f"{value!r} is no number")
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
+
+
+def _is_needed(one: Any) -> bool:
+    return one.default is MISSING and one.default_factory is MISSING

@@ -110,6 +110,21 @@ def counts(changed: Iterable[Change | SpeedChange]) -> dict[Kind, int]:
     return {kind: kinds.count(kind) for kind in KINDS}
 
 
+def worse(changes: Changes) -> list[Change | SpeedChange]:
+    """Return what a test is to fail for: rows that serve less, and what held and is refuted now.
+
+    A row that starts to block serves less; what blocks others refutes what was said of them. What
+    costs more without either is shown among the changes.
+    """
+    slower = [one for one in changes.speeds if one.kind == "changed" and one.ratio.high < 1]
+    refuted = [
+        one
+        for one in changes.expectations
+        if one.before.outcome == "holds" and one.after.outcome == "refuted"
+    ]
+    return [*slower, *refuted]
+
+
 def changes(before: Result, after: Result) -> Changes:
     """Compare two results, each as its file has it."""
     plans = _Plan.of(before.plan), _Plan.of(after.plan)

@@ -14,6 +14,8 @@ from django.utils.formats import get_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as marked
 
+from comparisons.advice import Advice
+
 SCHEMA = 1
 MISSING = "–"  # in place of a figure that could not be measured
 # Of what a distribution has the values: in percent, closer at both ends.
@@ -423,6 +425,7 @@ class Result:
     declared: list[dict[str, Any]] = field(default_factory=list)
     measurements: list[Measurement] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
+    advice: Advice | None = None  # of `advise`
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> "Result":
@@ -442,6 +445,7 @@ class Result:
             declared=[_object(row) for row in content.get("declared", [])],
             measurements=[Measurement.from_row(row) for row in content["measurements"]],
             verdicts=[Verdict.from_row(row) for row in content["verdicts"]],
+            advice=Advice.from_row(content["advice"]) if content.get("advice") else None,
         )
 
     def as_content(self) -> dict[str, Any]:
@@ -458,6 +462,7 @@ class Result:
             "declared": self.declared,
             "measurements": [asdict(measurement) for measurement in self.measurements],
             "verdicts": [verdict.as_row() for verdict in self.verdicts],
+            **({"advice": self.advice.as_row()} if self.advice else {}),
         }
 
 

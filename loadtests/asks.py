@@ -31,6 +31,10 @@ REQUESTS_HELP = (
     "url is needed (a body that is no string is sent as JSON); or lines like `GET /orders/ 3`, "
     "method and weight being optional, # begins a comment"
 )
+LOCUSTFILE_HELP = (
+    "a locustfile of your own, in place of URLs: its HttpUsers and FastHttpUsers come by their "
+    "weights, do their tasks and wait as it says; its host and its LoadTestShape are not used"
+)
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # a tab is none

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -45,6 +45,8 @@ ANSWER_TIMEOUT = 1  # of a bystander
 PATIENCE = 5  # of users who are ready, until the round before has ended; then they come again
 MARGIN = 0.1  # before the first answer is due
 BEAT = 0.02
+
+EVENTS = sys.stdout
 
 Gap = tuple[float, float]  # time.time() of its start and of its end
 
@@ -300,8 +302,8 @@ def until(condition: Callable[[], bool], limit: float) -> None:
 
 
 def emit(event: str, **data: Any) -> None:
-    sys.stdout.write(json.dumps({"event": event, **data}) + "\n")
-    sys.stdout.flush()
+    EVENTS.write(json.dumps({"event": event, **data}) + "\n")
+    EVENTS.flush()
 
 
 def main() -> None:
@@ -309,11 +311,12 @@ def main() -> None:
         os.sched_setaffinity(0, [int(core)])
     setup_logging("ERROR")
     gc.freeze()  # or a collection looks through all that was imported: users stand still for 70 ms
-    for line in iter(sys.stdin.readline, ""):
-        if result := run_round(Order.from_line(line)):
-            emit("round", **asdict(result))
-        else:
-            emit("left")
+    with redirect_stdout(sys.stderr):  # what a locustfile of the reader's prints is no event
+        for line in iter(sys.stdin.readline, ""):
+            if result := run_round(Order.from_line(line)):
+                emit("round", **asdict(result))
+            else:
+                emit("left")
 
 
 if __name__ == "__main__":

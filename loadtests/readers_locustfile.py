@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,14 @@ def _noted(cls: Any) -> type[locust.User]:
     def context(self: Any) -> dict[str, Any]:
         return {**cls.context(self), "user": self, "due": None}
 
-    members = {"context": context, "__module__": cls.__module__}
+    def on_stop(self: Any) -> None:
+        try:
+            cls.on_stop(self)
+        finally:  # at once, as CheckingUser does
+            session = self.client.client if isinstance(self, locust.FastHttpUser) else self.client
+            session.close()
+
+    members = {"context": context, "on_stop": on_stop, "__module__": cls.__module__}
     return type(f"Readers{cls.__name__}", (cls,), members)
 
 
@@ -116,10 +124,16 @@ def on_error(add: Callable[[list[Any]], None]) -> Callable[..., None]:
     return listener
 
 
-if __name__ == "__main__":
+def main(file: str) -> None:
     try:
-        for user in load(sys.argv[1])[0]:
-            print(f"{user.__name__} {user.weight:g}")
+        with redirect_stdout(sys.stderr):  # what it prints is no user
+            users = load(file)[0]
     except LocustfileError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    for user in users:
+        print(f"{user.__name__} {user.weight:g}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -22,12 +22,14 @@ def begin() -> None:
     os.umask(os.umask(0o077) & 0o077)  # we must be able to read what we make
     # Another project's that is left in the environment is not ours; --settings chooses another.
     os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
-    _take_pairs()
+    _take_arguments()
     sys.excepthook = _end_of_imports
 
 
-def _take_pairs() -> None:
-    """Put the reader's own pairs into PAIRS, for this process and all that it starts.
+def _take_arguments() -> None:
+    """Take from the command line what is needed, or would be misunderstood, before Django reads it.
+
+    Puts the reader's own pairs into PAIRS, for this process and all that it starts.
 
     From `--pairs PATH`, which every command takes, and from `compare PATH`. Here, because they are
     imported with all others, before a command reads its arguments.
@@ -40,6 +42,8 @@ def _take_pairs() -> None:
         if option == "--pairs":
             paths.append(path if equals else next(rest, "") or "--pairs")
             continue
+        if words[1:2] == ["advise"] and option == "--settings":
+            word = f"--project-settings{equals}{path}"  # Django would take them for its own
         words.append(word)
         if words[1] == "compare" and words[-2] not in TAKE_FILES and _is_file_of_pair(word):
             paths.append(word)

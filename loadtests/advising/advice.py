@@ -33,13 +33,16 @@ def comparison_of(
     base: str,
     users: int | None = None,
     rate: float | None = None,
+    metric: Metric | None = None,
 ) -> Comparison:
     """Make the comparison of these candidates, a name and an interface each, with one of them.
 
-    What is expected is no difference, in throughput, or in latency where a rate is given: rounds
-    are measured until that is decided, and the verdict's ratio is the candidate's factor.
+    What is expected is no difference: rounds are measured until that is decided, and the verdict's
+    ratio is the candidate's factor. metric: in what; by default in throughput, or in latency where
+    a rate is given. (Latency it is, too, where the users of a locustfile pause between requests:
+    their pauses are most of what throughput would show.)
     """
-    metric: Metric = "latency" if rate else "throughput"
+    metric = metric or ("latency" if rate else "throughput")
     return Comparison(
         users=None if rate else users,
         rate=rate,

@@ -1,7 +1,8 @@
 """What to run, from the rounds of all candidates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isfinite
 from statistics import median
 
 from comparisons.advice import FORMULA, NOW, Choice, Outcome
@@ -12,7 +13,9 @@ from loadtests.judging.metrics import latencies_ms, throughput
 from loadtests.judging.rounds import Round
 
 SAME = 0.05  # "no difference": within so much
+CHEAPER = 0.75  # of the memory: by less it is no reason
 MIN_ROUNDS = 3
+BEYOND = 1e6  # in place of no number, which JSON has none for
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ def choose(names: Sequence[str], rounds: Sequence[Round]) -> tuple[Choice, ...]:
     """Choose one of the candidates, and compare it with NOW, if there is one, and with FORMULA.
 
     The best of those that count, or the one that needs least memory of those surely within SAME of
-    it; NOW, if it is one of them: who changes nothing needs no reason. Being the best of several is
-    partly luck, and so each interval is right for all comparisons together (Bonferroni).
+    it; but NOW (without one, FORMULA) stays where nothing is surely better, for who changes nothing
+    needs no reason. Being the best of several is partly luck, and so each interval is right for all
+    comparisons together (Bonferroni).
     """
     found = [Measured.of(name, [r for r in rounds if r.variant == name]) for name in names]
     found = [one for one in found if len(one.by_block) >= MIN_ROUNDS]
@@ -58,17 +62,33 @@ def choose(names: Sequence[str], rounds: Sequence[Round]) -> tuple[Choice, ...]:
     confidence = 1 - ALPHA / max(1, len(found) - 1)
     best = max(found, key=lambda one: intervals.geometric([*one.by_block.values()], 0.95).mean)
     equal = [one for one in found if one is best or ratio(one, best, confidence).low >= 1 - SAME]
-    unchanged = [one for one in equal if one.name == NOW]
-    chosen = (unchanged or sorted(equal, key=lambda one: one.cost))[0]
     bases = [one for base in (NOW, FORMULA) for one in found if one.name == base]
+    chosen = min(equal, key=lambda one: one.cost)
+    if bases and not _is_worth_it(chosen, bases[0], confidence):
+        other = chosen if chosen is not bases[0] else best
+        kept = _choice(other, bases[0], confidence)
+        return (
+            replace(kept, name=bases[0].name),
+            *(_choice(bases[0], base, confidence) for base in bases[1:]),
+        )
     return tuple(_choice(chosen, base, confidence) for base in bases)
+
+
+def _is_worth_it(chosen: Measured, base: Measured, confidence: float) -> bool:
+    """Tell whether it is surely better than the base, or surely the same for much less memory."""
+    if chosen is base:
+        return False
+    found = outcome(ratio(chosen, base, confidence))
+    cheaper = base.name == FORMULA and chosen.cost <= CHEAPER * base.cost
+    return found == "better" or (found == "same" and cheaper)
 
 
 def _choice(chosen: Measured, base: Measured, confidence: float) -> Choice:
     if chosen is base:
         return Choice(chosen.name, base.name, "same", 1, 1, 1)
     found = ratio(chosen, base, confidence)
-    rounded = [round(value, 4) for value in (found.mean, found.low, found.high)]
+    values = (found.mean, found.low, found.high)
+    rounded = [round(value, 4) if isfinite(value) else BEYOND for value in values]
     return Choice(chosen.name, base.name, outcome(found), *rounded)
 
 

@@ -6,17 +6,6 @@ from comparisons.advice import Candidate, Profile, Step
 
 GROWS = 1.1  # by less from one step to the next, users doubled, it grows no more
 BUSY = 0.85  # of what there is: all of it is never seen, for windows have edges
-MOST_FAIL = 0.1
-
-
-def is_saturated(steps: Sequence[Step]) -> bool:
-    """Tell whether two doublings in a row have brought nothing, or answers fail."""
-    if steps and steps[-1].failed > MOST_FAIL:
-        return True
-    if len(steps) < 3:
-        return False
-    one, two, three = (step.throughput for step in steps[-3:])
-    return max(two, three) < GROWS * one
 
 
 def knee(steps: Sequence[Step]) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from statistics import median
 from typing import Any
 
@@ -18,9 +18,13 @@ from loadtests.running.servers import ServerError
 WARM_UPS = 2  # a request imports, connects, fills caches
 ALONE, ALONE_S = 20, 2.0  # requests one after another, and seconds after which no other begins
 TOGETHER = 8  # at once, twice: who waits for whom shows only then
-TIMEOUT_S = 30
+TIMEOUT_S = 20
+DYING_S = 1  # from a connection that breaks to the end of the process
 SETTLE_S = 5  # for what is done after the last answer
 MAX_LINES = 12
+LONGER = 3  # times as long as alone: they wait for each other
+PASSES_ON = "get_response("  # in a middleware: the time of all that comes after it
+MAX_BODY = 100_000_000  # bytes
 MIN_MS = 0.5  # a request: less of it is no line worth a reader's time
 
 
@@ -43,51 +47,73 @@ def ask(server: servers.Running, what: Ask, timeout_s: float = TIMEOUT_S) -> Ans
             body += part
             if time.monotonic() > deadline:
                 raise TimeoutError
+            if len(body) > MAX_BODY:
+                raise HTTPException(f"more than {MAX_BODY:,} bytes")
+        if response.length:  # is to come, but the connection is closed
+            raise IncompleteRead(b"", response.length)
         return Answer(response.status, headers, bytes(body))
 
 
 def profiles(server: servers.Running, asks: Sequence[Ask]) -> list[Profile]:
     """Profile each of them, one after the other. ServerError if the server dies of it."""
-    try:
-        return [profile(server, what) for what in asks]
-    except (OSError, HTTPException, ValueError) as error:
-        why = server.death() or f"a request to {server.deployment.name} failed ({error!r})"
-        raise ServerError(f"{why}: {servers.said(server.log)}") from None
+    found = []
+    for what in asks:
+        try:
+            found.append(profile(server, what))
+        except TimeoutError:
+            raise ServerError(
+                f"{what.name} has not ended after {TIMEOUT_S} s, with {TOGETHER} at once"
+            ) from None
+        except (OSError, HTTPException, ValueError) as error:
+            if death := death_of(server):
+                raise ServerError(f"{what.name}: {death}: {servers.said(server.log)}") from None
+            raise ServerError(f"{what.name} fails ({error!r})") from None
+    return found
+
+
+def death_of(server: servers.Running) -> str | None:
+    """Say how it died, of which the broken connection comes first; None if it lives on."""
+    deadline = time.monotonic() + DYING_S
+    while not (death := server.death()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return death
 
 
 def profile(server: servers.Running, what: Ask) -> Profile:
-    """Look into the requests alone, for how long they take, and into several at once."""
+    """Time lone requests; then look into others, alone and several at once."""
     for _ in range(WARM_UPS):
         ask(server, what)
-    alone = _seen(server, what, at_once=1)
-    together = _seen(server, what, at_once=TOGETHER)
-    wall_ms = median(alone["wall_ms"])
-    view = alone["view"] or together["view"]
+    timed = _seen(server, what, "count", at_once=1)
+    alone = _seen(server, what, "begin", at_once=1)
+    together = _seen(server, what, "begin", at_once=TOGETHER)
+    wall_ms = median(timed["wall_ms"])
+    cpu_ms = min(timed["cpu_ms"], wall_ms)
+    view = timed["view"]
     return Profile(
         ask=what.name,
         interface=server.deployment.interface,
         view=view.get("name", ""),
         place=view.get("place", ""),
         is_async=bool(view.get("is_async")),
-        requests=alone["requests"] + together["requests"],
+        requests=sum(seen["requests"] for seen in (timed, alone, together)),
         wall_ms=round(wall_ms, 3),
-        cpu_ms=round(min(alone["cpu_ms"], wall_ms), 3),
-        wait_ms=round(max(0.0, wall_ms - alone["cpu_ms"]), 3),
-        queries=round(alone["queries"], 2),
-        query_ms=round(alone["query_ms"], 3),
-        connections=max(alone["connections"], together["connections"]),
-        held_ms=round(alone["held_ms"], 3),
+        cpu_ms=round(cpu_ms, 3),
+        wait_ms=round(wall_ms - cpu_ms, 3),
+        queries=round(timed["queries"], 2),
+        query_ms=round(timed["query_ms"], 3),
+        connections=max(seen["connections"] for seen in (timed, together)),
+        held_ms=round(timed["held_ms"], 3),
         hops=tuple(
             Hop(hop["by"], hop["place"], hop["to"], round(hop["times"], 2))
-            for hop in sorted(alone["hops"], key=lambda hop: -hop["times"])
+            for hop in sorted(timed["hops"], key=lambda hop: -hop["times"])
         ),
         lines=_lines(alone, together),
     )
 
 
-def _seen(server: servers.Running, what: Ask, at_once: int) -> dict[str, Any]:
-    """Send requests while the probes look, and return what they have seen."""
-    _probes(server, "begin")
+def _seen(server: servers.Running, what: Ask, how: str, at_once: int) -> dict[str, Any]:
+    """Send requests while the probes count, or look, and return what they have seen."""
+    _probes(server, how)
     if at_once == 1:
         began = time.monotonic()
         for _ in range(ALONE):
@@ -116,24 +142,30 @@ def _probes(server: servers.Running, word: str) -> dict[str, Any]:
 def _lines(alone: Mapping[str, Any], together: Mapping[str, Any]) -> tuple[Line, ...]:
     """Choose the lines that say most: of a lone request, and what only several at once show.
 
-    What holds the loop is as seen together, where others wait for it. A line where tasks or threads
-    wait stands for both cases by its longer time: a lock is free for one who is alone.
+    What holds the loop is as seen together, where others wait for it. Of the lines where requests
+    wait then, only those where they wait for each other: a lock, a pool.
     """
-    found: dict[tuple[str, str], Line] = {}
-    for seen in (alone, together):
-        for row in seen["lines"]:
-            line = _line(row)
-            before = found.get((line.kind, line.place))
-            if before is None or line.kind == "holds" or line.ms > before.ms:
-                found[line.kind, line.place] = line
+    found = {(line.kind, line.place): line for line in map(_line, alone["lines"])}
+    for line in map(_line, together["lines"]):
+        before = found.get((line.kind, line.place))
+        longer = line.ms > LONGER * (before.ms if before else 0)
+        if line.kind == "holds" or (longer and _is_for_others(line)):
+            found[line.kind, line.place] = line
     held = {line.place for line in found.values() if line.kind == "holds"}
     worth = [
         line
         for line in found.values()
         if line.kind == "holds" or (line.ms >= MIN_MS and line.place not in held)
+        if PASSES_ON not in line.code
     ]
     worth.sort(key=lambda line: (line.kind != "holds", -line.ms))
     return tuple(worth[:MAX_LINES])
+
+
+def _is_for_others(line: Line) -> bool:
+    """Tell whether it waits there for another request: what the call is, or the line says so."""
+    called = line.calls.rpartition(".")[2]
+    return called in ("acquire", "getconn", "wait") or "lock" in line.code.lower()
 
 
 def _line(row: Mapping[str, Any]) -> Line:

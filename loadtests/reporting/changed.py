@@ -18,7 +18,7 @@ from comparisons.change_sentences import (
     typical_speed,
     values,
 )
-from comparisons.changes import Change, Changes, SpeedChange, counts
+from comparisons.changes import Change, Changes, SpeedChange, counts, worse
 from comparisons.result import Verdict
 from loadtests.reporting.terminal import wrapped
 
@@ -34,6 +34,20 @@ def print_changes(changes: Changes, before: str, after: str, console: Console) -
     for first, line in _lines(changes, before, after):
         text = wrapped(line, console.width, first=first)
         console.print(Text(text), soft_wrap=True, highlight=False)
+
+
+def print_against(changes: Changes, before: str, after: str, console: Console, check: bool) -> bool:
+    """Print what changed, how much did, and with --check what a test is to fail for.
+
+    Return whether there is anything of that.
+    """
+    print_changes(changes, before, after, console)
+    print(count_line(counts(changes.expectations)))
+    found = worse(changes)
+    for first, line in _headed("Worse than before", _each(found)) if check else ():
+        text = wrapped(line, console.width, first=first)
+        console.print(Text(text, "red"), soft_wrap=True, highlight=False)
+    return bool(found)
 
 
 def _lines(changes: Changes, before: str, after: str) -> Lines:

@@ -24,6 +24,7 @@ from project.reasons import reason
 
 # Seconds without a word, after which the generator is given up: no part of a round takes so long.
 SILENCE_TIMEOUT_S = 120
+LOADING_TIMEOUT_S = 30  # of a locustfile of the reader's
 CALIBRATION_S = 0.5
 CALIBRATION_USERS = 10
 
@@ -154,15 +155,21 @@ def users_of(locustfile: Path) -> list[str]:
 
     ServerError, in one line, if it cannot be used.
     """
-    done = subprocess.run(
-        dying_with_parent([sys.executable, "-m", "loadtests.readers_locustfile", str(locustfile)]),
-        cwd=BASE_DIR,
-        env=child_environ(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    load = [sys.executable, "-m", "loadtests.readers_locustfile", str(locustfile.resolve())]
+    try:
+        done = subprocess.run(
+            dying_with_parent(load),
+            cwd=BASE_DIR,
+            env=child_environ(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=LOADING_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ServerError(f"{locustfile}: is not loaded after {LOADING_TIMEOUT_S} s") from None
     if done.returncode == 2:
         raise ServerError(done.stderr.strip().rpartition("\n")[2])
     if done.returncode:

@@ -57,7 +57,7 @@ def warm_up(
                     return answer
             seconds += took * ask.weight
         body = b"" if row.bodies_differ else answer.body
-        return replace(answer, body=body, seconds=seconds / max(1, sum(a.weight for a in asks)))
+        return replace(answer, body=body, seconds=seconds / (sum(a.weight for a in asks) or 1))
 
     threads = ThreadPoolExecutor(max(1, len(rows)))
     try:

@@ -11,7 +11,7 @@ import pytest
 from comparisons import own_pairs
 from comparisons.management.commands.newpair import SKELETON
 from loadtests.running import servers
-from project.command import _take_pairs
+from project.command import _take_arguments
 from project.deployments import DEPLOYMENTS
 from project.processes import BASE_DIR
 from tests.support.clients import PATIENCE
@@ -122,7 +122,7 @@ def test_pairs_are_taken_from_the_command_line(words, left, pairs, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["manage.py", *words])
     monkeypatch.setenv("PAIRS", "")
-    _take_pairs()
+    _take_arguments()
     assert sys.argv == ["manage.py", *left]
     assert os.environ["PAIRS"] == os.pathsep.join(str(tmp_path / pair) for pair in pairs)
 

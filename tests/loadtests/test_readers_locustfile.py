@@ -16,6 +16,8 @@ import requests
 from locust import FastHttpUser, HttpUser, constant, events, task
 from paths import ORDERS
 
+print("the shop's own users")
+
 @events.test_start.add_listener
 def begin(environment, **_):
     requests.get(environment.host + "/begin/")
@@ -27,9 +29,13 @@ class Reader(HttpUser):
     def on_start(self):
         self.client.get("/login/")
 
+    def on_stop(self):
+        self.client.get("/logout/")
+
     @task
     def orders(self):
         self.client.get(ORDERS, name="orders")
+        print("asked for orders")
 
 class Buyer(FastHttpUser):
     wait_time = constant(0.01)
@@ -73,7 +79,9 @@ def test_its_users_do_what_it_says_spread_by_weight(generator, tmp_path):
     said = asked(tmp_path)
     assert said[0] == "GET /begin/"
     assert said.count("GET /login/") == 3  # of four users; the weights are 3 to 1
-    assert {line.split()[1] for line in said[1:]} == {"/login/", "/orders/", "/missing/"}
+    assert said.count("GET /logout/") == 3
+    paths = {line.split()[1] for line in said[1:]}
+    assert paths == {"/login/", "/orders/", "/logout/", "/missing/"}
     assert {(sample.status, sample.error) for sample in samples} == {(200, None), (404, None)}
     assert not (tmp_path / "__pycache__").exists()
 

@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from comparisons import result_store
-from comparisons.change_sentences import count_line
-from comparisons.changes import Changes, changes, counts, of_comparisons
+from comparisons.changes import changes, of_comparisons
 from comparisons.confidence import ALPHA
 from comparisons.declarations import nearest
 from comparisons.own_pairs import is_path, slug_of
@@ -32,7 +31,7 @@ from loadtests.judging.declared import Declared
 from loadtests.judging.measurements import measurements
 from loadtests.judging.rounds import Round
 from loadtests.reporting import saved, terminal
-from loadtests.reporting.changed import print_changes
+from loadtests.reporting.changed import print_against
 from loadtests.reporting.environment import environment
 from loadtests.running import schedule
 from loadtests.running.calibration import calibrate
@@ -93,7 +92,9 @@ class Command(BaseCommand):
             help="only these: a variant runs on each that has its own deployment's interface",
         )
         parser.add_argument(
-            "--check", action="store_true", help="exit with 1 if refuted, 3 if undecided"
+            "--check",
+            action="store_true",
+            help="exit with 1 if refuted, or worse than --against; with 3 if undecided",
         )
         parser.add_argument(
             "--users",
@@ -183,20 +184,18 @@ def _print_again(options: Mapping[str, Any], before: Result | None, console: Con
     if options["output"]:
         _write_again(again, options["output"])
     verdicts = terminal.print_again(again, options["slugs"], console, options["verbosity"] > 1)
+    is_worse = False
     if before:
         try:
             with result_store.reading(path):
                 found = changes(before, of_comparisons(again.result, options["slugs"]))
         except ResultError as error:
             raise bad(str(error)) from None
-        _print_changes(found, options["against"], path, console)
+        is_worse = print_against(
+            found, str(options["against"]), str(path), console, options["check"]
+        )
     print(terminal.count_line(verdicts))
-    return _status_of(verdicts) if options["check"] else exit_status.OK
-
-
-def _print_changes(found: Changes, before: Path, after: Path, console: Console) -> None:
-    print_changes(found, str(before), str(after), console)
-    print(count_line(counts(found.expectations)))
+    return _status_of(verdicts, is_worse) if options["check"] else exit_status.OK
 
 
 def _write_again(again: saved.Saved, path: Path) -> None:
@@ -267,6 +266,7 @@ def _run(options: dict[str, Any], before: Result | None, console: Console) -> in
     status = exit_status.OK
     stopped: signals.Stopped | None = None
     lost: OutputError | None = None
+    is_worse = False
     _reserve(path)
     try:
         with limits.named(), services.running(), load_generators() as generators:
@@ -302,14 +302,19 @@ def _run(options: dict[str, Any], before: Result | None, console: Console) -> in
                 print(f"\nresult: {path}")
             print(_sureness(run), end="")
             if before and is_saved:
-                _print_changes(changes(before, result), options["against"], path, console)
+                found = changes(before, result)
+                is_worse = print_against(
+                    found, str(options["against"]), str(path), console, options["check"]
+                )
             print(terminal.count_line(result.verdicts), flush=True)
         except OutputError as error:
             lost, status = error, status or error.status
         if lost:
             place = f"; result: {path}" if is_saved else ""
             print(f"{sys.argv[0]} compare: {lost}{place}", file=sys.stderr)
-    return _status_of(result.verdicts) if options["check"] and not status else status
+    if status or not options["check"]:
+        return status
+    return _status_of(result.verdicts, is_worse)
 
 
 def _reserve(path: Path) -> None:
@@ -326,8 +331,10 @@ def _reserve(path: Path) -> None:
         raise
 
 
-def _status_of(verdicts: Iterable[Verdict]) -> int:
-    """The exit status that speaks of the verdicts."""
+def _status_of(verdicts: Iterable[Verdict], is_worse: bool) -> int:
+    """The exit status that speaks of the verdicts, and of what is worse than --against."""
+    if is_worse:
+        return exit_status.REFUTED
     outcomes = {verdict.outcome for verdict in verdicts}
     if outcomes <= {"holds"}:
         return exit_status.OK

@@ -28,8 +28,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-PAUSE_S = 0.005  # between two beats; what is shorter is hardly seen
+PAUSE_S = 0.008  # between two beats; what is shorter is hardly seen
 LOOK_S = 0.002  # between two looks while the loop is held
+LATE_S = 0.001  # by more, and something has kept the watch: only then it looks and reads clocks
 # Twice the interval after which a thread gives up the GIL: by less, the threads of a process hold
 # each other up in any case.
 NOTABLE_MS = 10
@@ -112,19 +113,30 @@ class LoopWatch:
 
     def _watch(self) -> None:
         own = ThreadClock(threading.get_ident(), threading.get_native_id())
-        while not self._ended.wait(PAUSE_S):
-            # Before anything else: what gives the GIL away lets the loop go on from there.
-            found = self._look()
-            late_ms, (ms, cpu_ms) = own.lap()[0] - 1000 * PAUSE_S, self._clock.lap()
-            stretch = self._begun(found, min(late_ms, ms), cpu_ms)
+        while True:
+            since = time.monotonic()
+            own.lap()
+            self._clock.lap()
+            if self._ended.wait(PAUSE_S):
+                return
+            stretch = Stretch(None)
+            if time.monotonic() - since > PAUSE_S + LATE_S:
+                # Before anything else: what gives the GIL away lets the loop go on from there.
+                found = self._look()
+                late_ms, (ms, cpu_ms) = own.lap()[0] - 1000 * PAUSE_S, self._clock.lap()
+                stretch = self._begun(found, min(late_ms, ms), cpu_ms)
+            else:
+                self._clock.lap()
             self._at_look()
+            posted = time.monotonic()
             beat = Beat()
             try:
                 self._loop.call_soon_threadsafe(self._run, beat)
             except RuntimeError:  # it is closed
                 return
-            self._look_until(beat, stretch)
-            own.lap()
+            # Posting may have given the GIL away, as asyncio's does.
+            is_late = time.monotonic() - posted > LATE_S
+            self._look_until(beat, stretch, 0 if is_late else LOOK_S)
 
     def _run(self, beat: Beat) -> None:
         beat.at = time.monotonic()
@@ -142,20 +154,22 @@ class LoopWatch:
         stretch.add(found, late_ms, min(cpu_ms, late_ms), self._under_way() - 1)
         return stretch
 
-    def _look_until(self, beat: Beat, stretch: Stretch) -> None:
+    def _look_until(self, beat: Beat, stretch: Stretch, pause: float) -> None:
         """Look at the loop's thread, stretch by stretch: a stretch is one call of own code."""
-        pause = 0.0  # posting may have given the GIL away, as asyncio's does
         while not self._ended.is_set():
             ran = beat.ran.wait(pause)
             pause = LOOK_S
+            # What came after the beat may have kept this thread from seeing that it ran.
+            after_s = time.monotonic() - beat.at if ran else 0.0
+            if ran and after_s < LATE_S and stretch.call is None:
+                return  # nothing has held the loop
             found = self._look()
             ms, cpu_ms = self._clock.lap()
             if ran:
-                # What came after the beat may have kept this thread from seeing that it ran.
-                late_ms = min(ms, 1000 * (time.monotonic() - beat.at))
-                stretch.add(None, ms - late_ms, max(0.0, cpu_ms - late_ms))
+                after_ms = min(ms, 1000 * after_s)
+                stretch.add(None, ms - after_ms, max(0.0, cpu_ms - after_ms))
                 self._note(stretch)
-                self._note(self._begun(found, late_ms, cpu_ms))
+                self._note(self._begun(found, after_ms, cpu_ms))
                 return
             if found is None or found.call != stretch.call:
                 self._note(stretch)
