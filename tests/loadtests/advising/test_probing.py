@@ -161,7 +161,7 @@ def test_view_is_found_below_its_decorators_and_by_its_class(seen):
 def test_queries_are_counted_where_they_are_asked(seen):
     found = seen["orders"]
     assert (found.queries, found.connections) == (3, 1)
-    assert 0 < found.query_ms < found.held_ms <= found.wall_ms * 2
+    assert 0 < found.query_ms < found.held_ms
     assert set(places(found, "query")) <= {place_of("asks", "data.py")}
     assert (seen["clean"].queries, seen["clean"].connections, seen["clean"].held_ms) == (0, 0, 0)
 
