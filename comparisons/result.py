@@ -4,7 +4,7 @@ Whoever measures fills it; the terminal, the pages and the README show it; `resu
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -155,6 +155,55 @@ class Timeline:
         )
 
 
+@dataclass(frozen=True)
+class Hold:
+    """A line at which the event loop was held. ms, cpu_ms, times: of each request, on average.
+
+    place: `file:line`. calls: the function that was at work; "" where that is the line itself.
+    """
+
+    place: str
+    code: str
+    calls: str
+    ms: float
+    cpu_ms: float
+    times: float
+    longest_ms: float
+
+    @property
+    def line(self) -> int:
+        return int(self.place.rpartition(":")[2])
+
+    @property
+    def statement(self) -> str:
+        """The line's code, without the comment at its end."""
+        return self.code.partition("  # ")[0]
+
+    @property
+    def computed(self) -> bool:
+        """Tell computing from waiting."""
+        return self.cpu_ms > self.ms / 2
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Hold":
+        hold = cls(
+            place=_text(row["place"]),
+            code=_text(row["code"]),
+            calls=_text(row["calls"]),
+            ms=_finite(row["ms"]),
+            cpu_ms=_finite(row["cpu_ms"]),
+            times=_finite(row["times"]),
+            longest_ms=_finite(row["longest_ms"]),
+        )
+        if not hold.place.rpartition(":")[2].isdecimal() or not hold.line:
+            raise ValueError(f"{hold.place!r} is no file:line")
+        return hold
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Mapping[str, Any]] | None) -> "list[Hold] | None":
+        return None if rows is None else [cls.from_row(row) for row in rows]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """What was measured of one variant on one deployment in one case of load and distance."""
@@ -191,6 +240,8 @@ class Measurement:
     # What a picture needs and older files lack: the latencies at QUANTILES, in ms, and a stretch.
     distribution: list[float] | None = None
     timeline: Timeline | None = None
+    # What held its event loop, on some requests before the first round; None where nobody looked.
+    held: list[Hold] | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Measurement":
@@ -224,11 +275,17 @@ class Measurement:
             backlog_growth=_number(row.get("backlog_growth")),
             distribution=_distribution(row.get("distribution")),
             timeline=Timeline.from_row(row.get("timeline")),
+            held=Hold.from_rows(row.get("held")),
         )
 
     @property
     def shape(self) -> str:
         return f"{self.workers} × {self.worker_threads or '∞'}"
+
+    @property
+    def held_ms(self) -> float:
+        """How long each request held the event loop, in all."""
+        return sum(hold.ms for hold in self.held or [])
 
     @property
     def share_failed(self) -> float | None:
@@ -249,6 +306,16 @@ class Measurement:
 def without_bystander(measurements: Iterable[Measurement]) -> bool:
     """Tell whether none of them had one: then what a request costs is shown in its place."""
     return all(row.bystander_ms.p50 is None for row in measurements)
+
+
+def longest_holds(measurements: Iterable[Measurement]) -> list[tuple[Measurement, Hold]]:
+    """Return what held the loops. Of several cases, that in which a variant's was held longest."""
+    longest: dict[tuple[str, str], Measurement] = {}
+    for row in measurements:
+        other = longest.setdefault((row.variant, row.deployment), row)
+        if row.held_ms > other.held_ms:
+            longest[row.variant, row.deployment] = row
+    return [(row, hold) for row in longest.values() for hold in row.held or []]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from errno import ENOTDIR
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,7 +73,10 @@ def logs_path(path: Path) -> Path:
 
 def reserve(path: Path) -> None:
     """Create the file, so that no other run takes its name. OSError if it exists or cannot be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # it is there, and no folder
+        raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR)) from None
     with open(path, "x"):
         pass
 

@@ -14,7 +14,18 @@ from django.utils.translation import gettext_noop as marked
 
 from comparisons.reasons import reason
 from comparisons.registry import LIMITS, SHARES
-from comparisons.result import Expected, Verdict, figure, in_digits, interval, percentage
+from comparisons.result import (
+    Expected,
+    Hold,
+    Measurement,
+    Verdict,
+    figure,
+    in_digits,
+    interval,
+    longest_holds,
+    percentage,
+)
+from comparisons.traces import ms
 
 # What a reader may not know, explained where it is used.
 TERMS = {
@@ -210,6 +221,27 @@ def sentence(verdict: Verdict) -> str:
         open_because = reason(verdict.open_because)
         remarks.append(_("to decide it takes %(reason)s") % {"reason": open_because})
     return f"{found} ({'; '.join(remark for remark in remarks if remark)})"
+
+
+def held_sentences(rows: Sequence[Measurement]) -> list[str]:
+    """Say what held event loops: `... for 100 ms a request at blocking_call.py:27, ...`.
+
+    Where variants were measured on several deployments, each says on which.
+    """
+    several = len({(row.variant, row.deployment) for row in rows}) > len({r.variant for r in rows})
+    return [
+        _on(row.deployment if several else None, _held(row.variant, hold))
+        for row, hold in longest_holds(rows)
+    ]
+
+
+def _held(variant: str, hold: Hold) -> str:
+    return _("%(variant)s held the event loop for %(time)s a request at %(place)s, %(code)s") % {
+        "variant": variant,
+        "time": ms(hold.ms),
+        "place": hold.place.rpartition("/")[2],
+        "code": hold.statement,
+    }
 
 
 def terms(verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:

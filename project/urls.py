@@ -15,6 +15,7 @@ from comparisons import probes
 from comparisons.pairs import COMPARISONS
 from comparisons.registry import Variant
 from project.deployments import DEPLOYMENTS
+from project.held import held
 
 
 def view_of(name: str, variant: Variant) -> Callable[..., Any]:
@@ -68,6 +69,8 @@ urlpatterns = [
     path("bystander/", bystander, name="bystander"),
     path("pools/", probes.pools, name="pools"),
 ]
+if on_event_loop:
+    urlpatterns.append(path("held/", held, name="held"))
 if not measured:
     handler404 = in_readers_language(page_not_found)
     of_comparison = {slug: {"slug": slug, "why_not_here": why_not_here} for slug in COMPARISONS}

@@ -19,7 +19,7 @@ from comparisons.pages.source import Shared, ShownView
 from comparisons.pairs import COMPARISONS
 from comparisons.result import Result
 
-STYLES = ("pages.css", "charts.css", "trace.css", "report.css")
+STYLES = ("pages.css", "charts.css", "trace.css", "held.css", "report.css")
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,18 @@ def section(result: Result, file: str, slug: str, language: str) -> Section:
         comparison = COMPARISONS.get(slug)
         rows = [row for row in result.measurements if row.comparison == slug]
         judged = [verdict for verdict in result.verdicts if verdict.comparison == slug]
+        found = shown.ShownResult(file, result, rows, judged)
         return Section(
             slug=slug,
             title=prose(comparison.title if comparison else str(declared.get("title", slug))),
             claim=prose(comparison.lesson().get("Claim", "") if comparison else ""),
-            result=shown.ShownResult(file, result, rows, judged),
+            result=found,
             pitfalls={str(name) for name in declared.get("pitfalls", [])},
             charts=[(chart, drawing.inline(chart)) for chart in charts_of(result, slug)],
             shared=source.shared_sources(comparison) if comparison else [],
-            views=source.shown_views(comparison) if comparison else [],
+            views=(
+                source.with_holds(source.shown_views(comparison), found.held) if comparison else []
+            ),
         )
 
 

@@ -21,6 +21,7 @@ from comparisons.registry import THEORY
 from comparisons.result import (
     MISSING,
     OUTCOMES,
+    Hold,
     Measurement,
     Outcome,
     Result,
@@ -29,11 +30,13 @@ from comparisons.result import (
     figure,
     in_digits,
     interval,
+    longest_holds,
     percentage,
     without_bystander,
 )
 from comparisons.result_store import ResultError
 from comparisons.sentences import sentence, terms
+from comparisons.traces import ms
 
 T = TypeVar("T", Measurement, Verdict)
 
@@ -309,6 +312,34 @@ def _verdict(verdict: Verdict) -> ShownVerdict:
     )
 
 
+# --- What held the event loop
+
+
+@dataclass(frozen=True)
+class ShownHold:
+    """A line that held the event loop. deployment: "" where the variant was measured on one."""
+
+    variant: str
+    deployment: str
+    hold: Hold
+    time: str
+
+
+def _holds(rows: Sequence[Measurement]) -> list[ShownHold]:
+    places: dict[str, set[str]] = {}
+    for row in rows:
+        places.setdefault(row.variant, set()).add(row.deployment)
+    return [
+        ShownHold(
+            variant=row.variant,
+            deployment=row.deployment if len(places[row.variant]) > 1 else "",
+            hold=hold,
+            time=ms(hold.ms),
+        )
+        for row, hold in longest_holds(rows)
+    ]
+
+
 # --- A result
 
 
@@ -336,6 +367,15 @@ class ShownResult:
     @cached_property
     def verdicts(self) -> list[ShownVerdict]:
         return [_verdict(verdict) for verdict in self.judged]
+
+    @cached_property
+    def held(self) -> list[ShownHold]:
+        return _holds(self.measurements)
+
+    @cached_property
+    def looked(self) -> int:
+        """Of how many rows somebody looked at the event loop."""
+        return sum(row.held is not None for row in self.measurements)
 
     @cached_property
     def terms(self) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from django.utils.translation import ngettext
 from comparisons import offload, resources
 from comparisons.declarations import shown_path
 from comparisons.own_pairs import PACKAGE
+from comparisons.pages.shown import ShownHold
 from comparisons.registry import Comparison, Variant, View
 from comparisons.traces import Trace, traces_of
 
@@ -43,13 +44,14 @@ CONNECTING = {
 
 @dataclass(frozen=True)
 class Line:
-    """A line of source. differs: from the view beside it."""
+    """A line of source. differs: from the view beside it. held: how long it held the event loop."""
 
     number: int  # in its file
     text: str
     html: SafeString
     pitfall: bool = False
     differs: bool = False
+    held: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,31 @@ def shown_views(comparison: Comparison) -> list[ShownView]:
 
 def _said(text: str) -> str:
     return _(text) if text else ""  # the translation of "" is the catalogue's header
+
+
+def with_holds(views: Sequence[ShownView], holds: Sequence[ShownHold]) -> list[ShownView]:
+    """Mark the lines of each view that held the event loop, where they still are what they were."""
+    return [
+        replace(
+            view,
+            lines=[
+                replace(line, held=_held_at(line, view, holds) if line.number else "")
+                for line in view.lines
+            ],
+        )
+        for view in views
+    ]
+
+
+def _held_at(line: Line, view: ShownView, holds: Sequence[ShownHold]) -> str:
+    place = f"{view.place.rpartition(':')[0]}:{line.number}"
+    times = (
+        shown.time
+        for shown in holds
+        if (shown.variant, shown.hold.place) == (view.variant.name, place)
+        and shown.hold.code == line.text.strip()
+    )
+    return next((_("held %(time)s") % {"time": time} for time in times), "")
 
 
 def side_by_side(left: ShownView, right: ShownView) -> tuple[ShownView, ShownView]:

@@ -65,7 +65,7 @@ def comparison(request: HttpRequest, slug: str, why_not_here: trying.WhyNotHere)
     place = order.index(shown)
     results, notices, chosen = _results(request, [slug])
     result = results.get(slug)
-    views = source.shown_views(shown)
+    views = source.with_holds(source.shown_views(shown), result.held if result else [])
     left, right = _two(request, views)
     return _page(
         request,

@@ -1,16 +1,22 @@
 """Whether each request is answered as it can be measured, before anything is: one line if not."""
 
 import re
+import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from http.client import HTTPException
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 from loadtests.advising.probing import Answer, ask
-from loadtests.asks import Ask
+from loadtests.asks import WITHOUT_BODY, Ask
 from loadtests.running import servers
 from project.errors import FatalError
+from project.reasons import one_line, reason
 
 TIMES = 3
 TIMEOUT_S = 10
+DEATH_S = 2  # in which a server that breaks a connection off has died of it
+SHOWN = 80  # characters of a body
 
 
 class AnswerError(FatalError):
@@ -20,27 +26,25 @@ class AnswerError(FatalError):
 def check(server: servers.Running, asks: Sequence[Ask], login_url: str) -> bool:
     """Ask for each a few times; return whether bodies differ from time to time. AnswerError.
 
-    One that has the server's own address differs from server to server.
+    One that has the server's own address differs from server to server. login_url: its path.
     """
     differs = False
     for what in asks:
-        answers = [_answer(server, what) for _ in range(TIMES)]
+        since = len(_log(server))
+        answers = [_answer(server, what, since) for _ in range(TIMES)]
         statuses = list(dict.fromkeys(answer.status for answer in answers))
         if len(statuses) > 1:
-            listed = ", ".join(map(str, statuses))
-            raise AnswerError(
-                f"{what.name} answers with another status each time ({listed}): "
-                "what is measured has to do the same work each time"
-            )
+            raise AnswerError(f"{what.name} {_why_unsteady(statuses, last_error(server, since))}")
         if not 200 <= statuses[0] < 300:
-            raise AnswerError(f"{what.name} {_why(server, what, answers[-1], login_url)}")
+            error = last_error(server, since)
+            raise AnswerError(f"{what.name} {_why(what, answers[-1], error, login_url)}")
         bodies = {answer.body for answer in answers}
         address = str(server.port).encode()
         differs = differs or len(bodies) > 1 or any(address in body for body in bodies)
     return differs
 
 
-def _answer(server: servers.Running, what: Ask) -> Answer:
+def _answer(server: servers.Running, what: Ask, since: int) -> Answer:
     try:
         return ask(server, what, TIMEOUT_S)
     except TimeoutError:
@@ -49,51 +53,116 @@ def _answer(server: servers.Running, what: Ask) -> Answer:
             "measured, and a stream without an end is none"
         ) from None
     except (OSError, HTTPException) as error:
-        death = server.death()
-        why = f"{death}: {servers.said(server.log)}" if death else f"breaks off ({error!r})"
-        raise AnswerError(f"{what.name} {why}") from None
+        with suppress(subprocess.TimeoutExpired):
+            server.process.wait(DEATH_S)
+        said = _log(server)[since:].strip()
+        why = last_error(server, since) or (reason(said) if said else one_line(error))
+        how = server.death() or "breaks the connection off"
+        raise AnswerError(f"{what.name}: {how}: {why}") from None
 
 
-def _why(server: servers.Running, what: Ask, answer: Answer, login_url: str) -> str:
-    status, place = answer.status, answer.headers.get("location", "")
-    if 300 <= status < 400:
-        if "login" in place or (login_url and login_url.strip("/") in place):
-            return (
-                f"sends to the login ({status} to {place}): log in with a browser, and give its "
-                "session as --cookie sessionid=..."
-            )
-        return f"sends elsewhere ({status} to {place}): ask for that with --url"
-    if status == 403 and what.method not in ("GET", "HEAD", "OPTIONS"):
-        return (
-            "answers with 403: a form needs its CSRF token; give --cookie csrftoken=T and "
-            "--header 'X-CSRFToken: T', with one T"
-        )
+def _why_unsteady(statuses: Sequence[int], error: str) -> str:
+    listed = ", ".join(map(str, statuses))
+    if 429 in statuses:
+        return f"answers with {listed}: the project limits how often one asks; switch that off"
+    if error and max(statuses) >= 500:
+        listed += f": {error}"
+    return (
+        f"answers with another status each time ({listed}): "
+        "what is measured has to do the same work each time"
+    )
+
+
+def _why(what: Ask, answer: Answer, error: str, login_url: str) -> str:
+    status = answer.status
+    if 300 <= status < 400 and "location" in answer.headers:
+        return _why_redirected(what, answer, login_url)
+    if status == 400 and (host := _header(what, "host")):
+        return f"answers with 400: give a --header 'Host: ...' of ALLOWED_HOSTS; is {host!r} one?"
+    if status == 403 and what.method not in WITHOUT_BODY and b"csrf" in answer.body.lower():
+        token = "give --cookie csrftoken=T and --header 'X-CSRFToken: T', T being 32 letters"
+        if b"referer" in answer.body.lower():
+            host = "with a host H of ALLOWED_HOSTS"
+            token += f", and --header 'Host: H' and --header 'Referer: https://H/' {host}"
+        return f"answers with 403, for want of its CSRF token: {token}"
     if status in (401, 403):
-        return f"answers with {status}: give who asks, as --cookie sessionid=... or --header"
+        return f"answers with {status}: say who asks, with --cookie sessionid=... or --header"
     if status == 404:
         return "answers with 404: the project has no such page, or not for everybody"
     if status == 405:
-        return f"answers with 405: it takes no {what.method} (see --method)"
-    if status >= 500 and (error := last_error(server)):
-        return f"answers with {status}: {error}"
-    return f"answers with {status}{_title(answer.body)}"
+        takes = answer.headers.get("allow", "")
+        return f"answers with 405: it takes {takes or f'no {what.method}'} (see --method)"
+    if status == 429:
+        return "answers with 429: the project limits how often one asks; switch that off"
+    if status >= 500 and error:
+        is_static = "staticfiles manifest" in error
+        hint = ": DEBUG is False, so run its manage.py collectstatic" if is_static else ""
+        return f"answers with {status}: {error}{hint}"
+    return f"answers with {status}{_gist(answer.body)}"
 
 
-def last_error(server: servers.Running) -> str:
-    """Return the last exception of its log, with the project's own line that it came from."""
-    exception = servers.last_exception(server.log)
-    if not exception or not server.log:
-        return ""
-    said = server.log.read_text(errors="replace").rpartition("Traceback (most recent")[2]
-    own = [
-        f"{path}:{line}"
-        for path, line in re.findall(r'File "(.+?)", line (\d+)', said)
-        if path.startswith(f"{server.deployment.folder}/") and "site-packages" not in path
-    ]
-    place = own[-1].removeprefix(f"{server.deployment.folder}/") if own else ""
-    return f"{exception} ({place})" if place else exception
+def _why_redirected(what: Ask, answer: Answer, login_url: str) -> str:
+    place = answer.headers["location"]
+    own = ("127.0.0.1", _header(what, "host").partition(":")[0])
+    target = urlsplit(urljoin(f"http://127.0.0.1{what.path}", place))
+    query = f"?{target.query}" if target.query else ""
+    if login_url in (target.path, place.partition("?")[0]) or "next" in parse_qs(target.query):
+        return (
+            f"sends to the login ({answer.status} to {place}): log in with a browser, and give "
+            "its session as --cookie sessionid=..."
+        )
+    if what.method not in WITHOUT_BODY:
+        return (
+            f"sends elsewhere ({answer.status} to {place}), as a form that was taken does: only "
+            "answers of 2xx are measured"
+        )
+    if target.path + query != what.path:
+        if target.hostname not in own:
+            return f"sends to another host ({answer.status} to {place}), which is not measured"
+        return f"sends elsewhere ({answer.status} to {place}): ask for {target.path}{query}"
+    if target.scheme == "https":
+        return (
+            f"sends to HTTPS ({answer.status} to {place}): give what your proxy does, as "
+            "--header 'X-Forwarded-Proto: https'"
+        )
+    return (
+        f"sends elsewhere ({answer.status} to {place}): give --header 'Host: {target.hostname}', "
+        "or the cookie that it sets"
+    )
 
 
-def _title(body: bytes) -> str:
-    found = re.search(r"<title>\s*(.*?)\s*</title>", body.decode(errors="replace"), re.DOTALL)
-    return f" ({' '.join(found[1].split())[:80]})" if found else ""
+def last_error(server: servers.Running, since: int = 0) -> str:
+    """Return the last exception of its log, with the project's own line that it came from.
+
+    since: how much of the log is not looked at.
+    """
+    said = _log(server)[since:]
+    exception = servers.exception_in(said)
+    folder = f"{server.deployment.folder}/"
+    # The last traceback's, or else of the one that it followed from.
+    for part in (said.rpartition("Traceback (most recent call last)")[2], said):
+        own = [
+            f"{path.removeprefix(folder)}:{line}"
+            for path, line in re.findall(r'File "(.+?)", line (\d+)', part)
+            if path.startswith(folder) and "site-packages" not in path
+        ]
+        if own and exception:
+            return f"{exception} ({own[-1]})"
+    return exception
+
+
+def _log(server: servers.Running) -> str:
+    log = server.log
+    return log.read_text(errors="replace") if log and log.exists() else ""
+
+
+def _header(what: Ask, name: str) -> str:
+    return next((value for key, value in what.headers.items() if key.lower() == name), "")
+
+
+def _gist(body: bytes) -> str:
+    """Return what a body says of itself: a page's title, or its beginning."""
+    text = body.decode(errors="replace")
+    found = re.search(r"<title[^>]*>(.*?)</title>", text, re.DOTALL | re.IGNORECASE)
+    words = " ".join((found[1] if found else text).split())
+    return f" ({words[:SHOWN]}{'…' if len(words) > SHOWN else ''})" if words else ""

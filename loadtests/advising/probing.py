@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from statistics import median
 from typing import Any
 
@@ -19,10 +19,12 @@ WARM_UPS = 2  # a request imports, connects, fills caches
 ALONE, ALONE_S = 20, 2.0  # requests one after another, and seconds after which no other begins
 TOGETHER = 8  # at once, twice: who waits for whom shows only then
 TIMEOUT_S = 20
+DYING_S = 1  # from a connection that breaks to the end of the process
 SETTLE_S = 5  # for what is done after the last answer
 MAX_LINES = 12
 LONGER = 3  # times as long as alone: they wait for each other
 PASSES_ON = "get_response("  # in a middleware: the time of all that comes after it
+MAX_BODY = 100_000_000  # bytes
 MIN_MS = 0.5  # a request: less of it is no line worth a reader's time
 
 
@@ -45,6 +47,10 @@ def ask(server: servers.Running, what: Ask, timeout_s: float = TIMEOUT_S) -> Ans
             body += part
             if time.monotonic() > deadline:
                 raise TimeoutError
+            if len(body) > MAX_BODY:
+                raise HTTPException(f"more than {MAX_BODY:,} bytes")
+        if response.length:  # is to come, but the connection is closed
+            raise IncompleteRead(b"", response.length)
         return Answer(response.status, headers, bytes(body))
 
 
@@ -59,10 +65,18 @@ def profiles(server: servers.Running, asks: Sequence[Ask]) -> list[Profile]:
                 f"{what.name} has not ended after {TIMEOUT_S} s, with {TOGETHER} at once"
             ) from None
         except (OSError, HTTPException, ValueError) as error:
-            if death := server.death():
+            if death := death_of(server):
                 raise ServerError(f"{what.name}: {death}: {servers.said(server.log)}") from None
             raise ServerError(f"{what.name} fails ({error!r})") from None
     return found
+
+
+def death_of(server: servers.Running) -> str | None:
+    """Say how it died, of which the broken connection comes first; None if it lives on."""
+    deadline = time.monotonic() + DYING_S
+    while not (death := server.death()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return death
 
 
 def profile(server: servers.Running, what: Ask) -> Profile:

@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +57,8 @@ class Middleware:
 class Subject:
     """python: the program. wsgi, asgi: "module:application", "" where it has none.
 
-    environ: what its processes find in their environment.
+    why_not: of an interface that it has not, in words; "" where there is no such file. environ:
+    what its processes find in their environment.
     """
 
     folder: Path
@@ -64,9 +68,11 @@ class Subject:
     versions: Mapping[str, str]
     wsgi: str
     asgi: str
+    why_not: Mapping[str, str]
     debug: bool
     ssl_redirect: bool
-    login_url: str
+    login_url: str  # its path
+    mails_errors: bool
     allowed_hosts: tuple[str, ...]
     middleware: tuple[Middleware, ...]
     databases: tuple[Database, ...]
@@ -97,6 +103,13 @@ class Subject:
             lines.append("127.0.0.1 in ALLOWED_HOSTS")
         if self.ssl_redirect:
             lines.append("requests count as HTTPS (SECURE_SSL_REDIRECT)")
+        if self.mails_errors:
+            lines.append("no ADMINS and MANAGERS, who would get mail of errors")
+        if (self.folder / "gunicorn.conf.py").exists():
+            lines.append("no gunicorn.conf.py, but for --now")
+        for kind in {"wsgi", "asgi"} - set(self.interfaces):
+            why = self.why_not[kind] or "the project has no such application"
+            lines.append(f"no {kind.upper()} server: {why}")
         return tuple(lines)
 
 
@@ -120,16 +133,14 @@ def find_subject(
     if (error := found.get("error")) == "it has no Django":
         raise bad(f"{python} has no Django: give the project's own with --python")
     if error:
-        advice = " (a variable that it needs: set it, or give --env NAME=VALUE)"
-        hint = advice if _is_about_environ(error, folder) else ""
-        raise bad(f"{settings} cannot be loaded: {error}{hint}")
+        raise bad(f"{settings} cannot be loaded: {error}{_hint(error, folder, python)}")
     django = found["versions"]["django"]
     if tuple(map(int, re.findall(r"\d+", django)[:2])) < OLDEST_DJANGO:
         raise bad(f"the project has Django {django}: 4.2 is the oldest that can be asked")
     if not (found["wsgi"] or found["asgi"]):
         why = found["wsgi_error"] or found["asgi_error"]
         raise bad(
-            f"its application cannot be imported: {why}"
+            f"its application cannot be imported: {why}{_hint(why, folder, python)}"
             if why
             else f"{settings} has neither WSGI_APPLICATION nor ASGI_APPLICATION, and there is "
             "no wsgi.py or asgi.py beside it"
@@ -142,9 +153,11 @@ def find_subject(
         versions=found["versions"],
         wsgi=found["wsgi"],
         asgi=found["asgi"],
+        why_not={kind: found[f"{kind}_error"] for kind in ("wsgi", "asgi")},
         debug=found["debug"],
         ssl_redirect=found["ssl_redirect"],
         login_url=found["login_url"],
+        mails_errors=found["mails_errors"],
         allowed_hosts=tuple(found["allowed_hosts"]),
         middleware=tuple(
             Middleware(one["path"], one["sync"], one["async"], one["place"])
@@ -172,18 +185,17 @@ def _settings_of(folder: Path) -> str:
 def _python_of(folder: Path, given: Path | None) -> Path:
     """Return the project's Python, without following links: a virtual environment is its path."""
     if given:
-        found = Path(os.path.abspath(given))
-        if not os.access(found, os.X_OK) or found.is_dir():
+        if not (found := shutil.which(given)):
             raise bad(f"--python: there is no program {given}")
-        return found
+        return Path(os.path.abspath(found))
     places = [
         parent / name for parent in (folder, folder.parent) for name in (".venv", "venv", "env")
     ]
-    if active := os.environ.get("VIRTUAL_ENV"):
+    active = os.environ.get("VIRTUAL_ENV")
+    if active and os.path.realpath(active) != os.path.realpath(sys.prefix):  # not for us only
         places.append(Path(active))
     for place in places:
-        program = place / "bin" / "python"
-        if os.access(program, os.X_OK) and not os.path.samefile(place, sys.prefix):
+        if os.access(program := place / "bin" / "python", os.X_OK):
             return program
     raise bad(f"{folder} has no .venv: give the Python that runs the project with --python")
 
@@ -198,42 +210,63 @@ def _environ() -> dict[str, str]:
 
 def _facts(folder: Path, settings: str, python: Path, environ: Mapping[str, str]) -> Any:
     command = [str(python), "-B", "-m", "advised.facts", settings]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         dying_with_parent(command),
         cwd=folder,
-        env={**environ, "PYTHONPATH": str(INSIDE)},
+        env={**environ, "PYTHONPATH": python_path(environ)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(timeout=FACTS_TIMEOUT_S)
-        return json.loads(out)
-    except subprocess.TimeoutExpired:
-        raise bad(f"{settings} has not been loaded after {FACTS_TIMEOUT_S} s") from None
-    except ValueError:
-        last = (err.strip().splitlines() or ["it said nothing"])[-1]
-        raise bad(f"{python} does not tell of {settings}: {last}") from None
-    finally:
-        process.kill()
-        process.wait()
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=FACTS_TIMEOUT_S)
+            return json.loads(out)
+        except subprocess.TimeoutExpired:
+            raise bad(f"{settings} has not been loaded after {FACTS_TIMEOUT_S} s") from None
+        except ValueError:
+            last = (err.strip().splitlines() or ["it said nothing"])[-1]
+            raise bad(f"{python} does not tell of {settings}: {last}") from None
+        finally:
+            with suppress(ProcessLookupError):  # what it has started too
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def python_path(environ: Mapping[str, str]) -> str:
+    """Return PYTHONPATH of the project's processes: what it is told, after what is ours."""
+    return os.pathsep.join(filter(None, (str(INSIDE), environ.get("PYTHONPATH"))))
+
+
+def _hint(error: str, folder: Path, python: Path) -> str:
+    """Say what to do about it, where that can be told."""
+    if missing := re.match(r"ModuleNotFoundError: No module named '(\w+)", error):
+        is_own = any((folder / name).exists() for name in (missing[1], f"{missing[1]}.py"))
+        if is_own:
+            return ""
+        return (
+            f" (is {folder} the folder of its manage.py, and {python} the Python that runs it? "
+            "if not, give them with --project and --python)"
+        )
+    if _is_about_environ(error, folder):
+        return " (a variable that it needs: set it, or give --env NAME=VALUE)"
+    return ""
 
 
 def _is_about_environ(error: str, folder: Path) -> bool:
-    """Tell whether the line that failed reads the environment."""
-    named = re.search(r"\((.+):(\d+)\)$", error)
-    if "environment" in error.lower() or "env var" in error.lower():
+    """Tell whether a variable is missing: by what is said, or by the line that failed."""
+    if error.startswith("SyntaxError"):
+        return False
+    if re.search(r"environ|env ?var", error, re.IGNORECASE):
         return True
-    if not named:
+    if not (named := re.search(r"\((.+):(\d+)\)$", error)):
         return False
     try:
         line = (folder / named[1]).read_text(errors="replace").splitlines()[int(named[2]) - 1]
     except (OSError, IndexError):
         return False
-    return "env" in line.lower()
+    return bool(re.search(r"environ|getenv|\benv\b", line))
 
 
 def _database(alias: str, found: Mapping[str, Any]) -> Database:

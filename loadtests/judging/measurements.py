@@ -89,6 +89,7 @@ def measurement(of_row: Sequence[Round], digest: int | None) -> Measurement:
         invalid_because=because,
         backlog_growth=growth,
         distribution=None if growth else _distribution(used),
+        held=next((round_.held for round_ in of_row if round_.held is not None), None),
     )
 
 

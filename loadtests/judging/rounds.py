@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
+from comparisons.result import Hold
 from loadtests.orders import LEFT
 
 AGAIN = "_again"  # ends the second name of a variant that is measured against itself
@@ -87,6 +88,7 @@ class Round:
     postgres_stall: float = 0
     clock_jump: float = 0  # seconds by which the wall clock was set meanwhile
     server_start: int = 1  # which start of the row's server
+    held: list[Hold] | None = None  # what held its event loop before the first; None: nobody looked
     broken: list[str] = field(default_factory=list)  # what went wrong around it
 
     @property
@@ -132,6 +134,7 @@ class Round:
         recorded["server"] = Server(**_fields_of(Server, row["server"]))
         for name in ("samples", "bystander"):
             recorded[name] = [Sample(*sample) for sample in row[name]]
+        recorded["held"] = Hold.from_rows(row.get("held"))
         return cls(**recorded)
 
 

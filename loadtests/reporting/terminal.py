@@ -18,7 +18,7 @@ from comparisons.result import (
     interval,
     without_bystander,
 )
-from comparisons.sentences import expectation_sentence, sentence, terms
+from comparisons.sentences import expectation_sentence, held_sentences, sentence, terms
 from loadtests.judging.declared import Declared
 from loadtests.judging.verdicts import decided
 from loadtests.reporting.saved import Saved
@@ -30,6 +30,7 @@ COLOURS: dict[Outcome, str] = {
     "inconclusive": "yellow",
     "invalid": "magenta",
 }
+HELD_COLOUR = "yellow"
 
 
 def index(groups: Mapping[str, Sequence[Declared]], width: int) -> Iterator[str]:
@@ -134,6 +135,9 @@ def print_summary(
     if any(row.rate for row in rows):
         late = max(row.send_delay_ms or 0 for row in rows)
         console.print(f"open loop; the generator itself was up to {figure(late)} ms late (p99)")
+    for said in held_sentences(rows):
+        line = wrapped(said, console.width, first="  ")
+        console.print(Text(line, HELD_COLOUR), soft_wrap=True, highlight=False)
     for term, meaning in terms(verdicts):
         print_dim(wrapped(f"{term}: {meaning}", console.width, first="  "), console)
     for verdict in verdicts:

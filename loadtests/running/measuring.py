@@ -19,6 +19,7 @@ import psutil
 
 from comparisons.cores import CORES
 from comparisons.registry import Comparison, Metric, ceiling
+from comparisons.result import Hold
 from loadtests.judging import rounds, validity
 from loadtests.judging.rounds import Round, Sample
 from loadtests.orders import Order
@@ -26,6 +27,7 @@ from loadtests.running import sampling, schedule, servers
 from loadtests.running.backends import Backends
 from loadtests.running.calibration import bystander_cpu_ms
 from loadtests.running.generators import Generator as LoadGenerator
+from loadtests.running.holding import holds
 from loadtests.running.rows import Row, addresses, why_unmeasurable
 from loadtests.running.sockets import Address, Sockets
 from loadtests.running.warming import ViewError, warm_up, why_failed
@@ -64,6 +66,7 @@ class Served:
     start: int  # which start of the row's server it is: the first, the second, ...
     bystander_cpu_ms: float = 0
     alone: float | None = None  # seconds that a lone request took
+    held: list[Hold] | None = None  # what held its event loop; None where nobody looked
 
     @property
     def server(self) -> servers.Running:
@@ -132,6 +135,9 @@ def measure(
                         yield _not_measured(comparison, one.row, reason)
                     raise
                 if start == 1:
+                    held = holds(comparison.slug, [one.row for one in served], running)
+                    for one, of_row in zip(served, held, strict=True):
+                        one.held = of_row
                     # The least of several: processes that still start compute meanwhile.
                     batches = [bystander_cpu_ms(running) for _ in range(BYSTANDER_BATCHES)]
                     costs = dict(zip(map(_kind, served), map(min, *batches), strict=True))
@@ -301,6 +307,7 @@ def record(measurement: Measurement, begun: Begun, seen: Window) -> Round:
         worker_threads=row.deployment.threads,
         block=begun.block,
         server_start=one.start,
+        held=one.held,
         users=row.users,
         round_trip=row.round_trip,
         opened=result.opened,

@@ -219,11 +219,15 @@ def said(log: Path | None) -> str:
 
 
 def last_exception(log: Path | None) -> str:
-    """Return the line that names the exception of the log's last traceback, or "".
+    """Return the line that names the exception of the log's last traceback, or ""."""
+    return exception_in(log.read_text(errors="replace") if log and log.exists() else "")
+
+
+def exception_in(said: str) -> str:
+    """Return the line that names the exception of the last traceback, or "".
 
     Lines of an exception group's members begin as that of the traceback does.
     """
-    said = log.read_text(errors="replace") if log and log.exists() else ""
     before, found, after = said.rpartition("Traceback (most recent call last):\n")
     if not found:
         return ""

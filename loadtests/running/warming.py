@@ -45,13 +45,13 @@ def warm_up(
     """
 
     def call(row: Row, server: servers.Running) -> Answer:
-        asks = _asks(slug, row)
+        asks = asks_of(slug, row)
         seconds = 0.0
         answer = Answer()
         for ask in asks:
             for _ in range(CALLS):
                 began = time.monotonic()
-                answer = _answer(server, ask, any_2xx=not row.is_ours)
+                answer = answer_of(server, ask, any_2xx=not row.is_ours)
                 took = time.monotonic() - began
                 if answer.failure and not row.variant.may_fail:
                     return answer
@@ -79,7 +79,7 @@ def warm_up(
     return [answer.seconds for answer in answers]
 
 
-def _asks(slug: str, row: Row) -> Sequence[Ask]:
+def asks_of(slug: str, row: Row) -> Sequence[Ask]:
     """What the row's server is asked for: sent at once, and with patience."""
     if not row.is_ours:
         return row.asks
@@ -118,7 +118,7 @@ class Answer:
     seconds: float = field(default=0, compare=False)
 
 
-def _answer(server: servers.Running, ask: Ask, any_2xx: bool) -> Answer:
+def answer_of(server: servers.Running, ask: Ask, any_2xx: bool = False) -> Answer:
     """Ask as the users do. any_2xx: all of them are right, and what fails is one of several."""
     answer = _said(server, ask, range(200, 300 if any_2xx else 201))
     if answer.failure and any_2xx:

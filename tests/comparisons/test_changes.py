@@ -13,7 +13,18 @@ from django.conf import settings
 
 from comparisons import changes as module
 from comparisons import result_store
-from comparisons.changes import Interval, changes, counts, difference, logarithm, ratio
+from comparisons.changes import (
+    Change,
+    Changes,
+    Interval,
+    SpeedChange,
+    changes,
+    counts,
+    difference,
+    logarithm,
+    ratio,
+    worse,
+)
 from comparisons.confidence import ALPHA, confidence_at, left_out
 from comparisons.result import Result, Verdict, now
 from loadtests.judging.intervals import geometric, share
@@ -368,3 +379,34 @@ def test_ends_that_no_float_holds_are_any_ratio():
 def test_rounds_without_number_separate_for_certain():
     assert module.chance_apart(10**9, 10**9, constant=False) < 1e-9
     assert module.chance_apart(10**9, 10**9, constant=True) < 1e-9
+
+
+# --- What a test fails for
+
+
+def speed_change(kind, low, mean, high):
+    return SpeedChange(None, None, kind, Interval(mean, low, high))
+
+
+def outcome_change(before, after):
+    verdicts = (replace(RATE, outcome=outcome) for outcome in (before, after))
+    return Change(*verdicts, kind="unclear")
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_worse"),
+    [
+        (speed_change("changed", 0.7, 0.8, 0.9), True),
+        (speed_change("changed", 1.1, 1.2, 1.3), False),
+        (speed_change("unclear", 0.6, 0.8, 1.1), False),
+        (speed_change("same", 0.98, 0.99, 1.0), False),
+        (outcome_change("holds", "refuted"), True),
+        (outcome_change("holds", "inconclusive"), False),
+        (outcome_change("refuted", "refuted"), False),
+        (outcome_change("refuted", "holds"), False),
+    ],
+)
+def test_worse_is_what_serves_less_or_is_refuted_now(changed, is_worse):
+    kind = "speeds" if isinstance(changed, SpeedChange) else "expectations"
+    found = Changes(REFERENCE, REFERENCE, **{kind: [changed]})
+    assert worse(found) == ([changed] if is_worse else [])

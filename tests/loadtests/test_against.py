@@ -49,10 +49,10 @@ def before(tmp_path):
 def said(capsys):
     """What the command says of two files."""
 
-    def run(before, after, *arguments):
+    def run(before, after, *arguments, status=0):
         with pytest.raises(SystemExit) as ended:
             call_command("compare", "--from", str(after), "--against", str(before), *arguments)
-        assert ended.value.code == 0
+        assert ended.value.code == status
         return capsys.readouterr().out
 
     return run
@@ -65,6 +65,19 @@ def test_view_a_fifth_slower_is_found(before, said, tmp_path):
     assert "9.5 before, 7.6 after; held both times" in out
     assert "≠ blocking-call/async_native on asgi-uvicorn, 6 users" in out
     assert "95 before, 76 after" in out
+
+
+def test_check_fails_for_a_view_that_serves_a_fifth_less(before, said, tmp_path):
+    after = saved(tmp_path / "after.json", (76, 77, 76, 75))
+    out = said(before, after, "--check", status=1)
+    assert "\nWorse than before\n≠ blocking-call/async_native on asgi-uvicorn, 6 users" in out
+    assert "Worse than before" not in said(before, after)  # what is not asked for is not said
+
+
+@pytest.mark.parametrize("native", [(95, 96, 95, 94), (120, 121, 119, 120)], ids=["same", "faster"])
+def test_check_passes_where_nothing_is_worse(before, said, tmp_path, native):
+    after = saved(tmp_path / "after.json", native)
+    assert "Worse than before" not in said(before, after, "--check")
 
 
 def test_verdicts_are_counted_last_and_changes_before_them(before, said, tmp_path):

@@ -12,10 +12,12 @@ from django.core.management.base import CommandError
 from comparisons import result_store
 from comparisons.pairs import blocking_call
 from comparisons.registry import Expectation
+from comparisons.result import Hold
 from loadtests.judging.declared import Declared
 from loadtests.running.schedule import FULL
 from tests.support.commands import python
 from tests.support.made import made_result, made_round, rows_of
+from tests.support.results import HOLD
 
 REFERENCE = settings.RESULTS_DIR / "reference.json"
 AT_LEAST_5 = Expectation(
@@ -138,6 +140,16 @@ def test_result_is_written_again_as_its_samples_give_it(path, said):
     assert "never overwritten" in refusal(path, "--output", str(path))
 
 
+def test_what_held_the_loop_comes_from_the_samples_of_whichever_start_looked(path, said):
+    first, *rest = made_rounds()
+    result = saved(path, [replace(first, held=[Hold.from_row(HOLD)]), *rest])
+    held = {row["variant"]: row["held"] for row in result["measurements"]}
+    others = {row.variant: None for row in rest if row.variant != first.variant}
+    assert held == {**others, first.variant: [HOLD]}
+    rewrite(path, result | {"measurements": result["measurements"][:1]})
+    assert f"{first.variant} held the event loop for 21 ms a request" in said(path)
+
+
 def test_two_deployments_have_a_verdict_each(path, said):
     rates = RATES | {
         ("async_native", "asgi-gunicorn"): 30,
@@ -240,6 +252,8 @@ def test_file_that_is_not_there_is_refused_in_one_line(tmp_path):
         ("measurements", "users", "many"),
         ("measurements", "server", None),
         ("measurements", "latency_ms", 5),
+        ("measurements", "held", [HOLD | {"ms": "long"}]),
+        ("measurements", "held", 5),
     ],
 )
 def test_odd_value_is_refused_in_one_line(part, key, value, path):

@@ -65,3 +65,33 @@ def test_call_without_an_answer_is_a_failed_sample_of_who_made_it():
     samples, bystander, left = json.loads(done.stdout)
     assert samples == bystander == [[7.0, 3000, 0, 0, "not answered in 3 s"]]
     assert left == 0  # of the next round
+
+
+# Two users are killed while they wait for an answer: one has just sent its request, the other has
+# waited for longer than that.
+KILLED = """
+import json
+import gevent
+from loadtests import locustfile
+from loadtests.locustfile import UNDER_WAY, Ask, CheckingUser
+
+class Waiting(CheckingUser):
+    abstract = True
+    def _ask(self, *_):
+        gevent.sleep(60)
+
+def left(just_sent_s):
+    locustfile.JUST_SENT_S = just_sent_s
+    UNDER_WAY.clear()
+    user = Waiting.__new__(Waiting)
+    call = gevent.spawn(user.call, Ask("/"), "x")
+    gevent.sleep(0.01)
+    call.kill()
+    return len(UNDER_WAY)
+
+print(json.dumps([left(just_sent_s=30), left(just_sent_s=0)]))
+"""
+
+
+def test_request_that_locust_has_cut_short_at_once_is_no_failure_of_the_server():
+    assert json.loads(python("-c", KILLED).stdout) == [0, 1]

@@ -13,17 +13,20 @@ from django.core.management.base import CommandError
 from playwright.sync_api import sync_playwright
 
 from comparisons import result_store
-from comparisons.result import Result
+from comparisons.result import Hold, Result
 
 REFERENCE = settings.RESULTS_DIR / result_store.REFERENCE
 HOSTILE = """<script>document.title='ran'</script><img src=x onerror="document.title='ran'">"""
+
+
+HOLD = Hold(HOSTILE + ":3", HOSTILE, HOSTILE, 21.4, 20.9, 1, 24)
 
 
 def small_result():
     """Of the reference run one comparison, and what no pair is called and no pair would say."""
     whole = result_store.read(REFERENCE)
     rows = [row for row in whole.measurements if row.comparison == "blocking-call"]
-    hostile = {"comparison": HOSTILE, "variant": HOSTILE, "deployment": HOSTILE}
+    hostile = {"comparison": HOSTILE, "variant": HOSTILE, "deployment": HOSTILE, "held": [HOLD]}
     verdicts = [verdict for verdict in whole.verdicts if verdict.comparison == "blocking-call"]
     return Result(
         started=whole.started,

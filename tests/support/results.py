@@ -29,6 +29,15 @@ MEASUREMENT = {
     "valid": True,
     "invalid_because": [],
 }
+HOLD = {
+    "place": "comparisons/pairs/cpu_bound.py:26",
+    "code": 'return JsonResponse({"fib": fib(N)})  # pitfall: no linter knows that fib computes',
+    "calls": "comparisons.pairs.cpu_bound.fib",
+    "ms": 21.4,
+    "cpu_ms": 20.9,
+    "times": 1.0,
+    "longest_ms": 24.0,
+}
 VERDICT = {
     "comparison": "cpu-bound",
     "expectation": "async_blocking bystander of work at least 1",

@@ -16,11 +16,11 @@ import platform
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata
 from typing import Any
-from urllib.parse import urlsplit
 
 PACKAGES = (
     *("django", "asgiref", "psycopg", "psycopg-pool", "psycopg2", "channels"),
@@ -44,9 +44,8 @@ def facts(settings_module: str) -> dict[str, Any]:
         found.update(of_settings(settings))
     except BaseException as error:  # SystemExit too: whatever their code does
         return {**found, "error": said(error)}
-    package = settings_module.partition(".")[0]
     for kind in ("wsgi", "asgi"):
-        found[kind], found[kind + "_error"] = application(settings, kind, package)
+        found[kind], found[kind + "_error"] = application(settings, kind)
     return found
 
 
@@ -63,11 +62,26 @@ def of_settings(settings: Any) -> dict[str, Any]:
         "debug": bool(settings.DEBUG),
         "allowed_hosts": [str(host) for host in settings.ALLOWED_HOSTS],
         "ssl_redirect": bool(settings.SECURE_SSL_REDIRECT),
-        "login_url": str(settings.LOGIN_URL),
+        "login_url": login_url(settings),
+        "mails_errors": bool(settings.ADMINS or settings.MANAGERS),
         "middleware": [middleware(path) for path in settings.MIDDLEWARE],
-        "databases": {alias: database(one) for alias, one in settings.DATABASES.items() if one},
+        "databases": {
+            alias: database(one)
+            for alias, one in settings.DATABASES.items()
+            if not one.get("ENGINE", "").endswith("dummy") and one
+        },
         "services": services(settings),
     }
+
+
+def login_url(settings: Any) -> str:
+    """Return its path, where LOGIN_URL is the name of a URL or of a view too."""
+    from django.shortcuts import resolve_url
+
+    try:
+        return str(resolve_url(settings.LOGIN_URL))
+    except Exception:  # their urls.py is imported for it: what is wrong there, a request shows
+        return str(settings.LOGIN_URL)
 
 
 def middleware(path: str) -> dict[str, Any]:
@@ -122,37 +136,65 @@ def services(settings: Any) -> list[str]:
     for alias, cache in settings.CACHES.items():
         kind = str(cache.get("BACKEND", "")).rpartition(".")[2]
         if kind not in ("LocMemCache", "DummyCache"):
-            places = cache.get("LOCATION", "")
-            places = [places] if isinstance(places, str) else places
-            where = ", ".join(without_password(place) for place in places)
-            lines.append(f"cache {alias}: {kind} {where}")
-    email = settings.EMAIL_BACKEND.rpartition(".")[0].rpartition(".")[2]
-    if email == "smtp" and (settings.EMAIL_HOST, settings.EMAIL_PORT) != ("localhost", 25):
-        lines.append(f"email: SMTP {settings.EMAIL_HOST}:{settings.EMAIL_PORT}")
+            lines.append(f"cache {alias}: {kind} {places(cache.get('LOCATION'))}")
+    for alias, layer in getattr(settings, "CHANNEL_LAYERS", {}).items():
+        kind = str(layer.get("BACKEND", "")).rpartition(".")[2]
+        if kind != "InMemoryChannelLayer":
+            hosts = (layer.get("CONFIG") or {}).get("hosts")
+            lines.append(f"channel layer {alias}: {kind} {places(hosts)}")
+    lines += mail(settings)
     for name in ("CELERY_BROKER_URL", "BROKER_URL"):
         if broker := getattr(settings, name, ""):
-            lines.append(f"broker: {without_password(str(broker))}")
+            lines.append(f"broker: {without_password(broker)}")
     return [line.strip() for line in lines]
 
 
+def mail(settings: Any) -> list[str]:
+    if mailers := getattr(settings, "MAILERS", None):  # Django 6.1, which then has no EMAIL_HOST
+        found = [
+            (str(one.get("BACKEND", "")), one.get("OPTIONS") or {}) for one in mailers.values()
+        ]
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecated from Django 6.1 on
+            options = {"host": settings.EMAIL_HOST, "port": settings.EMAIL_PORT}
+            found = [(settings.EMAIL_BACKEND, options)]
+    servers = [
+        f"{options.get('host', 'localhost')}:{options.get('port', 25)}"
+        for backend, options in found
+        if "smtp" in backend
+    ]
+    return [f"email: SMTP {server}" for server in servers if server != "localhost:25"]
+
+
+def places(of: Any) -> str:
+    """Return addresses, as caches and channel layers have them: one, a list, pairs, dicts."""
+    if isinstance(of, (list, tuple)):
+        if len(of) == 2 and isinstance(of[1], int):
+            return f"{of[0]}:{of[1]}"
+        return ", ".join(places(one) for one in of)
+    if isinstance(of, Mapping):
+        return places(of.get("address") or of.get("host"))
+    return without_password(of) if of else ""
+
+
 def without_password(url: Any) -> str:
-    try:
-        parts = urlsplit(str(url))
-    except ValueError:
-        return "?"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+    """Cut off who logs in, and the query, of a URL or of something like it."""
+    return re.sub(r"^([\w+.-]+://)?.*@", r"\1", str(url).partition("?")[0])
 
 
-def application(settings: Any, kind: str, package: str) -> tuple[str, str]:
+def application(settings: Any, kind: str) -> tuple[str, str]:
     """Return `shop.wsgi:application` and "", or "" and why there is none ("" without such a file).
 
-    What the settings name, or the module that startproject makes.
+    What the settings name, or the module that startproject makes, beside the settings or above.
     """
     named = getattr(settings, kind.upper() + "_APPLICATION", None)
-    for dotted in filter(None, (named, f"{package}.{kind}.application")):
+    above = os.environ["DJANGO_SETTINGS_MODULE"].split(".")[:-1]
+    packages = [".".join((*above[:length], kind)) for length in range(len(above), -1, -1)]
+    for dotted in filter(None, (named, *(f"{package}.application" for package in packages))):
         module, _, name = str(dotted).rpartition(".")
         try:
-            if importlib.util.find_spec(module) is None:
+            if not module or importlib.util.find_spec(module) is None:
                 continue
         except (ImportError, ValueError):
             continue
@@ -162,7 +204,7 @@ def application(settings: Any, kind: str, package: str) -> tuple[str, str]:
             return "", f"{module}.{name} is nothing that can be called"
         except BaseException as error:
             return "", said(error)
-    return "", ""
+    return "", f"there is no {named}, which the settings name" if named else ""
 
 
 def said(error: BaseException) -> str:

@@ -81,7 +81,8 @@ class LoopWatch:
 
     at_beat: is called on the loop at each beat; at_look: in the thread, after each look (one more
     thread that looks would come between this one and the GIL). under_way: how many requests there
-    are, of which all but one wait while the loop is held.
+    are, of which all but one wait while the loop is held. outermost: of the lines that are nearest
+    to the reader, name the one that has called the others.
     """
 
     def __init__(
@@ -91,9 +92,11 @@ class LoopWatch:
         at_beat: Callable[[], None] = lambda: None,
         at_look: Callable[[], None] = lambda: None,
         under_way: Callable[[], int] = lambda: 1,
+        outermost: bool = False,
     ) -> None:
         self._loop, self._rank = loop, rank
         self._at_beat, self._at_look, self._under_way = at_beat, at_look, under_way
+        self._outermost = outermost
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="advised-loop", daemon=True)
         self._holds: dict[Place, Hold] = {}
@@ -145,7 +148,8 @@ class LoopWatch:
         self._at_beat()
 
     def _look(self) -> Found | None:
-        return found_in(sys._current_frames().get(self._clock.ident), self._rank)
+        frame = sys._current_frames().get(self._clock.ident)
+        return found_in(frame, self._rank, self._outermost)
 
     def _begun(self, found: Found | None, late_ms: float, cpu_ms: float) -> Stretch:
         """Begin with the call that this thread finds, and that has kept it from coming in time."""
@@ -294,7 +298,7 @@ class Stretch:
         return [(whole, self.ms, self.cpu_ms)]
 
 
-def found_in(frame: FrameType | None, rank: Rank) -> Found | None:
+def found_in(frame: FrameType | None, rank: Rank, outermost: bool = False) -> Found | None:
     """Return what the stack says to the reader; a line of a template is one too. None: nothing."""
     place: Place | None = None
     from_: Place | None = None
@@ -311,6 +315,8 @@ def found_in(frame: FrameType | None, rank: Rank) -> Found | None:
             from_, call = Place(file, line), id(frame)
         inner = inner or name_of(frame)
         frame = frame.f_back
+    if outermost and from_ and from_ != place:
+        place, calls = from_, inner
     return Found(call, from_, place, calls) if place and from_ else None
 
 

@@ -16,6 +16,7 @@ import gc
 import importlib
 import json
 import os
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -47,9 +48,11 @@ def configure(serve: dict[str, Any]) -> None:
     """Change the settings of this process, before its application is made.
 
     debug, hosts: that DEBUG is, and what ALLOWED_HOSTS has besides. conn_max_age, pool: of the
-    default database, where they are given.
+    default database, where they are given. Nobody gets mail of what goes wrong here; it stands in
+    the server's log, in which Django has no traceback where DEBUG is off.
     """
     from django.conf import settings
+    from django.core.signals import got_request_exception
 
     settings.DEBUG = serve.get("debug", settings.DEBUG)
     settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, *serve.get("hosts", [])]
@@ -57,7 +60,13 @@ def configure(serve: dict[str, Any]) -> None:
     if "conn_max_age" in serve:
         default["CONN_MAX_AGE"] = serve["conn_max_age"]
     if "pool" in serve:
-        default["OPTIONS"] = {**default.get("OPTIONS", {}), "pool": serve["pool"]}
+        default["OPTIONS"] = {**(default.get("OPTIONS") or {}), "pool": serve["pool"]}
+    settings.ADMINS = settings.MANAGERS = []
+    got_request_exception.connect(print_exception)
+
+
+def print_exception(**of_signal: Any) -> None:
+    traceback.print_exc()
 
 
 # --- WSGI
@@ -146,6 +155,8 @@ async def lifespan(app: Any, scope: Any, receive: Any, send: Any) -> None:
     except Exception:
         if answered:
             raise
+    if "lifespan.startup.failed" in answered:
+        return
     for event in ("lifespan.startup", "lifespan.shutdown"):
         if any(one.startswith(event) for one in answered):
             continue

@@ -25,6 +25,7 @@ from project.deployments import DATABASE_MODES
 from tests.comparisons.pages.conftest import Save
 from tests.support.results import (
     EXPECTED,
+    HOLD,
     MEASUREMENT,
     RESULT,
     empty_page,
@@ -422,6 +423,50 @@ def test_page_counts_rounds_in_good_english(
 ) -> None:
     save(measurements=[MEASUREMENT | {"rounds": number} for number in rounds])
     assert f"4 users, {said}" in text_of(client, "/cpu-bound/")
+
+
+def hold_now() -> dict[str, Any]:
+    """HOLD at the line where its code stands today."""
+    lines = Path(cpu_bound.__file__).read_text().splitlines()
+    number = next(n for n, line in enumerate(lines, 1) if line.strip() == HOLD["code"])
+    return HOLD | {"place": f"comparisons/pairs/cpu_bound.py:{number}"}
+
+
+def test_what_held_the_loop_stands_under_the_verdicts_with_its_line(
+    client: Client, save: Save
+) -> None:
+    hold = hold_now()
+    save(measurement={"held": [hold]})
+    text = text_of(client, "/cpu-bound/")
+    who, _, said = text[text.index("Held the event loop") :].partition(" Line ")
+    assert who.startswith("Held the event loop async_blocking")
+    assert who.endswith("pitfall")
+    line = hold["place"].rpartition(":")[2]
+    assert said.startswith(
+        f"{line}, 21 ms a request it computed, in comparisons.pairs.cpu_bound.fib"
+        f' return JsonResponse({{"fib": fib(N)}}) {hold["place"]}'
+    )
+
+
+@pytest.mark.parametrize("held", [None, []])
+def test_page_says_nothing_where_no_loop_was_held_or_nobody_looked(
+    client: Client, save: Save, held: list[Any] | None
+) -> None:
+    save(measurement={"held": held})
+    html = html_of(client, "/cpu-bound/")
+    assert "loop-holds" not in html
+    assert "held-for" not in html
+
+
+def test_line_that_held_the_loop_says_how_long_where_it_is_still_there(
+    client: Client, save: Save
+) -> None:
+    mark = '<span class="held-for" data-time="held 21\N{NO-BREAK SPACE}ms"></span>'
+    save(measurement={"held": [hold_now()]})
+    assert mark in details_of(html_of(client, "/cpu-bound/"), "async_blocking")
+    assert mark not in details_of(html_of(client, "/cpu-bound/"), "async_threaded")
+    save(measurement={"held": [hold_now() | {"code": "return fib(N)"}]})
+    assert mark not in html_of(client, "/cpu-bound/")
 
 
 def test_invalid_measurement_says_why(client: Client, save: Save) -> None:

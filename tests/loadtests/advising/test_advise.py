@@ -21,7 +21,8 @@ PROJECTS = BASE_DIR / "tests" / "support" / "projects"
 
 def command(folder, *arguments):
     words = [sys.executable, BASE_DIR / "manage.py", "advise", "--project", folder]
-    return [*map(str, words), "--python", sys.executable, *map(str, arguments)]
+    output = [] if "--output" in arguments else ["--output", folder.parent / "result.json"]
+    return [*map(str, [*words, "--python", sys.executable, *output, *arguments])]
 
 
 def advise(folder, *arguments, **environ):

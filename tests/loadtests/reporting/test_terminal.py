@@ -11,9 +11,10 @@ from rich.console import Console
 from comparisons import result_store
 from comparisons.pairs import COMPARISONS, GROUPS
 from comparisons.questions import QUESTIONS
-from comparisons.result import Bystander, Expected, Verdict
+from comparisons.result import Bystander, Expected, Hold, Verdict
 from loadtests.judging.declared import Declared
 from loadtests.reporting import saved, terminal
+from tests.support.results import HOLD
 
 REFERENCE = settings.RESULTS_DIR / result_store.REFERENCE
 SAVED = saved.read(REFERENCE)
@@ -173,6 +174,27 @@ def test_detail_says_what_else_a_variant_declares_beneath_its_deployment():
         "  async_blocking  asgi-uvicorn, pitfall, with 2",
         "                  processes, with POOL_SIZE=5",
     ]
+
+
+def test_what_held_the_loop_stands_under_the_table_in_eighty_columns():
+    hold = Hold.from_row(HOLD)
+    text = printed([ROW, replace(ROW, variant="async_blocking", held=[hold])])
+    assert max(map(len, text.splitlines())) <= 80
+    assert (
+        "async_blocking held the event loop for 21 ms a request at cpu_bound.py:26,"
+        ' return JsonResponse({"fib": fib(N)})'
+    ) in re.sub(r"\s+", " ", text)
+
+
+@pytest.mark.parametrize("held", [None, []])
+def test_nothing_is_said_where_nothing_was_held_or_nobody_looked(held):
+    assert "held" not in printed([replace(ROW, held=held)])
+
+
+def test_hold_says_on_which_of_several_deployments():
+    held = [Hold.from_row(HOLD)]
+    said = printed([replace(ROW, deployment=name, held=held) for name in ("one", "other")])
+    assert re.findall(r" on (one|other)", said) == ["one", "other"]
 
 
 def test_few_verdicts_are_not_added_up():

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from comparisons.pairs import streaming_response
-from loadtests.studies import batch_sizes, first_byte, pinning, second_opinion
+from loadtests.studies import batch_sizes, first_byte, pinning, probe_cost, second_opinion
 from project import command
 from tests.support.commands import python
 from tests.support.made import made_round
@@ -36,6 +36,7 @@ def test_the_second_opinion_measures_the_same_view_with_wrk():
         "first_byte",
         pytest.param("second_opinion", marks=pytest.mark.needs("wrk")),
         "pinning",
+        "probe_cost",
     ],
 )
 def test_without_a_database_a_script_ends_in_one_line(script):
@@ -90,3 +91,21 @@ def test_how_far_apart_two_rounds_of_one_view_are():
     ]
     assert pinning.differences(run) == pytest.approx([0.25, 0.2])
     assert pinning.throughputs(run) == pytest.approx({("blocking-call", "sync"): 80})
+
+
+@pytest.mark.long
+def test_the_probes_cost_is_measured_in_each_state_of_theirs(monkeypatch, capsys):
+    monkeypatch.setattr(probe_cost, "WINDOW_S", 0.1)
+    monkeypatch.setattr(probe_cost, "TURNS", 2)
+    probe_cost.main()
+    out = capsys.readouterr().out
+    assert all(path in out for paths in probe_cost.PATHS.values() for path in paths)
+    assert "nan" not in out
+
+
+def test_what_the_probes_cost_is_the_throughput_that_is_lost():
+    """A half and a quarter are lost in the two turns: by the ratios' geometric mean, 39 %."""
+    rates = {("/", "off"): [100, 200], ("/", "looking"): [50, 150]}
+    lost = probe_cost.cost(rates, "/", "looking")
+    assert lost.mean == pytest.approx(0.388, abs=0.001)
+    assert lost.low < lost.mean < lost.high

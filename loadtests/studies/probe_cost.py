@@ -1,0 +1,141 @@
+"""What the probes of `advise` cost while they are on: `python -m loadtests.studies.probe_cost`.
+
+Views of ours, served as a reader's project is: without the probes, with them but nobody asking,
+while they count, and while they look. All servers up at once, a round of each in turn and in random
+order; the cost is the throughput that is lost, by pairs of rounds of the same turn.
+"""
+
+from project import command
+
+if __name__ == "__main__":
+    command.begin()
+
+import random
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import django
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+django.setup()
+
+from loadtests.advising.deployments import SubjectDeployment, deployments_of  # noqa: E402
+from loadtests.advising.probing import TOGETHER  # noqa: E402
+from loadtests.advising.run import PROBED_THREADS  # noqa: E402
+from loadtests.advising.subject import find_subject  # noqa: E402
+from loadtests.asks import Ask  # noqa: E402
+from loadtests.judging.intervals import Interval, paired_ratio  # noqa: E402
+from loadtests.orders import Order  # noqa: E402
+from loadtests.running import servers  # noqa: E402
+from loadtests.running.generators import Generator, load_generators, throughput_of  # noqa: E402
+from project import services  # noqa: E402
+from project.processes import BASE_DIR  # noqa: E402
+from project.services import schema  # noqa: E402
+
+CONFIDENCE = 0.95
+WINDOW_S, MIN_ANSWERS = 2, 20
+TURNS = 10
+# One that does nothing, of which every µs is a part; one that asks the database; one that waits.
+PATHS = {
+    "wsgi": ("/servers-trivial/sync_threads/", "/orm-in-async/sync/", "/blocking-call/sync/"),
+    "asgi": (
+        "/servers-trivial/async_uvicorn/",
+        "/orm-in-async/async_orm/",
+        "/blocking-call/async_native/",
+    ),
+}
+SERVED_BY = {"wsgi": "wsgi-threads", "asgi": "asgi-uvicorn"}
+# What is asked before a round; None: of a server that has no probes; "": nothing.
+STATES = {"off": None, "idle": "", "counting": "count", "looking": "begin"}
+
+Rates = dict[tuple[str, str], list[float]]  # of a path and a state, a turn each
+
+
+def pair(deployment: SubjectDeployment) -> tuple[SubjectDeployment, SubjectDeployment]:
+    """Return it in one process, without probes and with them."""
+    if deployment.can_thread:
+        deployment = replace(deployment, threads=PROBED_THREADS)
+    alone = replace(deployment, workers=1)
+    return alone, replace(alone, probes=True)
+
+
+def rate_of(generator: Generator, server: servers.Running, path: str, word: str | None) -> float:
+    """Measure a round, with the probes in this state."""
+    if word:
+        _ask(server, word)
+    order = Order(
+        comparison="",
+        variant="",
+        host=server.url,
+        server=server.name,
+        users=TOGETHER,
+        window=WINDOW_S,
+        min_answers=MIN_ANSWERS,
+        bystander=f"{server.deployment.own_paths}bystander/",
+        asks=[Ask(path).as_row()],
+        any_body=True,
+    )
+    try:
+        return throughput_of(generator, order)
+    finally:
+        if word:
+            _ask(server, "end")
+
+
+def _ask(server: servers.Running, word: str) -> None:
+    with servers.direct.open(f"{server.own_url}probes/?{word}", timeout=60) as response:
+        response.read()
+
+
+def measured(generator: Generator, up: Mapping[str, Sequence[servers.Running]]) -> Rates:
+    """Measure TURNS rounds of each path in each state. up: by interface, without probes and with"""
+    cases = [
+        (path, state, running[word is not None], word)
+        for interface, running in up.items()
+        for path in PATHS[interface]
+        for state, word in STATES.items()
+    ]
+    found: Rates = {(path, state): [] for path, state, _, _ in cases}
+    for _turn in track(range(TURNS), "probes", transient=True):
+        for path, state, server, word in random.sample(cases, len(cases)):
+            found[path, state].append(rate_of(generator, server, path, word))
+    return found
+
+
+def cost(found: Rates, path: str, state: str) -> Interval:
+    """Return the part of the throughput that is lost, 0..1."""
+    ratio = paired_ratio(found[path, state], found[path, "off"], CONFIDENCE)
+    return Interval(1 - ratio.mean, 1 - ratio.high, 1 - ratio.low)
+
+
+def main() -> None:
+    # Before anything is started: the project of a reader does not find the services by itself.
+    with services.running():
+        schema.ensure()
+        subject = find_subject(BASE_DIR, "project.settings", Path(sys.executable), {})
+        served = deployments_of(subject)
+        pairs = {interface: pair(served[name]) for interface, name in SERVED_BY.items()}
+        with (
+            load_generators() as generators,
+            servers.serving([one for both in pairs.values() for one in both]) as running,
+        ):
+            up = dict(zip(pairs, zip(running[::2], running[1::2], strict=True), strict=True))
+            found = measured(generators[0], up)
+    table = Table("path", "off, req/s", *(f"{state}, % lost" for state in list(STATES)[1:]))
+    for path in (path for paths in PATHS.values() for path in paths):
+        rates = found[path, "off"]
+        lost = [cost(found, path, state) for state in list(STATES)[1:]]
+        table.add_row(
+            path,
+            f"{sum(rates) / len(rates):,.0f}",
+            *(f"{100 * x.mean:.1f} ({100 * x.low:.1f} to {100 * x.high:.1f})" for x in lost),
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    command.run(main)
