@@ -18,11 +18,12 @@ from comparisons.advice import (
     Profile,
     Sweep,
 )
-from comparisons.result import figure, percentage
+from comparisons.result import Verdict, figure, interval, percentage
 from comparisons.sentences import MANY_TIMES
 
 SERVED_BY = {"wsgi": marked("in a thread (WSGI)"), "asgi": marked("on an event loop (ASGI)")}
-NOTABLE_HOPS = 1  # a request: whoever makes as many makes each request change threads
+# What its comparison is called (loadtests.advising.advice), in a result file in English.
+TITLE = marked("The reader's own requests, each way to serve them")
 GIVES_FIRST = {
     "cpu": marked("the CPU is busy: a process computes on one core"),
     "threads": marked("its threads are all busy, and the CPU is not"),
@@ -85,36 +86,35 @@ def of_lines(profile: Profile) -> Iterator[str]:
 
 
 def of_line(line: Line) -> str:
-    words = {
-        "place": line.place,
-        "code": line.code,
-        "ms": figure(line.ms),
-        "cpu": figure(line.cpu_ms),
-        "longest": figure(line.longest_ms),
-        "others": figure(line.others),
-        "calls": line.calls,
-    }
-    if line.kind == "holds":
-        said = (
-            _("%(place)s computes on the event loop for %(ms)s ms a request: %(code)s")
-            if line.cpu_ms > line.ms / 2
-            else _("%(place)s holds the event loop for %(ms)s ms a request: %(code)s")
-        ) % words
-        if line.others >= 1:
-            said += " " + _("(%(others)s other requests waited, on average)") % words
-        return said
+    """Say what a line does, with its place before and its code behind."""
+    waited = waited_for(line)
+    return f"{line.place} {does(line)}: {line.code}" + (f" ({waited})" if waited else "")
+
+
+def does(line: Line) -> str:
+    """Say what it does, for how long."""
     if waits_for_others(line):
-        return (
-            _("%(place)s waits for other requests, %(ms)s ms a request (%(calls)s): %(code)s")
-            % words
-        )
-    if line.kind == "awaits":
-        return _("%(place)s waits for %(ms)s ms a request, and holds nothing: %(code)s") % words
-    if line.kind == "query":
-        return _("%(place)s queries for %(ms)s ms a request: %(code)s") % words
-    if line.cpu_ms > line.ms / 2:
-        return _("%(place)s computes in a thread for %(ms)s ms a request: %(code)s") % words
-    return _("%(place)s waits in a thread for %(ms)s ms a request: %(code)s") % words
+        words = {"ms": figure(line.ms), "calls": line.calls}
+        return _("waits for other requests, %(ms)s ms a request (%(calls)s)") % words
+    computes = line.cpu_ms > line.ms / 2
+    said = {
+        "holds": _("computes on the event loop for %(ms)s ms a request")
+        if computes
+        else _("holds the event loop for %(ms)s ms a request"),
+        "awaits": _("waits for %(ms)s ms a request, and holds nothing"),
+        "query": _("queries for %(ms)s ms a request"),
+        "thread": _("computes in a thread for %(ms)s ms a request")
+        if computes
+        else _("waits in a thread for %(ms)s ms a request"),
+    }[line.kind]
+    return said % {"ms": figure(line.ms)}
+
+
+def waited_for(line: Line) -> str:
+    """Say who waited while it held the event loop; "" if nobody did."""
+    if line.kind != "holds" or line.others < 1:
+        return ""
+    return _("%(others)s other requests waited, on average") % {"others": figure(line.others)}
 
 
 def waits_for_others(line: Line) -> bool:
@@ -128,26 +128,38 @@ def holds(profiles: Iterable[Profile]) -> list[Line]:
 
 def of_hops(profile: Profile) -> Iterator[str]:
     """Who makes a request change threads."""
+    for said, hops in hops_of(profile):
+        yield f"{said} {'; '.join(hops)}"
+
+
+def hops_of(profile: Profile) -> Iterator[tuple[str, list[str]]]:
+    """How often a request goes to a thread, or to an event loop; and for whom, each of them."""
     to_thread = [hop for hop in profile.hops if hop.to == "thread"]
-    if not to_thread:
-        return
-    times = sum(hop.times for hop in to_thread)
-    yield (
-        ngettext(
-            "It goes to a thread and back %(times)s time:",
-            "It goes to a thread and back %(times)s times:",
-            round(times),
+    to_loop = [hop for hop in profile.hops if hop.to == "loop"]
+    for hops in filter(None, (to_thread, to_loop)):
+        times = sum(hop.times for hop in hops)
+        said = (
+            ngettext(
+                "It goes to a thread and back %(times)s time:",
+                "It goes to a thread and back %(times)s times:",
+                round(times),
+            )
+            if hops is to_thread
+            else ngettext(
+                "It goes to an event loop and back %(times)s time:",
+                "It goes to an event loop and back %(times)s times:",
+                round(times),
+            )
         )
-        % {"times": figure(times)}
-        + " "
-        + "; ".join(map(of_hop, to_thread))
-    )
+        yield said % {"times": figure(times)}, [*map(of_hop, hops)]
 
 
 def of_hop(hop: Hop) -> str:
     words = {"times": figure(hop.times), "by": hop.by, "place": hop.place}
     if hop.by == "signals":
         return _("%(times)s for the receivers of signals") % words
+    if hop.by == "view" and hop.to == "loop":
+        return _("%(times)s for the view, which is async (%(place)s)") % words
     if hop.by == "view":
         return _("%(times)s for the view, which is sync (%(place)s)") % words
     return (_("%(times)s for %(by)s (%(place)s)") if hop.place else _("%(times)s for %(by)s")) % (
@@ -187,7 +199,7 @@ def of_choice(choice: Choice, rate: float | None) -> str:
         if choice.outcome == "same":
             said = _("%(name)s is as good as any that was measured: nothing needs to change.")
             return said % words
-        words["number"] = _number(choice.factor)
+        words["number"] = _number(choice.factor, choice)
         said = _(
             "Nothing is surely better than %(name)s: the best of the others serves %(number)s of it"
         )
@@ -198,21 +210,56 @@ def of_choice(choice: Choice, rate: float | None) -> str:
         return (
             _("Whether it is better than %(base)s can't be told from these rounds") % words + sure
         )
-    words["number"] = _number(choice.factor)
-    if rate:
-        return _("It answers %(number)s times as fast as %(base)s") % words + sure
-    return _("It serves %(number)s times as many requests as %(base)s") % words + sure
+    words["number"] = _number(choice.factor, choice)
+    if _in_percent(choice):
+        said = (
+            _("It answers at %(number)s of the speed of %(base)s")
+            if rate
+            else _("Its throughput is %(number)s of that of %(base)s")
+        )
+    else:
+        said = (
+            _("It answers %(number)s times as fast as %(base)s")
+            if rate
+            else _("It serves %(number)s times as many requests as %(base)s")
+        )
+    return said % words + sure
+
+
+def word_of(choice: Choice) -> str:
+    """What a choice is, in a word or two."""
+    words = {"better": _("better"), "same": _("no difference"), "unknown": _("can't tell")}
+    return words[choice.outcome]
+
+
+def of_ratio(found: Verdict) -> str:
+    """What was measured of a candidate in that of the base, with its interval."""
+    expected = found.expected
+    if expected is None or expected.of is None or found.measured is None:
+        return ""
+    words = {
+        "number": figure(found.measured),
+        "base": name_of(expected.of),
+        "interval": interval(found.low, found.high),
+    }
+    if expected.metric == "latency":
+        return _("the latency of %(base)s × %(number)s (%(interval)s)") % words
+    return _("%(base)s × %(number)s (%(interval)s)") % words
 
 
 def _sureness(choice: Choice) -> str:
     return _(" (95 %% sure of %(low)s to %(high)s).") % {
-        "low": _number(choice.low),
-        "high": _number(choice.high),
+        "low": _number(choice.low, choice),
+        "high": _number(choice.high, choice),
     }
 
 
-def _number(factor: float) -> str:
-    return figure(factor) if factor >= MANY_TIMES else percentage(figure(100 * factor))
+def _number(factor: float, choice: Choice) -> str:
+    return percentage(figure(100 * factor)) if _in_percent(choice) else figure(factor)
+
+
+def _in_percent(choice: Choice) -> bool:
+    return choice.factor < MANY_TIMES
 
 
 # --- Saturation, and what would change the answer
@@ -229,8 +276,12 @@ def of_sweep(sweep: Sweep) -> str:
         "most": figure(most.throughput),
         "users": most.users,
         "knee": sweep.knee,
-        "why": _(GIVES_FIRST[sweep.gives_first]),
+        "why": _(GIVES_FIRST.get(sweep.gives_first, GIVES_FIRST[""])),
     }
+    if sweep.knee is None and most.users == 1:
+        return (
+            _("%(name)s was swept with one user only: more are the load generator's limit.") % words
+        )
     if sweep.knee is None:
         return (
             _(

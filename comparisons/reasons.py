@@ -11,6 +11,8 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as marked
 
+from comparisons.result import in_digits
+
 PHRASES = (
     # Rounds and answers that a verdict rests on, and what would decide it
     marked("%(rounds)s rounds"),
@@ -41,6 +43,39 @@ PHRASES = (
     marked("PostgreSQL was away"),
     marked("%(metric)s was not measured in every round"),
     marked("%(metric)s was measured in no two rounds"),
+    # Why `advise` thinks something worth measuring (loadtests.advising.candidates)
+    marked("gunicorn's documentation: 2 x cores + 1 processes of one thread, here %(workers)s"),
+    marked("gunicorn's documentation: 2 x cores + 1 processes, here %(workers)s"),
+    marked(
+        "a request waits %(wait)s of its %(time)s ms: by Little's law %(requests)s are in the"
+        " server at once, and half as many again when they come in bunches"
+    ),
+    marked("%(cpu)s ms of CPU a request keep one process busy at most"),
+    marked("%(cpu)s ms of CPU a request keep %(workers)s processes busy, a core each"),
+    marked(
+        "a request computes %(cpu)s of its %(time)s ms, and a process computes on one core (the"
+        " GIL): a process for each core"
+    ),
+    marked("the same threads over %(cores)s processes: a core for each, more memory"),
+    marked(
+        "the same, and each thread keeps its connection: a request makes %(queries)s queries, and"
+        " connects for them each time as the settings are"
+    ),
+    marked("on an event loop a request takes no slot while it waits (%(wait)s of %(time)s ms)"),
+    marked("an event loop for each of %(cores)s cores"),
+    marked(
+        "the same with a pool: %(rate)s requests a second hold a connection for %(ms)s ms each,"
+        " and half as many again are for bunches: %(size)s of each process"
+    ),
+    marked(
+        "what the users do is not known beforehand: a thread for each of %(users)s, over"
+        " %(workers)s processes"
+    ),
+    marked("what the users do is not known beforehand: an event loop for each core"),
+    # What its servers have otherwise than the project's settings (loadtests.advising.subject)
+    marked("DEBUG = False, as where you deploy it"),
+    marked("127.0.0.1 in ALLOWED_HOSTS"),
+    marked("requests count as HTTPS (SECURE_SSL_REDIRECT)"),
 )
 
 
@@ -57,8 +92,14 @@ def _one(text: str) -> str:
         return f"{variant}: {_one(rest)}"
     for phrase in PHRASES:
         if found := _pattern(phrase).fullmatch(text):
-            return _(phrase) % found.groupdict()
+            words = found.groupdict()
+            return _(phrase) % {name: _written(word) for name, word in words.items()}
     return text
+
+
+def _written(word: str) -> str:
+    """Write a number as the reader's language does."""
+    return in_digits(word) if re.fullmatch(r"-?\d+\.\d+", word) else word
 
 
 @cache

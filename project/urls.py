@@ -59,7 +59,7 @@ if not measured:  # these import what colours Python, reads results, ...
     from django.views.defaults import page_not_found
     from django.views.i18n import set_language
 
-    from comparisons.pages import pictures, runs, serving, trying, views
+    from comparisons.pages import advising, pictures, runs, serving, trying, views
     from comparisons.pages.language import in_readers_language
 # Where one is measured, no other stands before it: what it takes to find a view is not to depend on
 # how many there are, and in which order.
@@ -76,6 +76,7 @@ if not measured:
     of_comparison = {slug: {"slug": slug, "why_not_here": why_not_here} for slug in COMPARISONS}
     urlpatterns += [
         path("", views.index, name="index"),
+        path("advice/", advising.advice, name="advice"),
         path("changes/", runs.changes, name="changes"),
         path("history/", runs.history, name="history"),
         # A view, no middleware: static files cost the measured views nothing, and need no DEBUG.

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from comparisons.advice import ADVICE
 from comparisons.pages.marks import (
     AXIS_ROOM,
     FAINT,
@@ -151,6 +152,7 @@ def rows_of(result: Result, slug: str) -> list[Row]:
     """A comparison's measurements, each with a label of its own."""
     measured = [row for row in result.measurements if row.comparison == slug]
     pitfalls = _pitfalls(result, slug)
+    on_loop = _on_loop(result, slug)
     many_users = len({row.users for row in measured}) > 1
     many_distances = len({row.round_trip for row in measured}) > 1
     deployments = {(row.variant, row.deployment) for row in measured}
@@ -164,7 +166,7 @@ def rows_of(result: Result, slug: str) -> list[Row]:
             words.append(_users(row.users))
         if many_distances:
             words.append(_away(row.round_trip))
-        rows.append(Row(row, ", ".join(words), row.variant in pitfalls))
+        rows.append(Row(row, ", ".join(words), row.variant in pitfalls, row.variant in on_loop))
     return rows
 
 
@@ -184,6 +186,11 @@ def _pitfalls(result: Result, slug: str) -> set[str]:
     if slug not in COMPARISONS:
         return set()
     return {variant.name for variant in COMPARISONS[slug].variants if variant.pitfall}
+
+
+def _on_loop(result: Result, slug: str) -> set[str]:
+    candidates = result.advice.candidates if result.advice and slug == ADVICE else ()
+    return {one.name for one in candidates if one.interface == "asgi"}
 
 
 def _asked_metrics(result: Result, slug: str) -> set[str]:
@@ -392,9 +399,11 @@ def _rules(values: Sequence[Spec], x: Spec, low: str, high: str, colour: str, wi
 
 @dataclass(frozen=True)
 class Curve:
-    row: Row
+    """kind: of a row. points: x, y; low and high of an interval; ring where it is marked."""
+
+    kind: str
     label: str
-    points: list[Spec]  # x, y; low and high where there is an interval
+    points: list[Spec]
 
 
 def _latency(rows: Sequence[Row]) -> Chart | None:
@@ -404,7 +413,7 @@ def _latency(rows: Sequence[Row]) -> Chart | None:
         return _quantile_bars(rows)
     curves = [
         Curve(
-            row,
+            row.kind,
             row.named,
             [
                 {"x": max(ms, 0.01), "y": percent}
@@ -421,7 +430,7 @@ def _latency(rows: Sequence[Row]) -> Chart | None:
         )
         for row in known
     ]
-    return _curve_chart(
+    return curve_chart(
         "latency",
         _("Answers that have come after so long"),
         said,
@@ -483,16 +492,15 @@ def _sweeps(
         if drawn:
             first = known[0][1]
             named = replace(first, label=label).named
-            curves.append(Curve(first, named, drawn))
+            curves.append(Curve(first.kind, named, drawn))
             values = ", ".join(f"{figure(p['y'])} ({figure(p['x'])})" for p in drawn)
             said.append(f"{named}: {values}")
     if not curves or max(len(curve.points) for curve in curves) < 2:
         return []
-    xs = [point["x"] for curve in curves for point in curve.points]
-    base = 0 if min(xs) <= 0 or max(xs) < 8 * min(xs) else 10 if max(xs) >= 500 else 2
+    base = base_of(curves)
     top = max(p.get("high") or p["y"] for curve in curves for p in curve.points)
     return [
-        _curve_chart(
+        curve_chart(
             name,
             _("{quantity}, by {what}").format(quantity=quantity.title, what=series[0][2]),
             said,
@@ -504,6 +512,12 @@ def _sweeps(
             points=True,
         )
     ]
+
+
+def base_of(curves: Sequence[Curve]) -> int:
+    """Return the base of the logarithms that x is drawn by; 0 is none."""
+    xs = [point["x"] for curve in curves for point in curve.points]
+    return 0 if min(xs) <= 0 or max(xs) < 8 * min(xs) else 10 if max(xs) >= 500 else 2
 
 
 def _point(x: float, quantity: Quantity, row: Row) -> Spec:
@@ -526,7 +540,7 @@ LONG = 27  # characters of a label that leave no room for another beside it
 LEGEND_LINE = 19
 
 
-def _curve_chart(
+def curve_chart(
     name: str,
     title: str,
     said: Sequence[str],
@@ -537,6 +551,7 @@ def _curve_chart(
     *,
     logarithmic: int,  # the base; 0 is linear
     points: bool,
+    notes: Sequence[str] = (),
 ) -> Chart:
     """Curves above a legend; those of one kind have its colour, and dashes of their own."""
     seen: dict[str, int] = {}
@@ -549,13 +564,13 @@ def _curve_chart(
     columns = 1 if any(len(curve.label) > LONG for curve in curves) else 2
     lines = -(-len(curves) // columns)
     for place, curve in enumerate(curves):
-        dash = DASHES[seen.get(curve.row.kind, 0) % len(DASHES)]
-        seen[curve.row.kind] = seen.get(curve.row.kind, 0) + 1
+        dash = DASHES[seen.get(curve.kind, 0) % len(DASHES)]
+        seen[curve.kind] = seen.get(curve.kind, 0) + 1
         look = {
             "name": f"{place}",
-            "colour": curve.row.colour,
+            "colour": f"var(--{curve.kind})",
             "dash": dash,
-            "width": THICK[curve.row.kind],
+            "width": THICK[curve.kind],
         }
         values += [point | look for point in curve.points]
         down = AXIS_ROOM + 12 + LEGEND_LINE * (place % lines)
@@ -600,6 +615,18 @@ def _curve_chart(
                 "mark": {"type": "circle", "size": 40, "opacity": 1},
                 "encoding": {"x": x, "y": y | {"field": "y"}, "color": own("colour")},
             },
+            {
+                "data": {"values": [value for value in values if value.get("ring")]},
+                "mark": {
+                    "type": "point",
+                    "shape": "circle",
+                    "size": 220,
+                    "filled": False,
+                    "strokeWidth": 2,
+                    "color": INK,
+                },
+                "encoding": {"x": x, "y": y | {"field": "y"}},
+            },
         ]
     column = (WIDTH - 2 * MARGIN) / columns
     for n in range(columns):
@@ -634,7 +661,15 @@ def _curve_chart(
             },
         ]
     return laid_out(
-        name, title, said, PLOT, layers, below=12 + LEGEND_LINE * lines, left=Y_ROOM, top=26
+        name,
+        title,
+        said,
+        PLOT,
+        layers,
+        notes,
+        below=12 + LEGEND_LINE * lines,
+        left=Y_ROOM,
+        top=26,
     )
 
 

@@ -42,12 +42,13 @@ class Row:
     measured: Measurement
     label: str  # tells it from all others of its comparison
     pitfall: bool
+    on_loop: bool = False  # of `advise`, whose names do not say it
 
     @property
     def kind(self) -> str:
         if self.pitfall:
             return "pitfall"
-        return "async" if self.measured.variant.startswith("async") else "sync"
+        return "async" if self.on_loop or self.measured.variant.startswith("async") else "sync"
 
     @property
     def colour(self) -> str:
@@ -102,14 +103,14 @@ def laid_out(
                     "type": "text",
                     "align": "left",
                     "baseline": "alphabetic",
-                    "limit": width,
+                    "limit": WIDTH - 2 * MARGIN,
                     "fontSize": SMALL_TEXT - 1,
                     "color": FAINT,
                 },
                 "encoding": {
                     "text": {"field": "note", "type": "nominal"},
-                    "x": {"value": 0},
-                    "y": {"value": plot_height + AXIS_ROOM + NOTE_LINE * (n + 1) - 6},
+                    "x": {"value": MARGIN - left},
+                    "y": {"value": plot_height + AXIS_ROOM + below + NOTE_LINE * (n + 1) - 6},
                 },
             }
         )

@@ -8,9 +8,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.http import quote_etag
+from django.utils.safestring import SafeString
 
 from comparisons import result_store
+from comparisons.advice import ADVICE
 from comparisons.pages import drawing
+from comparisons.pages.advice_charts import charts_of_advice
 from comparisons.pages.charts import charts_of, small
 from comparisons.pages.language import in_readers_language
 from comparisons.pages.marks import Chart
@@ -22,15 +25,26 @@ SECONDS = 60  # for which a browser need not ask again: a run changes its file w
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart, and where its image is."""
+    """A chart, and where its image is, or else the image itself."""
 
     chart: Chart
-    url: str
+    url: str = ""
+    svg: SafeString | None = None
 
 
 def pictures(file: str, result: Result, slug: str) -> list[Picture]:
     """Return all charts of a comparison; file: the name of the result's."""
-    return [_picture(file, slug, chart) for chart in charts_of(result, slug)]
+    return [_picture(file, slug, chart) for chart in _charts_of(result, slug)]
+
+
+def drawn(result: Result, slug: str) -> list[Picture]:
+    """Return them with their images, for a page that has to have all in it."""
+    return [Picture(chart, svg=drawing.inline(chart)) for chart in _charts_of(result, slug)]
+
+
+def _charts_of(result: Result, slug: str) -> list[Chart]:
+    of_advice = charts_of_advice(result.advice) if result.advice and slug == ADVICE else []
+    return of_advice + charts_of(result, slug)
 
 
 def small_picture(file: str, result: Result, slug: str) -> Picture | None:
@@ -62,7 +76,7 @@ def _chart(file: str, slug: str, name: str) -> Chart:
         result = result_store.read(paths[file])
     except ResultError as error:
         raise Http404(f"{file}: {error.problem}") from None
-    found = [small(result, slug)] if name == "small" else charts_of(result, slug)
+    found = [small(result, slug)] if name == "small" else _charts_of(result, slug)
     for chart in found:
         if chart and chart.name == name:
             return chart

@@ -11,11 +11,16 @@ CAPITALS = {"tr": {"i": "İ"}}
 def prose(text: str) -> SafeString:
     """Return a sentence as HTML: translated, a capital at its start, `code` between backticks."""
     said = gettext(text) if text else ""  # gettext("") is the catalogue's header
-    first = CAPITALS.get(get_language() or "", {}).get(said[:1]) or said[:1].upper()
-    parts = enumerate((first + said[1:]).split("`"))
+    parts = enumerate(capital(said).split("`"))
     return format_html_join(
         "", "{}{}{}", (_code(part) if n % 2 else ("", part, "") for n, part in parts)
     )
+
+
+def capital(said: str) -> str:
+    """Begin a sentence with a capital, as the reader's language has them."""
+    first = CAPITALS.get(get_language() or "", {}).get(said[:1]) or said[:1].upper()
+    return first + said[1:]
 
 
 def _code(text: str) -> tuple[SafeString, str, SafeString]:

@@ -11,15 +11,16 @@ from django.utils import translation
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 
-from comparisons.pages import drawing, shown, source
-from comparisons.pages.charts import charts_of
-from comparisons.pages.marks import Chart
+from comparisons.advice import ADVICE
+from comparisons.pages import shown, source
+from comparisons.pages.advising import shown_advice
+from comparisons.pages.pictures import Picture, drawn
 from comparisons.pages.prose import prose
 from comparisons.pages.source import Shared, ShownView
 from comparisons.pairs import COMPARISONS
 from comparisons.result import Result
 
-STYLES = ("pages.css", "charts.css", "trace.css", "held.css", "report.css")
+STYLES = ("pages.css", "charts.css", "trace.css", "held.css", "advice.css", "report.css")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Section:
     claim: SafeString
     result: shown.ShownResult
     pitfalls: set[str]
-    charts: list[tuple[Chart, SafeString]]
+    charts: list[Picture]
     shared: list[Shared]
     views: list[ShownView]
 
@@ -41,8 +42,13 @@ class Section:
 
 
 def slugs_of(result: Result) -> list[str]:
-    """Those that were measured: in reading order, then what only the file knows."""
+    """Those that were measured: in reading order, then what only the file knows.
+
+    What `advise` measured is shown in another way.
+    """
     measured = dict.fromkeys(row.comparison for row in result.measurements)
+    if result.advice:
+        measured.pop(ADVICE, None)
     return [slug for slug in COMPARISONS if slug in measured] + [
         slug for slug in measured if slug not in COMPARISONS
     ]
@@ -62,7 +68,7 @@ def section(result: Result, file: str, slug: str, language: str) -> Section:
             claim=prose(comparison.lesson().get("Claim", "") if comparison else ""),
             result=found,
             pitfalls={str(name) for name in declared.get("pitfalls", [])},
-            charts=[(chart, drawing.inline(chart)) for chart in charts_of(result, slug)],
+            charts=drawn(result, slug),
             shared=source.shared_sources(comparison) if comparison else [],
             views=(
                 source.with_holds(source.shown_views(comparison), found.held) if comparison else []
@@ -82,4 +88,6 @@ def html(result: Result, file: str, sections: Iterable[Section], language: str) 
         "styles": mark_safe("\n".join((folder / name).read_text() for name in STYLES)),
     }
     with translation.override(language):
+        if result.advice:
+            context |= shown_advice(file, result, result.advice, drawn(result, ADVICE))
         return render_to_string("comparisons/report.html", context)

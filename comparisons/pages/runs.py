@@ -32,7 +32,7 @@ from comparisons.change_sentences import (
 from comparisons.changes import Change, Changes, Interval, Kind, SpeedChange, counts
 from comparisons.changes import changes as changes_between
 from comparisons.pages.language import in_readers_language
-from comparisons.pages.views import _page
+from comparisons.pages.views import _not_found, _page
 from comparisons.pairs import COMPARISONS
 from comparisons.result import OUTCOMES, Outcome, Result, Verdict, Words
 from comparisons.result_store import ResultError
@@ -151,7 +151,15 @@ def _two(
         if name != before and (run := _read(name, notices)) and not run.result.options.get("null")
     )
     newest = chosen.get(after) if after else next(others, None)
-    return chosen.get(before) if before else next(others, None), newest
+    if before:
+        return chosen.get(before), newest
+    of_same = (run for run in others if newest is None or _project(run) == _project(newest))
+    return next(of_same, None), newest
+
+
+def _project(run: Run) -> str:
+    """Return the folder of somebody's own project that it is of; "" is this one."""
+    return run.result.advice.folder if run.result.advice else ""
 
 
 def _read(name: str, notices: list[str]) -> Run | None:
@@ -293,22 +301,36 @@ def _columns(runs: Sequence[Run]) -> Iterator[Column]:
 
 def _groups(runs: Sequence[Run], slug: str) -> list[Group]:
     """Expectations as the newest run that has them says them, in reading order."""
-    found: dict[str, dict[tuple[str, str], list[Verdict | None]]] = {}
+    # By comparison, and by whose project it is of.
+    found: dict[tuple[str, str], dict[tuple[str, str], list[Verdict | None]]] = {}
+    titles: dict[tuple[str, str], str] = {}
     for place, run in enumerate(runs):
         for verdict in run.result.verdicts:
             if slug in ("", verdict.comparison):
                 key = verdict.expectation, str(verdict.deployment or "")
-                rows = found.setdefault(verdict.comparison, {})
+                group = verdict.comparison, _project(run)
+                titles.setdefault(group, _title(run.result, verdict.comparison))
+                rows = found.setdefault(group, {})
                 rows.setdefault(key, [None] * len(runs))[place] = verdict
     order = {known: place for place, known in enumerate(COMPARISONS)}
     return [
         Group(
-            title=_(COMPARISONS[name].title) if name in COMPARISONS else name,
-            url=_url(name),
-            rows=[_row(verdicts) for verdicts in found[name].values()],
+            title=titles[group],
+            url=_url(group[0]),
+            rows=[_row(verdicts) for verdicts in found[group].values()],
         )
-        for name in sorted(found, key=lambda name: order.get(name, len(order)))
+        for group in sorted(found, key=lambda group: order.get(group[0], len(order)))
     ]
+
+
+def _title(result: Result, slug: str) -> str:
+    """Return what the comparison is called; of one that is not ours, as its run has declared it."""
+    if slug in COMPARISONS:
+        return _(COMPARISONS[slug].title)
+    declared = next((row for row in result.declared if row.get("comparison") == slug), {})
+    title = str(declared.get("title") or "")
+    title = _(title) if title else slug
+    return f"{result.advice.project}: {title}" if result.advice else title
 
 
 def _row(verdicts: Sequence[Verdict | None]) -> tuple[str, SafeString]:
@@ -351,7 +373,3 @@ def _cell(outcome: Outcome, otherwise: bool) -> SafeString:
 def _url(slug: str) -> str:
     """Where the comparison is shown; "" of one that is gone, or is not ours."""
     return reverse(slug) if slug in COMPARISONS else ""
-
-
-def _not_found(line: str) -> HttpResponse:
-    return HttpResponse(f"{line}\n", "text/plain; charset=utf-8", status=404)

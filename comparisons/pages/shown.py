@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from comparisons import result_store
+from comparisons.advice import Advice
 from comparisons.pages.prose import prose
 from comparisons.reasons import reason
 from comparisons.refuted import explanation
@@ -39,6 +40,8 @@ from comparisons.sentences import sentence, terms
 from comparisons.traces import ms
 
 T = TypeVar("T", Measurement, Verdict)
+
+LOOKED_AT = 12  # files that are read to see what they are of, the newest
 
 
 class UnknownResultError(Exception):
@@ -416,6 +419,20 @@ class ShownResult:
 
 def result_files() -> list[Path]:
     return result_store.newest_first(settings.RESULTS_DIR)
+
+
+def advised() -> list[tuple[str, Advice]]:
+    """Return what `advise` found of people's own projects, by file, of the newest."""
+    names = [path.name for path in result_files()[:LOOKED_AT]]
+    return [(name, advice) for name in names if (advice := advice_in(name))]
+
+
+def advice_in(file: str) -> Advice | None:
+    """Return what a result file has of `advise`; None of any other."""
+    try:
+        return result_store.read(Path(settings.RESULTS_DIR, file)).advice
+    except ResultError:
+        return None
 
 
 def latest_results(

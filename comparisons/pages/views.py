@@ -6,11 +6,13 @@ A page shows a pair as it stands in its file, and what was measured of it last.
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.static import serve
 
@@ -18,7 +20,14 @@ from comparisons.pages import source, trying
 from comparisons.pages.language import in_readers_language
 from comparisons.pages.pictures import pictures, small_picture
 from comparisons.pages.prose import prose
-from comparisons.pages.shown import ShownResult, UnknownResultError, latest_results, result_files
+from comparisons.pages.shown import (
+    ShownResult,
+    UnknownResultError,
+    advice_in,
+    advised,
+    latest_results,
+    result_files,
+)
 from comparisons.pages.source import ShownView
 from comparisons.pairs import COMPARISONS, GROUPS
 from comparisons.questions import QUESTIONS
@@ -29,6 +38,8 @@ from comparisons.registry import Comparison
 def index(request: HttpRequest) -> HttpResponse:
     """Show every comparison, in reading order, with what its latest result says."""
     results, notices, chosen = _results(request, COMPARISONS)
+    if chosen and advice_in(chosen):
+        return redirect(f"{reverse('advice')}?{urlencode({'result': chosen})}")
     entries = {slug: _entry(one, results) for slug, one in COMPARISONS.items()}
     groups = [
         (prose(name), [entries[module.comparison.slug] for module in modules])
@@ -51,6 +62,7 @@ def index(request: HttpRequest) -> HttpResponse:
         notices=notices,
         chosen=chosen,
         files=[path.name for path in result_files()],
+        advised=advised(),
     )
 
 
@@ -85,6 +97,7 @@ def comparison(request: HttpRequest, slug: str, why_not_here: trying.WhyNotHere)
         pitfalls={variant.name for variant in shown.variants if variant.pitfall},
         notices=notices,
         chosen=chosen,
+        of_project=advice_in(chosen) if chosen else None,
         group=next(prose(name) for name, modules in GROUPS.items() if shown.module in modules),
         number=place + 1,
         total=len(order),
@@ -130,6 +143,10 @@ def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
     # Nothing inline and nothing from elsewhere: what a result file says cannot become a script.
     response["Content-Security-Policy"] = "default-src 'self'"
     return response
+
+
+def _not_found(line: str) -> HttpResponse:
+    return HttpResponse(f"{line}\n", "text/plain; charset=utf-8", status=404)
 
 
 def _link(comparison: Comparison) -> dict[str, Any]:

@@ -12,15 +12,18 @@ from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser, Page
 
+from comparisons import result_store
 from comparisons.pairs import COMPARISONS
 from tests.conftest import is_missing
+from tests.support.advice import BLOCKED_ASYNC, result_of
 from tests.support.results import EXPECTED, RESULT, empty_page, html_of
 
 REFERENCE = settings.RESULTS_DIR / "reference.json"
 PHONE, DESK = 390, 1400
-URLS = ["/", "/changes/", "/history/", *(f"/{slug}/" for slug in COMPARISONS)]
+URLS = ["/", "/advice/", "/changes/", "/history/", *(f"/{slug}/" for slug in COMPARISONS)]
 # One of each kind, and one with all that is rare: where nothing needs all of them.
-SOME = ["/", "/blocking-call/", "/many-waiting/", "/request-path/", "/changes/", "/history/"]
+SOME = ["/", "/blocking-call/", "/many-waiting/", "/request-path/"]
+SOME += ["/advice/", "/changes/", "/history/"]
 
 
 @pytest.mark.parametrize("url", URLS)
@@ -55,7 +58,8 @@ def test_unknown_comparison_is_not_found(client: Client) -> None:
 
 @pytest.fixture
 def full(results: Path) -> None:
-    """The reference run, and one of one's own."""
+    """The reference run, one of one's own, and an older one of `advise`."""
+    result_store.write(results / "2026-11-01T00-00-00Z.json", result_of(BLOCKED_ASYNC))
     for name in (REFERENCE.name, "2026-11-27T00-00-00Z.json"):
         (results / name).write_bytes(REFERENCE.read_bytes())
 
@@ -120,6 +124,17 @@ def test_copy_puts_the_source_on_the_clipboard(page: Page) -> None:
     lines = Path(COMPARISONS["blocking-call"].module.__file__).read_text()
     assert copied.startswith("async def async_blocking(")
     assert copied.strip() in lines
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.usefixtures("full")
+def test_copy_puts_the_recommended_command_on_the_clipboard(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/advice/")
+    page.get_by_role("button", name="Copy the command").click()
+    page.get_by_text("Copied").wait_for()
+    (chosen,) = (one for one in BLOCKED_ASYNC.candidates if one.name == "threads_kept")
+    assert page.evaluate("navigator.clipboard.readText()") == chosen.command
 
 
 @pytest.mark.needs("chromium")
@@ -190,7 +205,7 @@ def hostile_in(found: dict[str, Any], script: str) -> dict[str, Any]:
 @pytest.mark.usefixtures("full")
 @pytest.mark.parametrize(
     ("url", "scheme"),
-    [("/", "light"), ("/blocking-call/", "dark")],
+    [("/", "light"), ("/blocking-call/", "dark"), ("/advice/", "light")],
 )
 def test_axe_finds_no_violation(page: Page, axe: str, url: str, scheme: Any) -> None:
     page.emulate_media(color_scheme=scheme)

@@ -17,7 +17,7 @@ from tests.support.untranslated import mark_translated, unmarked, words_of
 
 REFERENCE = settings.RESULTS_DIR / result_store.REFERENCE
 PAIR = ["async_blocking", "async_native"]
-PAGES = ["/", "/blocking-call/", "/changes/", "/history/"]
+PAGES = ["/", "/blocking-call/", "/advice/", "/changes/", "/history/"]
 SKIP = {"en": "Skip to the content", "tr": "İçeriğe geç"}
 
 
