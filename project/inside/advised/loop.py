@@ -64,7 +64,7 @@ class Place:
 class Hold:
     """A line that held the loop: ms, and how many others waited, summed up over all its times.
 
-    calls: the function that was at work in the end, at the last look; "" where that is the line's.
+    calls: the function that was at work in the end, for the most part; "" where that is the line's.
     """
 
     place: Place
@@ -111,6 +111,10 @@ class LoopWatch:
         self._ended.set()
         self._thread.join()
         return sorted(self._holds.values(), key=lambda hold: -hold.ms)
+
+    def is_on_loop(self) -> bool:
+        """Tell whether it is the loop's thread that asks."""
+        return threading.get_ident() == self._clock.ident
 
     def _watch(self) -> None:
         own = ThreadClock(threading.get_ident(), threading.get_native_id())
@@ -271,6 +275,7 @@ class Stretch:
 
     def __post_init__(self) -> None:
         self._by_place: dict[Place, tuple[Found, float, float]] = {}
+        self._by_call: dict[tuple[Place, str], float] = {}
 
     def add(self, found: Found | None, ms: float, cpu_ms: float, others: int = 0) -> None:
         """found: None is what was at work before, to its end."""
@@ -279,8 +284,11 @@ class Stretch:
             return
         self.ms += ms
         self.others = max(self.others, others)
-        _, before, cpu_before = self._by_place.get(found.place, (found, 0.0, 0.0))
-        self._by_place[found.place] = found, before + ms, cpu_before + cpu_ms
+        mostly, before, cpu_before = self._by_place.get(found.place, (found, 0.0, 0.0))
+        by_call = self._by_call
+        mine = by_call[found.place, found.calls] = by_call.get((found.place, found.calls), 0.0) + ms
+        mostly = found if mine >= by_call[mostly.place, mostly.calls] else mostly
+        self._by_place[found.place] = mostly, before + ms, cpu_before + cpu_ms
 
     def lines(self) -> list[tuple[Found, float, float]]:
         """Those that took a good part of it; where none did, the one that has called them all."""

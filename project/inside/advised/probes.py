@@ -164,6 +164,8 @@ def end() -> dict[str, Any]:
     holds = seen.watch.stop() if seen.watch else []
     if seen.watch:
         asyncio.get_running_loop().set_task_factory(seen.task_factory)
+    for hold in holds:  # its queries are in it
+        seen.lines.pop(("holds", hold.place), None)
     count = max(1, len(seen.ended))
     holds = [hold for hold in holds if hold.times >= TOO_FEW * count]
     watched = {("holds", hold.place) for hold in holds}  # and so the queries in them
@@ -406,7 +408,7 @@ def _time_query(execute: Any, sql: Any, params: Any, many: Any, context: Any) ->
         if found is None or rank(found.place.file) < 2:
             found = asked_at.get() or found
         of.add("query", found, ms, 0, request)
-        if asyncio._get_running_loop() is not None:
+        if of.watch and of.watch.is_on_loop():
             of.add("holds", found, ms, 0, request)
 
 
