@@ -17,13 +17,15 @@ from math import comb, exp, inf, isfinite, log, sqrt
 from statistics import median
 from typing import Any, Literal
 
+from comparisons.advice import ADVICE, NOW
 from comparisons.confidence import ALPHA, confidence_at, left_out
 from comparisons.registry import LIMITS, SHARES
-from comparisons.result import Measurement, Result, Verdict
+from comparisons.result import Hold, Measurement, Result, Verdict
 
 MARGIN = 1.05
 POINTS = 0.05  # the same of shares
 ENOUGH = 20  # rounds of each run: more make chance no smaller than it is already
+BLOCKS_MS = 10  # a request: what holds a loop for less may be seen in one run and not in the next
 
 Kind = Literal["changed", "same", "unclear"]
 KINDS: tuple[Kind, ...] = ("changed", "same", "unclear")
@@ -67,6 +69,14 @@ class SpeedChange:
 
 
 @dataclass(frozen=True)
+class Blocking:
+    """A row whose event loop something holds now, and nothing has held before."""
+
+    after: Measurement
+    hold: Hold  # the longest
+
+
+@dataclass(frozen=True)
 class Differing:
     """Something of how the runs were made; "" is what one of them does not say, or has not."""
 
@@ -98,6 +108,7 @@ class Changes:
     only_before: list[str] = field(default_factory=list)
     only_after: list[str] = field(default_factory=list)
     speeds: list[SpeedChange] = field(default_factory=list)
+    blocking: list[Blocking] = field(default_factory=list)
 
     @property
     def typical_speed(self) -> float | None:
@@ -110,19 +121,41 @@ def counts(changed: Iterable[Change | SpeedChange]) -> dict[Kind, int]:
     return {kind: kinds.count(kind) for kind in KINDS}
 
 
-def worse(changes: Changes) -> list[Change | SpeedChange]:
-    """Return what a test is to fail for: rows that serve less, and what held and is refuted now.
+def worse(changes: Changes) -> list[Change | SpeedChange | Blocking]:
+    """Return what a test is to fail for: rows that serve less, that block now, or are refuted now.
 
-    A row that starts to block serves less; what blocks others refutes what was said of them. What
-    costs more without either is shown among the changes.
+    What costs more without any of that is shown among the changes. What `advise` expects is no
+    difference between candidates: whatever refutes that is no loss.
     """
-    slower = [one for one in changes.speeds if one.kind == "changed" and one.ratio.high < 1]
+    slower = [one for one in _that_count(changes) if one.kind == "changed" and one.ratio.high < 1]
     refuted = [
         one
         for one in changes.expectations
         if one.before.outcome == "holds" and one.after.outcome == "refuted"
+        if one.after.comparison != ADVICE
     ]
-    return [*slower, *refuted]
+    return [*changes.blocking, *slower, *refuted]
+
+
+def _that_count(changes: Changes) -> list[SpeedChange]:
+    """Leave out the candidates of `advise` beside what runs today, or that have another shape now.
+
+    Nobody is served by them.
+    """
+    today = [one for one in changes.speeds if _of_advice(one) and one.after.variant == NOW]
+    return today or [
+        one
+        for one in changes.speeds
+        if not _of_advice(one) or _shape(one.before) == _shape(one.after)
+    ]
+
+
+def _of_advice(one: SpeedChange) -> bool:
+    return one.after.comparison == ADVICE
+
+
+def _shape(row: Measurement) -> tuple[str, int, int]:
+    return row.deployment, row.workers, row.worker_threads
 
 
 def changes(before: Result, after: Result) -> Changes:
@@ -153,6 +186,11 @@ def changes(before: Result, after: Result) -> Changes:
             speed
             for key in rows_after
             if key in rows_before and (speed := _speed(rows_before[key], rows_after[key]))
+        ],
+        blocking=[
+            blocking
+            for key in rows_after
+            if key in rows_before and (blocking := _blocking(rows_before[key], rows_after[key]))
         ],
     )
 
@@ -313,6 +351,14 @@ def _speed(before: Measurement, after: Measurement) -> SpeedChange | None:
         return None
     by = ratio(mine, theirs)
     return SpeedChange(before, after, _kind_of_ratio(by), by)
+
+
+def _blocking(before: Measurement, after: Measurement) -> Blocking | None:
+    """None where the loop was held before, or is not, or one of the runs has not looked."""
+    longest = max(after.held or (), key=lambda hold: hold.ms, default=None)
+    if before.held != [] or longest is None or longest.ms < BLOCKS_MS:
+        return None
+    return Blocking(after, longest)
 
 
 # --- Shares

@@ -1,6 +1,7 @@
 """What `compare --against` prints: what changed between two runs."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from rich.console import Console
@@ -18,8 +19,9 @@ from comparisons.change_sentences import (
     typical_speed,
     values,
 )
-from comparisons.changes import Change, Changes, SpeedChange, counts, worse
+from comparisons.changes import Blocking, Change, Changes, SpeedChange, counts, worse
 from comparisons.result import Verdict
+from comparisons.sentences import held_sentences
 from loadtests.reporting.terminal import wrapped
 
 FEW = 6  # comparisons or rows that are listed
@@ -44,7 +46,7 @@ def print_against(changes: Changes, before: str, after: str, console: Console, c
     print_changes(changes, before, after, console)
     print(count_line(counts(changes.expectations)))
     found = worse(changes)
-    for first, line in _headed("Worse than before", _each(found)) if check else ():
+    for first, line in _headed("Worse than before", _worse(found)) if check else ():
         text = wrapped(line, console.width, first=first)
         console.print(Text(text, "red"), soft_wrap=True, highlight=False)
     return bool(found)
@@ -68,6 +70,7 @@ def _lines(changes: Changes, before: str, after: str) -> Lines:
         yield from _headed(
             typical_speed(changes), chain(_each(fast), [("  ", count_line(counts(changes.speeds)))])
         )
+    yield from _headed("Holds its event loop now", _blocking(changes.blocking))
     yield "", ""
 
 
@@ -87,6 +90,19 @@ def _differing(changes: Changes) -> Lines:
         yield "  ", f"and so on: {more} more rows were served or loaded otherwise"
     if not lines and not rows:
         yield "  ", "with the same versions, options, plan and shapes"
+
+
+def _worse(found: Iterable[Change | SpeedChange | Blocking]) -> Lines:
+    for one in found:
+        yield from _blocking([one]) if isinstance(one, Blocking) else _each([one])
+
+
+def _blocking(found: Iterable[Blocking]) -> Lines:
+    sign = kinds()["changed"].sign
+    for one in found:
+        yield f"{sign} ", speed_of(one.after)
+        (said,) = held_sentences([replace(one.after, held=[one.hold])])
+        yield "  ", said
 
 
 def _each(changed: Iterable[Change | SpeedChange]) -> Lines:

@@ -13,7 +13,9 @@ from django.conf import settings
 
 from comparisons import changes as module
 from comparisons import result_store
+from comparisons.advice import ADVICE, FORMULA, NOW
 from comparisons.changes import (
+    BLOCKS_MS,
     Change,
     Changes,
     Interval,
@@ -26,7 +28,7 @@ from comparisons.changes import (
     worse,
 )
 from comparisons.confidence import ALPHA, confidence_at, left_out
-from comparisons.result import Result, Verdict, now
+from comparisons.result import Hold, Result, Verdict, now
 from loadtests.judging.intervals import geometric, share
 from loadtests.judging.verdicts import outcome_of
 from loadtests.running.schedule import FULL, QUICK
@@ -384,12 +386,19 @@ def test_rounds_without_number_separate_for_certain():
 # --- What a test fails for
 
 
-def speed_change(kind, low, mean, high):
-    return SpeedChange(None, None, kind, Interval(mean, low, high))
+ROW = REFERENCE.measurements[0]
+OF_ADVICE = {"comparison": ADVICE, "deployment": "wsgi-sync", "workers": 5}
+LESS = ("changed", 0.7, 0.8, 0.9)
+HOLD = Hold("shop/views.py:31", "time.sleep(0.05)", "", 50, 0, 1, 51)
 
 
-def outcome_change(before, after):
-    verdicts = (replace(RATE, outcome=outcome) for outcome in (before, after))
+def speed_change(kind, low, mean, high, before=None, **of_row):
+    row = replace(ROW, **of_row)
+    return SpeedChange(replace(row, **before or {}), row, kind, Interval(mean, low, high))
+
+
+def outcome_change(before, after, **of_verdict):
+    verdicts = (replace(RATE, outcome=outcome, **of_verdict) for outcome in (before, after))
     return Change(*verdicts, kind="unclear")
 
 
@@ -404,9 +413,37 @@ def outcome_change(before, after):
         (outcome_change("holds", "inconclusive"), False),
         (outcome_change("refuted", "refuted"), False),
         (outcome_change("refuted", "holds"), False),
+        (outcome_change("holds", "refuted", comparison=ADVICE), False),
+        (speed_change(*LESS, **OF_ADVICE, variant=FORMULA), True),
+        (speed_change(*LESS, **OF_ADVICE, variant="threads", before={"workers": 4}), False),
     ],
 )
 def test_worse_is_what_serves_less_or_is_refuted_now(changed, is_worse):
     kind = "speeds" if isinstance(changed, SpeedChange) else "expectations"
     found = Changes(REFERENCE, REFERENCE, **{kind: [changed]})
     assert worse(found) == ([changed] if is_worse else [])
+
+
+def test_of_what_runs_today_and_what_might_only_the_first_counts():
+    today = speed_change("same", 0.98, 1.0, 1.02, **OF_ADVICE, variant=NOW)
+    formula = speed_change(*LESS, **OF_ADVICE, variant=FORMULA)
+    assert worse(Changes(REFERENCE, REFERENCE, speeds=[formula, today])) == []
+    today = replace(today, kind="changed", ratio=Interval(0.8, 0.7, 0.9))
+    assert worse(Changes(REFERENCE, REFERENCE, speeds=[formula, today])) == [today]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_worse"),
+    [
+        ([], [HOLD], True),
+        ([], [replace(HOLD, ms=BLOCKS_MS - 1)], False),
+        ([], [], False),
+        ([HOLD], [HOLD], False),
+        ([HOLD], [], False),
+        (None, [HOLD], False),  # an older file: nobody has looked
+        ([], None, False),
+    ],
+)
+def test_what_holds_the_loop_now_and_did_not_is_worse(before, after, is_worse):
+    sides = (replace(REFERENCE, measurements=[replace(ROW, held=held)]) for held in (before, after))
+    assert [one.hold for one in worse(changes(*sides))] == ([HOLD] if is_worse else [])

@@ -17,6 +17,7 @@ from loadtests.judging.declared import Declared
 from loadtests.reporting.changed import print_changes
 from loadtests.running.schedule import FULL
 from tests.support.made import made_result, made_round, rows_of
+from tests.support.results import HOLD
 
 REFERENCE = settings.RESULTS_DIR / result_store.REFERENCE
 AT_LEAST_5 = Expectation(
@@ -72,6 +73,18 @@ def test_check_fails_for_a_view_that_serves_a_fifth_less(before, said, tmp_path)
     out = said(before, after, "--check", status=1)
     assert "\nWorse than before\n≠ blocking-call/async_native on asgi-uvicorn, 6 users" in out
     assert "Worse than before" not in said(before, after)  # what is not asked for is not said
+
+
+def test_check_fails_for_a_view_that_starts_to_block_and_names_the_line(before, said, tmp_path):
+    after = saved(tmp_path / "after.json", (95, 96, 95, 94))
+    for path, held in ((before, []), (after, [HOLD])):
+        content = json.loads(path.read_text())
+        content["measurements"][0]["held"] = held
+        path.write_text(json.dumps(content))
+    out = " ".join(said(before, after, "--check", status=1).split())
+    said_so = out.partition("Worse than before")[2]
+    assert "on asgi-uvicorn, 6 users" in said_so
+    assert "held the event loop for 21 ms a request at cpu_bound.py:26" in said_so
 
 
 @pytest.mark.parametrize("native", [(95, 96, 95, 94), (120, 121, 119, 120)], ids=["same", "faster"])

@@ -118,7 +118,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--check",
             action="store_true",
-            help="exit with 1 if the loop is held, or --now is worse",
+            help="exit with 1 if the loop is held, or if --now (without it, a candidate) serves "
+            "less than in --against; with 3 if nothing was decided",
         )
         parser.add_argument(
             "--against",

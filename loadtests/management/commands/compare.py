@@ -94,7 +94,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--check",
             action="store_true",
-            help="exit with 1 if refuted, or worse than --against; with 3 if undecided",
+            help="exit with 1 if refuted, or if a row serves less than in --against or blocks now; "
+            "with 3 if undecided",
         )
         parser.add_argument(
             "--users",

@@ -64,7 +64,7 @@ class Place:
 class Hold:
     """A line that held the loop: ms, and how many others waited, summed up over all its times.
 
-    calls: the function that was at work in the end, at the last look; "" where that is the line's.
+    calls: the function that was at work in the end, for the most part; "" where that is the line's.
     """
 
     place: Place
@@ -82,7 +82,7 @@ class LoopWatch:
     at_beat: is called on the loop at each beat; at_look: in the thread, after each look (one more
     thread that looks would come between this one and the GIL). under_way: how many requests there
     are, of which all but one wait while the loop is held. outermost: of the lines that are nearest
-    to the reader, name the one that has called the others.
+    to the reader, name the one that has called the others. pause_s: between two beats.
     """
 
     def __init__(
@@ -93,10 +93,11 @@ class LoopWatch:
         at_look: Callable[[], None] = lambda: None,
         under_way: Callable[[], int] = lambda: 1,
         outermost: bool = False,
+        pause_s: float = PAUSE_S,
     ) -> None:
         self._loop, self._rank = loop, rank
         self._at_beat, self._at_look, self._under_way = at_beat, at_look, under_way
-        self._outermost = outermost
+        self._outermost, self._pause_s = outermost, pause_s
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="advised-loop", daemon=True)
         self._holds: dict[Place, Hold] = {}
@@ -111,19 +112,23 @@ class LoopWatch:
         self._thread.join()
         return sorted(self._holds.values(), key=lambda hold: -hold.ms)
 
+    def is_on_loop(self) -> bool:
+        """Tell whether it is the loop's thread that asks."""
+        return threading.get_ident() == self._clock.ident
+
     def _watch(self) -> None:
         own = ThreadClock(threading.get_ident(), threading.get_native_id())
         while True:
             since = time.monotonic()
             own.lap()
             self._clock.lap()
-            if self._ended.wait(PAUSE_S):
+            if self._ended.wait(self._pause_s):
                 return
             stretch = Stretch(None)
-            if time.monotonic() - since > PAUSE_S + LATE_S:
+            if time.monotonic() - since > self._pause_s + LATE_S:
                 # Before anything else: what gives the GIL away lets the loop go on from there.
                 found = self._look()
-                late_ms, (ms, cpu_ms) = own.lap()[0] - 1000 * PAUSE_S, self._clock.lap()
+                late_ms, (ms, cpu_ms) = own.lap()[0] - 1000 * self._pause_s, self._clock.lap()
                 stretch = self._begun(found, min(late_ms, ms), cpu_ms)
             else:
                 self._clock.lap()
@@ -270,6 +275,7 @@ class Stretch:
 
     def __post_init__(self) -> None:
         self._by_place: dict[Place, tuple[Found, float, float]] = {}
+        self._by_call: dict[tuple[Place, str], float] = {}
 
     def add(self, found: Found | None, ms: float, cpu_ms: float, others: int = 0) -> None:
         """found: None is what was at work before, to its end."""
@@ -278,8 +284,11 @@ class Stretch:
             return
         self.ms += ms
         self.others = max(self.others, others)
-        _, before, cpu_before = self._by_place.get(found.place, (found, 0.0, 0.0))
-        self._by_place[found.place] = found, before + ms, cpu_before + cpu_ms
+        mostly, before, cpu_before = self._by_place.get(found.place, (found, 0.0, 0.0))
+        by_call = self._by_call
+        mine = by_call[found.place, found.calls] = by_call.get((found.place, found.calls), 0.0) + ms
+        mostly = found if mine >= by_call[mostly.place, mostly.calls] else mostly
+        self._by_place[found.place] = mostly, before + ms, cpu_before + cpu_ms
 
     def lines(self) -> list[tuple[Found, float, float]]:
         """Those that took a good part of it; where none did, the one that has called them all."""
