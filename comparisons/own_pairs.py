@@ -13,6 +13,19 @@ from comparisons.declarations import DeclarationError
 
 PACKAGE = "own_pairs"  # so that `my_pair` is nothing that another module of that name could be
 
+# Paths that would be its page's (project/urls.py).
+TAKEN = {
+    "advice",
+    "bystander",
+    "changes",
+    "charts",
+    "held",
+    "history",
+    "language",
+    "pools",
+    "static",
+}
+
 
 def files_of(paths: list[Path]) -> list[Path]:
     """The pairs' files: of a folder, those that declare a comparison.
@@ -38,6 +51,8 @@ def files_of(paths: list[Path]) -> list[Path]:
 
 def why_no_name(stem: str) -> str:
     """Say why a file of this name can be no pair; "" if it can."""
+    if stem in TAKEN:
+        return f"/{stem}/ is another page: give it another name"
     if stem.isidentifier() and stem.isascii() and not stem.startswith("_"):
         return ""
     name = "".join(char if char.isascii() and char.isalnum() else "_" for char in stem).strip("_")

@@ -10,7 +10,9 @@ import pytest
 
 from comparisons import own_pairs
 from comparisons.management.commands.newpair import SKELETON
+from comparisons.pairs import COMPARISONS
 from loadtests.running import servers
+from project import urls
 from project.command import _take_arguments
 from project.deployments import DEPLOYMENTS
 from project.processes import BASE_DIR
@@ -170,6 +172,7 @@ def test_error_in_a_module_beside_the_pair_is_placed_there(pair):
     [
         ("nowhere.py", None, "there is no such file"),
         ("my-pair.py", "", "call it my_pair.py"),
+        ("history.py", ONE, "/history/ is another page: give it another name"),
         ("cache.py", ONE, "comparisons/pairs/cache.py has this name already"),
         ("empty.py", "", "it has no `comparison = Comparison(...)`"),
         ("bytes.py", b"\xff\xfe", "SyntaxError"),
@@ -239,3 +242,8 @@ def test_newpair_refuses_in_one_line(tmp_path, name, said):
     assert said in line
     assert (tmp_path / "there.py").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["there.py"]
+
+
+def test_no_pair_takes_the_path_of_another_page():
+    paths = {str(one.pattern).partition("/")[0] for one in urls.urlpatterns}
+    assert paths - {*COMPARISONS, ""} == own_pairs.TAKEN
