@@ -14,7 +14,7 @@ from loadtests.advising.deployments import deployments_of
 from loadtests.advising.subject import find_subject
 from loadtests.running.servers import direct, serving
 from tests.support.clients import PATIENCE
-from tests.support.subjects import planted
+from tests.support.readers import planted
 
 ALONE, TOGETHER = 5, 8
 pytestmark = pytest.mark.needs("cc")
