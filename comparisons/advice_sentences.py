@@ -196,6 +196,8 @@ def of_choice(choice: Choice, rate: float | None) -> str:
     words = {"name": name_of(choice.name), "base": name_of(choice.base)}
     sure = _sureness(choice)
     if choice.name == choice.base:
+        if choice.outcome == "same" and choice.name == FORMULA:  # which may not be what runs
+            return _("It is the formula of gunicorn's documentation: nothing measured is better.")
         if choice.outcome == "same":
             said = _("%(name)s is as good as any that was measured: nothing needs to change.")
             return said % words

@@ -157,9 +157,10 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Hold:
-    """A line at which the event loop was held. ms, cpu_ms, times: of each request, on average.
+    """A line at which the event loop was held.
 
-    place: `file:line`. calls: the function that was at work; "" where that is the line itself.
+    place: `file:line`. calls: the function that was at work; "" where that is the line itself. ms,
+    cpu_ms: of a request in which it was seen, on average. times: how often it was seen a request.
     """
 
     place: str

@@ -21,6 +21,7 @@ from comparisons.pairs import COMPARISONS
 if TYPE_CHECKING:
     from project.inside.advised.loop import Hold, LoopWatch
 
+PAUSE_S = 0.002  # between two beats: nothing is measured meanwhile, so they may cost something
 _watch: LoopWatch | None = None
 
 
@@ -33,7 +34,8 @@ async def held(request: HttpRequest) -> JsonResponse:
     if "begin" in request.GET:
         from project.inside.advised.loop import LoopWatch
 
-        _watch = LoopWatch(asyncio.get_running_loop(), rank, outermost=True)
+        loop = asyncio.get_running_loop()
+        _watch = LoopWatch(loop, rank, outermost=True, pause_s=PAUSE_S)
         _watch.start()
     return JsonResponse({"held": [_row(hold) for hold in holds]})
 

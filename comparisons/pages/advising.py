@@ -108,6 +108,7 @@ def shown_advice(
         "load": sentences.load(advice),
         "served_so": [reason(line) for line in advice.served_so],
         "chosen": chosen,
+        "words": chosen.command.split(" ") if chosen else [],
         "why": _why(chosen) if chosen else "",
         "choices": [
             (

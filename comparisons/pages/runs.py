@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from itertools import zip_longest
 from math import log2
 from typing import Any, Literal, get_args
 from urllib.parse import urlencode
@@ -17,6 +16,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from comparisons import result_store
+from comparisons.advice import ADVICE
+from comparisons.advice_sentences import TITLE
 from comparisons.change_sentences import (
     by,
     differing_lines,
@@ -150,11 +151,22 @@ def _two(
         for name in earlier
         if name != before and (run := _read(name, notices)) and not run.result.options.get("null")
     )
-    newest = chosen.get(after) if after else next(others, None)
     if before:
-        return chosen.get(before), newest
-    of_same = (run for run in others if newest is None or _project(run) == _project(newest))
-    return next(of_same, None), newest
+        return chosen.get(before), chosen.get(after) if after else next(others, None)
+    if after:
+        newest = chosen.get(after)
+        return next((run for run in others if newest and _is_alike(run, newest)), None), newest
+    seen: list[Run] = []
+    for run in others:
+        if newest := next((one for one in seen if _is_alike(run, one)), None):
+            return run, newest
+        seen.append(run)
+    return None, seen[0] if seen else None
+
+
+def _is_alike(one: Run, other: Run) -> bool:
+    """Tell whether both are of one project: another's candidates say nothing of this one's."""
+    return _project(one) == _project(other)
 
 
 def _project(run: Run) -> str:
@@ -270,15 +282,20 @@ def history(request: HttpRequest) -> HttpResponse:
             of_slug = not slug or any(v.comparison == slug for v in run.result.verdicts)
             if of_slug and run.result.verdicts and not run.result.options.get("null"):
                 runs.append(run)
-    if slug not in COMPARISONS and slug and not runs:
+    if slug not in (*COMPARISONS, ADVICE) and slug and not runs:
         return _not_found(_("there is no comparison {name!r}").format(name=slug))
+    if not slug and any(not _project(run) for run in runs):
+        runs = [run for run in runs if not _project(run)]  # those of `advise` have their own page
     runs.sort(key=lambda run: run.result.started, reverse=True)
     shown = runs[:RUNS]
     return _page(
         request,
         "history",
         slug=slug,
-        titles=[(known.slug, _(known.title)) for known in COMPARISONS.values()],
+        titles=[
+            *((known.slug, _(known.title)) for known in COMPARISONS.values()),
+            (ADVICE, _(TITLE)),
+        ],
         columns=[*_columns(shown)],
         groups=_groups(shown, slug),
         left_out=len(runs) - len(shown),
@@ -289,7 +306,8 @@ def history(request: HttpRequest) -> HttpResponse:
 
 
 def _columns(runs: Sequence[Run]) -> Iterator[Column]:
-    for run, before in zip_longest(runs, runs[1:]):
+    for place, run in enumerate(runs):
+        before = next((one for one in runs[place + 1 :] if _is_alike(one, run)), None)
         yield Column(
             file=run.file,
             named=not run.file[0].isdecimal(),

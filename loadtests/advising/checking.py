@@ -1,13 +1,11 @@
 """Whether each request is answered as it can be measured, before anything is: one line if not."""
 
 import re
-import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from http.client import HTTPException
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from loadtests.advising.probing import Answer, ask
+from loadtests.advising.probing import Answer, ask, death_of
 from loadtests.asks import WITHOUT_BODY, Ask
 from loadtests.running import servers
 from project.errors import FatalError
@@ -15,7 +13,6 @@ from project.reasons import one_line, reason
 
 TIMES = 3
 TIMEOUT_S = 10
-DEATH_S = 2  # in which a server that breaks a connection off has died of it
 SHOWN = 80  # characters of a body
 
 
@@ -53,11 +50,9 @@ def _answer(server: servers.Running, what: Ask, since: int) -> Answer:
             "measured, and a stream without an end is none"
         ) from None
     except (OSError, HTTPException) as error:
-        with suppress(subprocess.TimeoutExpired):
-            server.process.wait(DEATH_S)
+        how = death_of(server) or "breaks the connection off"
         said = _log(server)[since:].strip()
         why = last_error(server, since) or (reason(said) if said else one_line(error))
-        how = server.death() or "breaks the connection off"
         raise AnswerError(f"{what.name}: {how}: {why}") from None
 
 

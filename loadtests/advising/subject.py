@@ -228,6 +228,8 @@ def _facts(folder: Path, settings: str, python: Path, environ: Mapping[str, str]
             raise bad(f"{settings} has not been loaded after {FACTS_TIMEOUT_S} s") from None
         except ValueError:
             last = (err.strip().splitlines() or ["it said nothing"])[-1]
+            if last.startswith("SyntaxError"):  # of facts.py: it catches theirs
+                last = "its Python is too old, 3.10 is the oldest that can be asked"
             raise bad(f"{python} does not tell of {settings}: {last}") from None
         finally:
             with suppress(ProcessLookupError):  # what it has started too

@@ -24,6 +24,7 @@ MAX_TURNS, ENOUGH_S = 4, 0.2
 # to a server now and then: an import, a collection of garbage.
 MIN_TIMES, MIN_SHARE = 2, 1 / 3
 TIMEOUT_S = 5
+NOT_TOLD = (OSError, ValueError, LookupError, TypeError)  # what an app answers that is not Django's
 
 
 def holds(slug: str, rows: Sequence[Row], running: Sequence[servers.Running]) -> list[Any]:
@@ -83,19 +84,21 @@ def ask_together(slug: str, row: Row, server: servers.Running, count: int) -> No
 def _held(server: servers.Running, what: str) -> list[dict[str, Any]] | None:
     """Begin or end looking. Return what was seen until now; None if the server does not tell."""
     url = f"{server.own_url}held/?{what}"
-    with suppress(OSError, ValueError), servers.direct.open(url, timeout=TIMEOUT_S) as response:
+    with suppress(*NOT_TOLD), servers.direct.open(url, timeout=TIMEOUT_S) as response:
         seen: list[dict[str, Any]] = json.load(response)["held"]
         return seen
     return None
 
 
 def hold_of(found: Mapping[str, Any], requests: int) -> Hold:
-    """What was seen of so many requests, of each on average."""
-    each = {name: rounded(found[name] / requests) or 0 for name in ("ms", "cpu_ms", "times")}
+    """What was seen of so many requests. A short hold, or one on a busy machine, is not always."""
+    seen = min(requests, found["times"])
     return Hold(
         place=found["place"],
         code=found["code"],
         calls=found["calls"],
-        **each,
+        ms=rounded(found["ms"] / seen) or 0,
+        cpu_ms=rounded(found["cpu_ms"] / seen) or 0,
+        times=rounded(found["times"] / requests) or 0,
         longest_ms=rounded(found["longest_ms"]) or 0,
     )

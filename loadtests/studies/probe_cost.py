@@ -19,7 +19,7 @@ from pathlib import Path
 import django
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 django.setup()
 
@@ -125,7 +125,8 @@ def main() -> None:
         ):
             up = dict(zip(pairs, zip(running[::2], running[1::2], strict=True), strict=True))
             found = measured(generators[0], up)
-    table = Table("path", "off, req/s", *(f"{state}, % lost" for state in list(STATES)[1:]))
+    path_column = Column("path", no_wrap=True)
+    table = Table(path_column, "off, req/s", *(f"{state}, % lost" for state in list(STATES)[1:]))
     for path in (path for paths in PATHS.values() for path in paths):
         rates = found[path, "off"]
         lost = [cost(found, path, state) for state in list(STATES)[1:]]

@@ -141,7 +141,7 @@ print({"comparisons.pages.views", "starlette", "wasmtime", "redis"} & {*sys.modu
 def test_measured_server_has_its_own_pair_and_no_page():
     served = {"SERVED": "blocking-call/async_native", "DEPLOYMENT_NONCE": "1"}
     said = python("-c", ITS_OWN, DEPLOYMENT="asgi-uvicorn", **served).stdout.splitlines()
-    urls = "blocking-call/async_native bystander pools"
+    urls = "blocking-call/async_native bystander held pools"
     assert said == [urls, "comparisons.pairs.blocking_call", "set()"]
 
 

@@ -57,7 +57,10 @@ class Command(BaseCommand):
             ]
         text = report.html(result, source.name, sections, language)
         _write(path, text)
-        print(f"{path}: {len(slugs)} comparisons, {len(text.encode()) / 1e6:.1f} MB")
+        what = (
+            f"advice on {result.advice.project}" if result.advice else f"{len(slugs)} comparisons"
+        )
+        print(f"{path}: {what}, {len(text.encode()) / 1e6:.1f} MB")
 
 
 def _write(path: Path, text: str) -> None:

@@ -82,7 +82,7 @@ class LoopWatch:
     at_beat: is called on the loop at each beat; at_look: in the thread, after each look (one more
     thread that looks would come between this one and the GIL). under_way: how many requests there
     are, of which all but one wait while the loop is held. outermost: of the lines that are nearest
-    to the reader, name the one that has called the others.
+    to the reader, name the one that has called the others. pause_s: between two beats.
     """
 
     def __init__(
@@ -93,10 +93,11 @@ class LoopWatch:
         at_look: Callable[[], None] = lambda: None,
         under_way: Callable[[], int] = lambda: 1,
         outermost: bool = False,
+        pause_s: float = PAUSE_S,
     ) -> None:
         self._loop, self._rank = loop, rank
         self._at_beat, self._at_look, self._under_way = at_beat, at_look, under_way
-        self._outermost = outermost
+        self._outermost, self._pause_s = outermost, pause_s
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="advised-loop", daemon=True)
         self._holds: dict[Place, Hold] = {}
@@ -121,13 +122,13 @@ class LoopWatch:
             since = time.monotonic()
             own.lap()
             self._clock.lap()
-            if self._ended.wait(PAUSE_S):
+            if self._ended.wait(self._pause_s):
                 return
             stretch = Stretch(None)
-            if time.monotonic() - since > PAUSE_S + LATE_S:
+            if time.monotonic() - since > self._pause_s + LATE_S:
                 # Before anything else: what gives the GIL away lets the loop go on from there.
                 found = self._look()
-                late_ms, (ms, cpu_ms) = own.lap()[0] - 1000 * PAUSE_S, self._clock.lap()
+                late_ms, (ms, cpu_ms) = own.lap()[0] - 1000 * self._pause_s, self._clock.lap()
                 stretch = self._begun(found, min(late_ms, ms), cpu_ms)
             else:
                 self._clock.lap()

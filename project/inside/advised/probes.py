@@ -76,6 +76,9 @@ class Window:
         self.lines: dict[tuple[str, Place], Line] = defaultdict(Line)
         self.threads: dict[int, tuple[Request, ThreadClock]] = {}
         self.view: dict[str, Any] = {}
+        # Classes and functions, by what they are called: where they are written is looked up at the
+        # end. Reading a source takes ms, which would be the requests'.
+        self.named: dict[str, Any] = {}
         self.watch: LoopWatch | None = None
         self.task_factory: Any = None  # what the loop had
         self.over = threading.Event()
@@ -164,6 +167,8 @@ def end() -> dict[str, Any]:
     for hold in holds:  # its queries are in it
         seen.lines.pop(("holds", hold.place), None)
     count = max(1, len(seen.ended))
+    holds = [hold for hold in holds if hold.times >= TOO_FEW * count]
+    watched = {("holds", hold.place) for hold in holds}  # and so the queries in them
     return {
         "requests": len(seen.ended),
         "wall_ms": [request.wall_ms for request in seen.ended],
@@ -173,18 +178,23 @@ def end() -> dict[str, Any]:
         "connections": max((len(request.connections) for request in seen.ended), default=0),
         "held_ms": sum(request.held_ms for request in seen.ended) / count,
         "hops": [
-            {"by": by, "place": place, "to": to, "times": times / count}
+            {
+                "by": by,
+                "place": place or _place_of(seen.named.get(by)),
+                "to": to,
+                "times": times / count,
+            }
             for (by, place, to), times in seen.hops.items()
         ],
         "lines": [
-            *(_hold(hold, count) for hold in holds if hold.times >= TOO_FEW * count),
+            *(_hold(hold, count) for hold in holds),
             *(
                 _line(kind, place, line, count)
                 for (kind, place), line in seen.lines.items()
-                if len(line.requests) >= TOO_FEW * count
+                if len(line.requests) >= TOO_FEW * count and (kind, place) not in watched
             ),
         ],
-        "view": seen.view,
+        "view": {**seen.view, "place": _place_of(seen.named["view"])} if seen.view else {},
     }
 
 
@@ -407,7 +417,7 @@ def _to_thread(original: Any, hop: Any, *args: Any, **kwargs: Any) -> Any:
     if request is None or of is None:
         return original(hop, *args, **kwargs)
     found = found_in(sys._getframe(2), rank)
-    of.hops[(*_whose(hop.func, found), "thread")] += 1
+    of.hops[(*_whose(of, hop.func, found), "thread")] += 1
     twin = copy.copy(hop)  # of its own class: channels' closes connections
     twin.func = _in_thread(hop.func, request, of, found)
     return original(twin, *args, **kwargs)
@@ -432,14 +442,15 @@ def _in_thread(func: Any, request: Request, of: Window, found: Found | None) -> 
 
 
 def _to_loop(original: Any, hop: Any, *args: Any, **kwargs: Any) -> Any:
-    if current.get() is not None and window is not None:
+    of = window
+    if current.get() is not None and of is not None:
         found = found_in(sys._getframe(2), rank)
-        window.hops[(*_whose(hop.awaitable, found), "loop")] += 1
+        of.hops[(*_whose(of, hop.awaitable, found), "loop")] += 1
     return original(hop, *args, **kwargs)
 
 
-def _whose(func: Any, found: Found | None) -> tuple[str, str]:
-    """Say who asks for a hop, and where that is written: a middleware, the view, a line, Django."""
+def _whose(of: Window, func: Any, found: Found | None) -> tuple[str, str]:
+    """Say who asks for a hop: a middleware, the view, a line, which is the place, or Django."""
     while isinstance(func, functools.partial):
         func = func.func
     owner = getattr(func, "__self__", None)  # never asked for its truth: it may be a queryset
@@ -447,9 +458,10 @@ def _whose(func: Any, found: Found | None) -> tuple[str, str]:
         owner = getattr(func, "__wrapped__", None)
     name = f"{getattr(func, '__module__', '')}.{getattr(func, '__qualname__', type(func).__name__)}"
     if owner is not None and _is_middleware(type(owner)):
-        return _dotted(type(owner)), _place_of(type(owner))
-    if window is not None and window.view.get("name") == _dotted(func):
-        return "view", window.view["place"]
+        of.named[_dotted(type(owner))] = type(owner)
+        return _dotted(type(owner)), ""
+    if of.view.get("name") == _dotted(func):
+        return "view", ""
     if found is not None and rank(found.place.file) == 2:
         return name, shown(found.place)
     if "Signal." in name:
@@ -465,13 +477,12 @@ def _is_middleware(kind: type) -> bool:
 
 def _resolved(original: Any, handler: Any, request: Any) -> Any:
     match = original(handler, request)
-    if window is not None and not window.view:
-        view = getattr(match.func, "view_class", None) or inspect.unwrap(match.func)
-        window.view = {
-            "name": _dotted(view),
-            "place": _place_of(view),
-            "is_async": bool(_is_async(match.func)),
-        }
+    of = window
+    if of is not None and not of.view:
+        of.named["view"] = view = getattr(match.func, "view_class", None) or inspect.unwrap(
+            match.func
+        )
+        of.view = {"name": _dotted(view), "is_async": bool(_is_async(match.func))}
     return match
 
 

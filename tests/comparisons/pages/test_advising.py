@@ -38,7 +38,7 @@ def test_recommendation_comes_first_and_can_be_copied(client: Client, save):
     html = html_of(client, URL)
     text = text_in(html)
     command = "gunicorn shop.wsgi:application --worker-class gthread --workers 2 --threads 12"
-    assert f'<pre class="to-copy"><code>{command}</code></pre>' in html
+    assert f"Copy {command} " in text
     assert escape('DATABASES["default"]["CONN_MAX_AGE"] = None') in html
     assert html.count('class="copy"') == 2
     assert "9.16 times as many requests as what runs now (95 % sure of 6.92 to 12.1)" in text
@@ -251,31 +251,43 @@ def test_history_and_changes_know_it_by_what_its_run_declared(client: Client, sa
     save(SYNC, "2026-11-26T00-00-00Z.json")
     save(SYNC)
     save(replace(SYNC, project="other", folder="/other"), "2026-11-25T00-00-00Z.json")
-    history = text_of(client, "/history/")
-    assert "planted: The reader's own requests" in history
-    assert "other: The reader's own requests" in history
-    html = html_of(client, "/changes/")
-    assert "Expectations" in html
-    for name in ("2026-11-26T00-00-00Z.json", NAME):
-        assert f"<option selected>{name}</option>" in html
+    for url in ("/history/", "/history/?comparison=advice"):
+        history = text_of(client, url)
+        assert "planted: The reader's own requests" in history
+        assert "other: The reader's own requests" in history
+    assert "Expectations" in html_of(client, "/changes/")
 
 
-def test_two_newest_of_one_project_are_compared(client: Client, save, results):
+def test_history_shows_runs_of_advise_by_themselves(client: Client, save, results):
     save(SYNC)
-    plain = replace(result_of(SYNC), advice=None)
-    result_store.write(results / "2026-11-26T00-00-00Z.json", plain)
+    verdict = replace(result_of(SYNC).verdicts[0], comparison="cpu-bound")
+    plain = replace(result_of(SYNC), advice=None, verdicts=[verdict])
+    result_store.write(results / "plain.json", plain)
+    assert "planted" not in text_of(client, "/history/")
+    history = text_of(client, "/history/?comparison=advice")
+    assert "planted: The reader's own requests" in history
+    assert "plain.json" not in history
+
+
+@pytest.mark.parametrize("query", ["", f"?after={NAME}"])
+def test_newest_two_of_one_project_are_compared(client: Client, save, query):
+    save(replace(SYNC, folder="/other"), "2026-11-28T00-00-00Z.json")
+    save(SYNC)
+    save(replace(SYNC, folder="/other/2"), "2026-11-26T00-00-00Z.json")
     save(SYNC, "2026-11-25T00-00-00Z.json")
-    html = html_of(client, "/changes/")
-    assert "<option selected>2026-11-25T00-00-00Z.json</option>" in html
+    html = html_of(client, f"/changes/{query}")
+    for name in ("2026-11-25T00-00-00Z.json", NAME):
+        assert f"<option selected>{name}</option>" in html
 
 
 # --- The report
 
 
 @pytest.mark.parametrize("advice", CASES.values(), ids=CASES)
-def test_report_is_one_file_with_all_that_the_page_has(results, save, advice):
+def test_report_is_one_file_with_all_that_the_page_has(results, save, capsys, advice):
     save(advice)
     call_command("report", str(results / NAME))
+    assert "advice on planted" in capsys.readouterr().out
     html = (results / NAME).with_suffix(".html").read_text()
     text = text_in(html)
     assert "What to run" in text

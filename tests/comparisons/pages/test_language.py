@@ -88,7 +88,7 @@ NAMES = {
     *("Python", "Django", "PostgreSQL", "uvicorn", "gunicorn"),
     *settings.DEPLOYMENTS,
     *(name for slug, view in VARIANTS for name in (slug, view, f"/{slug}/{view}/")),
-    *("before.json", "after.json", "reference.json"),
+    *("before.json", "after.json", "reference.json", "advice"),
 }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.advising import checking
+from loadtests.advising import checking, probing
 from loadtests.advising.checking import AnswerError, check
 from loadtests.advising.deployments import deployments_of
 from loadtests.asks import Ask
@@ -125,7 +125,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("ask", "problem"), WRONG, ids=[ask.path for ask, _ in WRONG])
 def test_wrong_answer_is_one_line_that_says_what_to_do(server, monkeypatch, ask, problem):
-    monkeypatch.setattr(checking, "DEATH_S", 0.1)
+    monkeypatch.setattr(probing, "DYING_S", 0.1)
     with pytest.raises(AnswerError) as error:
         check(server, [Ask("/ok/"), ask], "/enter/")
     said = str(error.value)

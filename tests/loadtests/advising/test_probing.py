@@ -31,7 +31,7 @@ application = get_asgi_application()
     "urls.py": """
 from django.urls import path
 from shop import views
-names = ["orders", "Detail", "clean", "clean_async", "blocks", "locked", "listed", "dies"]
+names = ["orders", "Detail", "clean", "clean_async", "blocks", "locked", "asks", "listed", "dies"]
 urlpatterns = [
     path(f"{name}/", view.as_view() if isinstance(view, type) else view)
     for name in names for view in [getattr(views, name)]
@@ -46,11 +46,16 @@ class SyncOnly:
         return self.get_response(request)
 """,
     "data.py": """
-import time
+import functools, time
 from django.db import connection
 def count():
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")  # asks
+async def ask_on_the_loop():
+    connection.connection or connection.connect()
+    connection.connection.create_function("slow", 0, functools.partial(time.sleep, 0.04))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT slow()")  # asks on the loop
 def one():
     two()
 def two():
@@ -85,6 +90,9 @@ async def clean_async(request):
 async def blocks(request):
     data.one()
     return HttpResponse("blocks")
+async def asks(request):
+    await data.ask_on_the_loop()
+    return HttpResponse("asks")
 async def locked(request):
     async with lock:  # waits for the lock
         await asyncio.sleep(0.02)
@@ -97,6 +105,8 @@ def dies(request):
 """,
     "../templates/list.html": "<ul>\n{% for x in 'ab' %}\n<li>{{ slow }}</li>\n{% endfor %}</ul>",
 }
+
+UNSAFE = {"DJANGO_ALLOW_ASYNC_UNSAFE": "1"}  # or Django refuses queries on a loop
 
 
 def place_of(comment, file):
@@ -113,7 +123,7 @@ def deployments(tmp_path_factory):
     (folder / "templates").mkdir()
     for name, text in FILES.items():
         (folder / "shop" / name).write_text(text)
-    found = deployments_of(find_subject(folder, "shop.settings", sys.executable, {}))
+    found = deployments_of(find_subject(folder, "shop.settings", sys.executable, UNSAFE))
     return {
         "wsgi": replace(found["wsgi-threads"], workers=1, threads=16, probes=True),
         "asgi": replace(found["asgi-uvicorn"], probes=True),
@@ -129,7 +139,7 @@ def interface(request):
 def seen(deployments, interface):
     """The profile of each view, by its name."""
     sync = ["orders", "Detail", "clean", "listed"]
-    names = sync + ["clean_async", "blocks", "locked"] * (interface == "asgi")
+    names = sync + ["clean_async", "blocks", "locked", "asks"] * (interface == "asgi")
     with pytest.MonkeyPatch.context() as patch, serving([deployments[interface]]) as (server,):
         patch.setattr(probing, "ALONE", 8)
         found = profiles(server, [Ask(f"/{name}/") for name in names])
@@ -190,6 +200,13 @@ def test_what_blocks_deep_below_a_view_holds_the_loop_and_the_others(seen, inter
     assert line.others > 1  # of the seven
 
 
+def test_a_query_on_the_loop_holds_it_and_is_one_line(seen, interface):
+    of_asgi(interface)
+    assert places(seen["asks"], "holds") == [place_of("asks on the loop", "data.py")]
+    assert seen["asks"].lines[0].others > 1  # as the watch has seen it
+    assert seen["asks"].queries == 1
+
+
 def test_others_wait_at_a_lock_that_is_held_across_an_await(seen, interface):
     of_asgi(interface)
     assert places(seen["locked"], "holds") == []
@@ -218,5 +235,5 @@ def test_a_server_that_dies_is_one_line(deployments, interface):
 def test_a_server_whose_view_ends_it_is_one_line(deployments):
     with serving([deployments["asgi"]]) as (server,), pytest.raises(ServerError) as error:
         profiles(server, [Ask("/dies/")])
+    assert str(error.value).startswith("GET /dies/: asgi-uvicorn died (exit status 7)")
     assert "\n" not in str(error.value)
-    assert "asgi-uvicorn" in str(error.value)

@@ -95,8 +95,9 @@ def program(folder, script):
         ("echo '{}'", r"is Python 3\.8\.1: 3\.10 is the oldest"),
         ("echo '{}'", r"has Django 3\.2\.5: 4\.2 is the oldest"),
         ("echo cannot start >&2; exit 1", "does not tell of shop.settings: cannot start"),
+        ("echo SyntaxError: a >&2; exit 1", "its Python is too old, 3.10 is the oldest"),
     ],
-    ids=["no Django", "old Python", "old Django", "broken"],
+    ids=["no Django", "old Python", "old Django", "broken", "very old Python"],
 )
 def test_a_python_that_cannot_be_asked_is_refused(tmp_path, script, problem):
     is_old = "3.8.1" if "Python" in problem else "3.12"

@@ -141,9 +141,13 @@ def test_what_few_requests_have_met_is_no_finding(times, asked, counts):
     assert len(told([SEEN | {"ms": 60, "times": times}], asked)) == counts
 
 
-def test_what_is_told_is_of_each_request():
-    (hold,) = told([SEEN | {"ms": 60, "times": 3}], 3)
-    assert (hold.ms, hold.times, hold.longest_ms) == (20, 1, 20)
+@pytest.mark.parametrize(
+    ("times", "of_each"), [(2, (30, 2 / 3)), (3, (20, 1)), (6, (20, 2))], ids=str
+)
+def test_what_is_told_is_of_each_request_in_which_it_was_seen(times, of_each):
+    (hold,) = told([SEEN | {"ms": 60, "times": times}], 3)
+    assert (hold.ms, hold.times) == pytest.approx(of_each, rel=1e-5)
+    assert hold.longest_ms == 20
 
 
 def test_server_that_does_not_tell_is_none():
