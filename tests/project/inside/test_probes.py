@@ -148,6 +148,22 @@ def test_nothing_holds_a_loop_where_views_are_clean(server):
     assert places(seen(server, "/clean-sync/"), "holds") == []
 
 
+@pytest.mark.parametrize(
+    ("path", "comment", "file"),
+    [
+        ("/rates/", "asks", "shop/prices.py"),
+        ("/streamed/", "blocks in the stream", "shop/views.py"),
+        ("/clean/", "waits on its loop", "shop/views.py"),
+    ],
+)
+def test_async_view_under_wsgi_is_seen_in_the_thread_that_it_takes(
+    wsgi, place, path, comment, file
+):
+    found = seen(wsgi, path)
+    assert places(found, "thread") == [place(comment, file)]
+    assert places(found, "awaits") == []
+
+
 def test_lock_held_across_an_await_is_where_they_wait(asgi, place):
     found = seen(asgi, "/locked/")
     assert places(found, "holds") == []
