@@ -106,6 +106,7 @@ def shown_advice(
             for name, share in advice.asks.items()
         ],
         "load": sentences.load(advice),
+        "middleware": [*sentences.of_middleware(advice)],
         "served_so": [reason(line) for line in advice.served_so],
         "chosen": chosen,
         "words": chosen.command.split(" ") if chosen else [],

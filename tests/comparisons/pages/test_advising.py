@@ -84,6 +84,14 @@ def test_hops_say_which_middleware_makes_them(client: Client, save):
     assert "It goes to an event loop and back 1 time: 1 for shop.views.total" in text
 
 
+def test_sync_middleware_and_what_was_left_out_are_said(client: Client, save):
+    sync_only = ("shop.middleware.Old (shop/middleware.py:3)",)
+    save(replace(SYNC, sync_only=sync_only, remarks=(f"left out under WSGI: {HOSTILE}",)))
+    html = html_of(client, URL)
+    assert "shop.middleware.Old (shop/middleware.py:3) takes sync requests only" in text_in(html)
+    assert f"left out under WSGI: {escape(HOSTILE)}" in html
+
+
 def test_candidates_say_why_and_what_was_measured(client: Client, save):
     save(SYNC)
     text = text_of(client, URL)
