@@ -13,6 +13,7 @@ from comparisons.changes import (
     Differing,
     Interval,
     Kind,
+    LatencyChange,
     SpeedChange,
     Why,
 )
@@ -111,6 +112,11 @@ def why(reason: Why) -> str:
 
 def values(change: Change | SpeedChange) -> tuple[str, str]:
     """What was measured before, and now: of a limit the range of all rounds."""
+    if isinstance(change, LatencyChange):
+        mine, theirs = (
+            f"{figure(row.latency_ms.mean)} ms" for row in (change.before, change.after)
+        )
+        return mine, theirs
     if isinstance(change, SpeedChange):
         mine, theirs = (figure(row.throughput.mean) for row in (change.before, change.after))
         return mine, theirs

@@ -69,6 +69,11 @@ class SpeedChange:
 
 
 @dataclass(frozen=True)
+class LatencyChange(SpeedChange):
+    """What became of the median latency of a row of an open loop, whose requests/s are given."""
+
+
+@dataclass(frozen=True)
 class Blocking:
     """A row whose event loop something holds now, and nothing has held before."""
 
@@ -108,6 +113,7 @@ class Changes:
     only_before: list[str] = field(default_factory=list)
     only_after: list[str] = field(default_factory=list)
     speeds: list[SpeedChange] = field(default_factory=list)
+    latencies: list[LatencyChange] = field(default_factory=list)
     blocking: list[Blocking] = field(default_factory=list)
 
     @property
@@ -122,12 +128,19 @@ def counts(changed: Iterable[Change | SpeedChange]) -> dict[Kind, int]:
 
 
 def worse(changes: Changes) -> list[Change | SpeedChange | Blocking]:
-    """Return what a test is to fail for: rows that serve less, that block now, or are refuted now.
+    """Return what a test is to fail for: what serves less, or later at a given rate, or blocks now.
+
+    And what is refuted now.
 
     What costs more without any of that is shown among the changes. What `advise` expects is no
     difference between candidates: whatever refutes that is no loss.
     """
-    slower = [one for one in _that_count(changes) if one.kind == "changed" and one.ratio.high < 1]
+    changed = [one for one in _that_count(changes) if one.kind == "changed"]
+    slower = [
+        one
+        for one in changed
+        if (one.ratio.low > 1 if isinstance(one, LatencyChange) else one.ratio.high < 1)
+    ]
     refuted = [
         one
         for one in changes.expectations
@@ -142,11 +155,10 @@ def _that_count(changes: Changes) -> list[SpeedChange]:
 
     Nobody is served by them.
     """
-    today = [one for one in changes.speeds if _of_advice(one) and one.after.variant == NOW]
+    rows = [*changes.speeds, *changes.latencies]
+    today = [one for one in rows if _of_advice(one) and one.after.variant == NOW]
     return today or [
-        one
-        for one in changes.speeds
-        if not _of_advice(one) or _shape(one.before) == _shape(one.after)
+        one for one in rows if not _of_advice(one) or _shape(one.before) == _shape(one.after)
     ]
 
 
@@ -186,6 +198,11 @@ def changes(before: Result, after: Result) -> Changes:
             speed
             for key in rows_after
             if key in rows_before and (speed := _speed(rows_before[key], rows_after[key]))
+        ],
+        latencies=[
+            latency
+            for key in rows_after
+            if key in rows_before and (latency := _latency(rows_before[key], rows_after[key]))
         ],
         blocking=[
             blocking
@@ -351,6 +368,22 @@ def _speed(before: Measurement, after: Measurement) -> SpeedChange | None:
         return None
     by = ratio(mine, theirs)
     return SpeedChange(before, after, _kind_of_ratio(by), by)
+
+
+def _latency(before: Measurement, after: Measurement) -> LatencyChange | None:
+    """None of rows that do not count, whose users ask when they are answered, or of older files."""
+    if not (before.valid and after.valid) or before.rate is None:
+        return None
+    mine, theirs = (
+        logarithm(
+            row.latency_ms.mean, row.latency_ms.low, row.latency_ms.high, row.rounds, 1 - ALPHA
+        )
+        for row in (before, after)
+    )
+    if mine is None or theirs is None:
+        return None
+    by = ratio(mine, theirs)
+    return LatencyChange(before, after, _kind_of_ratio(by), by)
 
 
 def _blocking(before: Measurement, after: Measurement) -> Blocking | None:

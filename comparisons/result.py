@@ -57,16 +57,23 @@ class Throughput:
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles of all successful answers, in ms."""
+    """Percentiles of all successful answers, in ms.
+
+    mean, low, high: of the rounds' medians, with an interval of 95 %; None in older files.
+    """
 
     p50: float | None
     p95: float | None
     p99: float | None
     max: float | None
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | None) -> "Latency":
-        return cls(*_numbers(row, "p50", "p95", "p99", "max"))
+        of_rounds = (_number((row or {}).get(name)) for name in ("mean", "low", "high"))
+        return cls(*_numbers(row, "p50", "p95", "p99", "max"), *of_rounds)
 
 
 @dataclass(frozen=True)

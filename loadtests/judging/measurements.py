@@ -20,7 +20,7 @@ from comparisons.result import (
 )
 from loadtests.judging import metrics
 from loadtests.judging.declared import Declared
-from loadtests.judging.intervals import percentile, times, trimmed_mean
+from loadtests.judging.intervals import Interval, percentile, times, trimmed_mean
 from loadtests.judging.rounds import Round
 from loadtests.judging.timelines import timelines, typical
 from loadtests.judging.validity import agreed_digest, why_insufficient, why_invalid
@@ -114,7 +114,17 @@ def _throughput(used: Sequence[Round]) -> Throughput:
 def _latency(used: Sequence[Round]) -> Latency:
     values = [latency for round_ in used for latency in metrics.latencies_ms(round_)]
     p50, p95, p99 = (rounded(percentile(values, q)) for q in (50, 95, 99))
-    return Latency(p50, p95, p99, rounded(max(values, default=nan)))
+    medians = [percentile(of_round, 50) for r in used if (of_round := metrics.latencies_ms(r))]
+    typical_ms = times(medians, 1 - ALPHA) if medians else Interval(nan, nan, nan)
+    return Latency(
+        p50,
+        p95,
+        p99,
+        rounded(max(values, default=nan)),
+        rounded(typical_ms.mean),
+        rounded(typical_ms.low),
+        rounded(typical_ms.high),
+    )
 
 
 def _distribution(used: Sequence[Round]) -> list[float] | None:

@@ -70,6 +70,8 @@ def _lines(changes: Changes, before: str, after: str) -> Lines:
         yield from _headed(
             typical_speed(changes), chain(_each(fast), [("  ", count_line(counts(changes.speeds)))])
         )
+    late = [one for one in changes.latencies if one.kind == "changed"]
+    yield from _headed("Median latency at a given rate", _each(late))
     yield from _headed("Holds its event loop now", _blocking(changes.blocking))
     yield "", ""
 

@@ -14,9 +14,10 @@ from comparisons.changes import changes
 from comparisons.pairs import blocking_call
 from comparisons.registry import Expectation
 from loadtests.judging.declared import Declared
+from loadtests.judging.rounds import Sample
 from loadtests.reporting.changed import print_changes
 from loadtests.running.schedule import FULL
-from tests.support.made import made_result, made_round, rows_of
+from tests.support.made import BODY, made_result, made_round, rows_of
 from tests.support.results import HOLD
 
 REFERENCE = settings.RESULTS_DIR / result_store.REFERENCE
@@ -85,6 +86,29 @@ def test_check_fails_for_a_view_that_starts_to_block_and_names_the_line(before, 
     said_so = out.partition("Worse than before")[2]
     assert "on asgi-uvicorn, 6 users" in said_so
     assert "held the event loop for 21 ms a request at cpu_bound.py:26" in said_so
+
+
+def at_a_rate(path, medians):
+    """The file of a run in which so many requests/s are sent, and answered after so many ms."""
+    rounds = [
+        replace(
+            made_round(block=block, rate=100.0),
+            rate=100.0,
+            samples=[Sample(100 + n / 100, ms, 200, BODY, None) for n in range(100)],
+        )
+        for block, ms in enumerate(medians, 1)
+    ]
+    declared = replace(DECLARED, expectations=[])
+    result_store.save(path, made_result([declared], rounds, FULL), rows_of(rounds))
+    return path
+
+
+@pytest.mark.parametrize(("ms", "status"), [(60, 1), (50, 0), (40, 0)])
+def test_check_fails_for_a_view_that_answers_later_at_a_given_rate(said, tmp_path, ms, status):
+    before = at_a_rate(tmp_path / "before.json", (50, 51, 49, 50))
+    after = at_a_rate(tmp_path / "after.json", (ms, ms + 1, ms - 1, ms))
+    out = said(before, after, "--check", status=status)
+    assert ("50 ms before, 60 ms after" in out.partition("Worse than before")[2]) == (status == 1)
 
 
 @pytest.mark.parametrize("native", [(95, 96, 95, 94), (120, 121, 119, 120)], ids=["same", "faster"])

@@ -209,7 +209,7 @@ def _advise(
     print_plan(going.advice, console)
     status = exit_status.OK
     stopped: signals.Stopped | None = None
-    is_worse = False
+    is_worse, held = False, set[str]()
     _reserve(path)
     try:
         with limits.named():
@@ -235,11 +235,14 @@ def _advise(
                 found = changes(before, result)
                 files = str(options["against"]), str(path)
                 is_worse = print_against(found, *files, console, options["check"])
+            held = {f"{line.place}: {line.code}" for line in holds(going.advice.profiles)}
+            for place in sorted(held) if options["check"] else ():
+                console.print(f"✗ Holds the event loop: {place}", soft_wrap=True, highlight=False)
         except OutputError as error:
             status = status or error.status
     if status or not options["check"]:
         return status
-    if is_worse or holds(going.advice.profiles):
+    if is_worse or held:
         return exit_status.REFUTED
     return exit_status.OK if going.advice.choices else exit_status.UNDECIDED
 

@@ -20,6 +20,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .loop import Found, Hold, LoopWatch, Place, ThreadClock, found_in
@@ -42,7 +43,7 @@ class Request:
     def __init__(self, ident: int | None) -> None:
         self.began = time.monotonic()
         self.ident = ident  # of its thread, under WSGI
-        self.tasks: set[Any] = set()  # under ASGI: its own, and those that they begin
+        self.tasks: set[Any] = set()  # its own, and under ASGI those that they begin
         self.wall_ms = 0.0
         self.held_ms = 0.0
         self.connections: dict[int, float] = {}  # since when each is in use
@@ -304,6 +305,7 @@ def _ends(of: Window, request: Request) -> None:
 def _look_on(of: Window) -> None:
     while not of.over.wait(THREADS_S):
         _look_at_threads(of)
+        _look_at_tasks(of)
 
 
 def _look_at_threads(of: Window) -> None:
@@ -316,7 +318,7 @@ def _look_at_threads(of: Window) -> None:
 
 
 def _look_at_tasks(of: Window) -> None:
-    """Look where the requests' tasks wait. On the loop, at its beats."""
+    """Look where the requests' tasks wait: on their loop, at its beats, or from a thread (WSGI)."""
     now = time.monotonic()
     since = now - of.looked_at_tasks
     if since < TASKS_S:
@@ -324,8 +326,10 @@ def _look_at_tasks(of: Window) -> None:
     of.looked_at_tasks = now
     for request in list(of.running):
         waited = 1000 * min(since, now - request.began)
+        # Under WSGI a thread waits with it.
+        kind = "awaits" if request.ident is None else "thread"
         for task in list(request.tasks):
-            of.add("awaits", _where_it_waits(task), waited, 0, request)
+            of.add(kind, _where_it_waits(task), waited, 0, request)
 
 
 def _task(before: Any, loop: Any, coro: Any, **options: Any) -> Any:
@@ -347,6 +351,8 @@ def _where_it_waits(task: Any) -> Found | None:
         frame = _attribute(awaited, "frame")
         if frame is None:
             break
+        if _attribute(awaited, "running"):  # in another thread
+            return None
         near = rank(frame.f_code.co_filename)
         if near and near >= best:
             place, best = Place(frame.f_code.co_filename, frame.f_lineno or 0), near
@@ -425,28 +431,55 @@ def _to_thread(original: Any, hop: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _in_thread(func: Any, request: Request, of: Window, found: Found | None) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
-        ident = threading.get_ident()
-        before = of.threads.get(ident)
-        of.threads[ident] = request, ThreadClock(ident, threading.get_native_id())
         if found is not None and rank(found.place.file) == 2:
             asked_at.set(found)
-        try:
+        with _in_this_thread(request, of):
             return func(*args, **kwargs)
-        finally:
-            if before:
-                of.threads[ident] = before
-            else:
-                of.threads.pop(ident, None)
 
     return call
 
 
+@contextmanager
+def _in_this_thread(request: Request, of: Window) -> Iterator[None]:
+    """Look at this thread meanwhile, for the request."""
+    ident = threading.get_ident()
+    before = of.threads.get(ident)
+    of.threads[ident] = request, ThreadClock(ident, threading.get_native_id())
+    try:
+        yield
+    finally:
+        if before:
+            of.threads[ident] = before
+        else:
+            of.threads.pop(ident, None)
+
+
 def _to_loop(original: Any, hop: Any, *args: Any, **kwargs: Any) -> Any:
-    of = window
-    if current.get() is not None and of is not None:
-        found = found_in(sys._getframe(2), rank)
-        of.hops[(*_whose(of, hop.awaitable, found), "loop")] += 1
-    return original(hop, *args, **kwargs)
+    request, of = current.get(), window
+    if request is None or of is None:
+        return original(hop, *args, **kwargs)
+    found = found_in(sys._getframe(2), rank)
+    of.hops[(*_whose(of, hop.awaitable, found), "loop")] += 1
+    if request.ident is None:  # ASGI: on the loop that is watched
+        return original(hop, *args, **kwargs)
+    twin = copy.copy(hop)
+    twin.awaitable = _on_own_loop(hop.awaitable, request, of)
+    return original(twin, *args, **kwargs)
+
+
+def _on_own_loop(awaitable: Any, request: Request, of: Window) -> Any:
+    """Under WSGI: a loop that this request alone has, in a thread of its own."""
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        task = asyncio.current_task()
+        request.tasks.add(task)
+        try:
+            with _in_this_thread(request, of):
+                return await awaitable(*args, **kwargs)
+        finally:
+            request.tasks.discard(task)
+
+    return call
 
 
 def _whose(of: Window, func: Any, found: Found | None) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from loadtests.advising.deployments import deployments_of
 from loadtests.advising.subject import find_subject
 from loadtests.running.servers import direct, serving
 from tests.support.clients import PATIENCE
-from tests.support.subjects import planted
+from tests.support.readers import planted
 
 ALONE, TOGETHER = 5, 8
 pytestmark = pytest.mark.needs("cc")
@@ -146,6 +146,22 @@ def test_slow_template_is_named_by_its_line(asgi):
 def test_nothing_holds_a_loop_where_views_are_clean(server):
     assert places(seen(server, "/clean/"), "holds") == []
     assert places(seen(server, "/clean-sync/"), "holds") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "comment", "file"),
+    [
+        ("/rates/", "asks", "shop/prices.py"),
+        ("/streamed/", "blocks in the stream", "shop/views.py"),
+        ("/clean/", "waits on its loop", "shop/views.py"),
+    ],
+)
+def test_async_view_under_wsgi_is_seen_in_the_thread_that_it_takes(
+    wsgi, place, path, comment, file
+):
+    found = seen(wsgi, path)
+    assert places(found, "thread") == [place(comment, file)]
+    assert places(found, "awaits") == []
 
 
 def test_lock_held_across_an_await_is_where_they_wait(asgi, place):

@@ -69,7 +69,7 @@ async def streamed(request):
 
 
 async def clean(request):
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # waits on its loop
     return HttpResponse("clean")
 
 
