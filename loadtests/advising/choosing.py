@@ -60,7 +60,7 @@ def choose(names: Sequence[str], rounds: Sequence[Round]) -> tuple[Choice, ...]:
     if not found:
         return ()
     confidence = 1 - ALPHA / max(1, len(found) - 1)
-    best = max(found, key=lambda one: intervals.geometric([*one.by_block.values()], 0.95).mean)
+    best = _best(found)
     equal = [one for one in found if one is best or ratio(one, best, confidence).low >= 1 - SAME]
     bases = [one for base in (NOW, FORMULA) for one in found if one.name == base]
     chosen = min(equal, key=lambda one: one.cost)
@@ -72,6 +72,27 @@ def choose(names: Sequence[str], rounds: Sequence[Round]) -> tuple[Choice, ...]:
             *(_choice(bases[0], base, confidence) for base in bases[1:]),
         )
     return tuple(_choice(chosen, base, confidence) for base in bases)
+
+
+def in_doubt(names: Sequence[str], rounds: Sequence[Round]) -> set[str]:
+    """Return the candidates of which more rounds could change the choice; none where it is sure.
+
+    What it is compared with, as far as that is not known, and all that may yet be the best.
+    """
+    choices = choose(names, rounds)
+    if choices and all(choice.outcome != "unknown" for choice in choices):
+        return set()
+    found = [Measured.of(name, [r for r in rounds if r.variant == name]) for name in names]
+    found = [one for one in found if one.by_block]
+    if not found:
+        return set()
+    best = _best(found)
+    open_ = {name for one in choices if one.outcome == "unknown" for name in (one.name, one.base)}
+    return open_ | {one.name for one in found if ratio(one, best, 1 - ALPHA).high >= 1}
+
+
+def _best(found: Sequence[Measured]) -> Measured:
+    return max(found, key=lambda one: intervals.geometric([*one.by_block.values()], 0.95).mean)
 
 
 def _is_worth_it(chosen: Measured, base: Measured, confidence: float) -> bool:

@@ -46,6 +46,7 @@ PROBED = {
     "wsgi": ("wsgi-threads", "wsgi-granian", "wsgi-sync"),
     "asgi": ("asgi-uvicorn", "asgi-granian", "asgi-gunicorn"),
 }
+TURNS, MAX_WINDOW_S = 4, 5  # of the slowest request, in a window
 PROBED_THREADS = 16  # more than are asked for at once
 POOLS = {"psycopg": (3, 1), "psycopg-pool": (3, 1), "django": (5, 1)}  # since when Django has one
 
@@ -239,6 +240,15 @@ def comparison_and_rows(
         for one in found
     ]
     return comparison, rows
+
+
+def long_enough(plan: schedule.Plan, profiles: Sequence[Profile]) -> schedule.Plan:
+    """Return the plan with windows in which the slowest request is answered a few times over.
+
+    In one that is shorter users move in lockstep: it would see either their answers or none.
+    """
+    slowest_s = max((profile.wall_ms for profile in profiles), default=0) / 1000
+    return replace(plan, window=min(MAX_WINDOW_S, max(plan.window, TURNS * slowest_s)))
 
 
 def rounds_of(

@@ -23,7 +23,7 @@ from comparisons.confidence import ALPHA
 from comparisons.registry import MAX_RATE, MAX_USERS
 from comparisons.result import Result, now, timestamp
 from comparisons.result_store import ResultError, SaveError
-from loadtests.advising import run
+from loadtests.advising import choosing, run
 from loadtests.advising.candidates import Load
 from loadtests.advising.deployments import parse_now
 from loadtests.advising.screen import print_advice, print_candidates, print_plan
@@ -268,6 +268,8 @@ def _go(
         candidates, served = run.candidates_for(wish, going.advice.profiles)
         bar.prints(lambda to: print_candidates(candidates, to))
         comparison, rows = run.comparison_and_rows(wish, candidates, served)
+        plan = run.long_enough(plan, going.advice.profiles)
+        going.result.plan["window"] = plan.window
         declared = Declared.of(comparison)
         going.advice = replace(going.advice, candidates=tuple(candidates))
         bar.says("starting the load generators")
@@ -276,7 +278,8 @@ def _go(
             bar.says("measuring", total=plan.looks[0] * len(rows))
 
             def in_doubt(measured: Sequence[Round]) -> Any:
-                return verdicts.in_doubt(declared, measured, plan.looks)
+                names = choosing.in_doubt([one.name for one in candidates], measured)
+                return {row.key for row in rows if row.route in names}
 
             logs = result_store.logs_path(going.path)
             measured = run.rounds_of(wish, comparison, rows, plan, seed, generators, in_doubt, logs)

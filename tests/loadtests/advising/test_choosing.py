@@ -5,7 +5,7 @@ import random
 import pytest
 
 from comparisons.advice import FORMULA, NOW
-from loadtests.advising.choosing import choose
+from loadtests.advising.choosing import choose, in_doubt
 from tests.support.made import made_round
 
 
@@ -99,6 +99,18 @@ def test_open_loop_is_chosen_by_its_latency():
     (choice,) = choose([FORMULA, "threads"], found)
     assert (choice.name, choice.outcome) == ("threads", "better")
     assert choice.factor == pytest.approx(4, rel=0.05)
+
+
+def test_what_could_still_be_the_best_is_measured_on():
+    found = rounds(noise=0.3, blocks=4, formula=50, threads=60, loops=10)
+    doubted = in_doubt([FORMULA, "threads", "loops"], found)
+    assert {FORMULA, "threads"} <= doubted
+    assert "loops" not in doubted
+
+
+def test_nothing_is_measured_on_that_is_decided():
+    found = rounds(formula=50, threads=100)
+    assert in_doubt([FORMULA, "threads"], found) == set()
 
 
 def test_equal_candidates_are_seldom_called_better():
