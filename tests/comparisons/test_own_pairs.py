@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from comparisons import own_pairs
+from comparisons import loading, own_pairs
+from comparisons.declarations import DeclarationError
 from comparisons.management.commands.newpair import SKELETON
 from comparisons.pairs import COMPARISONS
 from loadtests.running import servers
@@ -40,6 +41,23 @@ def run(*arguments, cwd=BASE_DIR, **environ):
         text=True,
         timeout=4 * PATIENCE,
     )
+
+
+@pytest.fixture
+def why_refused(settings, monkeypatch):
+    """Load these files as PAIRS does, and return the line that refuses them."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def refusal(*files):
+        settings.PAIRS = files
+        with pytest.raises(DeclarationError) as refused:
+            loading.load({})
+        return str(refused.value)
+
+    yield refusal
+    for name in [name for name in sys.modules if name.startswith("own_pairs.")]:
+        del sys.modules[name]
+    sys.modules.pop("my_helper", None)
 
 
 # --- What is right
@@ -145,7 +163,7 @@ def test_pairs_are_taken_from_the_command_line(words, left, pairs, monkeypatch, 
         ("of=async_sequential", 'of="async_seq"', None, "there is no variant 'async_seq'"),
     ],
 )
-def test_wrong_pair_is_refused_in_one_line(pair, right, wrong, line, said):
+def test_wrong_pair_is_refused_in_one_line(pair, why_refused, right, wrong, line, said):
     pair.write_text(ONE.replace(right, wrong, 1))
     assert pair.read_text() != ONE
     lines = pair.read_text().splitlines()
@@ -153,18 +171,31 @@ def test_wrong_pair_is_refused_in_one_line(pair, right, wrong, line, said):
         line = next(number for number, text in enumerate(lines, 1) if wrong in text)
         if lines[line - 4].strip() == "Expectation(":
             line -= 3
-    for arguments in (["compare", pair], ["serve", "--pairs", pair, "my-first/sync"]):
-        done = run(*arguments)
-        assert done.returncode == 2
-        (text,) = done.stderr.splitlines()
-        assert f"{pair}:{line}: " in text
-        assert said in text
+    refused = why_refused(pair)
+    assert refused.startswith(f"{pair}:{line}: ")
+    assert said in refused
 
 
-def test_error_in_a_module_beside_the_pair_is_placed_there(pair):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "PAIR"],
+        ["serve", "--pairs", "PAIR", "my-first/sync"],
+        ["runserver", "--pairs=PAIR"],
+    ],
+    ids=["compare", "serve", "runserver"],
+)
+def test_command_refuses_a_wrong_pair_in_one_line(pair, words):
+    pair.write_text("")
+    done = run(*(word.replace("PAIR", str(pair)) for word in words))
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"{pair}:1: it has no `comparison = Comparison(...)`" in line
+
+
+def test_error_in_a_module_beside_the_pair_is_placed_there(pair, why_refused):
     (pair.parent / "my_helper.py").write_text("def doubled(number):\n    return number / 0\n")
-    (line,) = run("compare", pair).stderr.splitlines()
-    assert f"{pair.parent / 'my_helper.py'}:2: ZeroDivisionError" in line
+    assert f"{pair.parent / 'my_helper.py'}:2: ZeroDivisionError" in why_refused(pair)
 
 
 @pytest.mark.parametrize(
@@ -179,24 +210,22 @@ def test_error_in_a_module_beside_the_pair_is_placed_there(pair):
         ("folder.py", "folder", "no file in it has a `comparison = Comparison(...)`"),
     ],
 )
-def test_wrong_file_is_refused_in_one_line(tmp_path, name, content, said):
+def test_wrong_file_is_refused_in_one_line(tmp_path, why_refused, name, content, said):
     file = tmp_path / name
     if content == "folder":
         file.mkdir()
     elif content is not None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    done = run("runserver", "--noreload", "--pairs", file)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert str(file) in line
-    assert said in line
+    refused = why_refused(file)
+    assert str(file) in refused
+    assert said in refused
 
 
-def test_two_files_of_one_name_are_refused(pair, tmp_path):
+def test_two_files_of_one_name_are_refused(pair, why_refused, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / pair.name).write_text(ONE)
-    (line,) = run("compare", pair, tmp_path / "other" / pair.name).stderr.splitlines()
-    assert line.endswith(f"{tmp_path / 'other' / pair.name}: {pair} has the same name")
+    refused = why_refused(pair, tmp_path / "other" / pair.name)
+    assert refused == f"{tmp_path / 'other' / pair.name}: {pair} has the same name"
 
 
 def test_locust_refuses_a_wrong_pair_in_one_line(pair):

@@ -8,6 +8,8 @@ import sys
 import time
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 
 from comparisons.advice import FORMULA, Advice
 from comparisons.result_store import read
@@ -110,17 +112,25 @@ def test_view_that_holds_the_loop_fails_the_check(events, tmp_path):
         (["--url", "/a/", "--now", "apache2"], "--now: 'apache2' is none of gunicorn"),
         (["--locustfile", "l.py", "--url", "/a/"], "--locustfile says what is sent"),
         (["--requests", "/nowhere.txt"], "/nowhere.txt"),
-        (["--url", "/a/", "--settings", "nothing.settings"], "nothing.settings cannot be loaded"),
         (["--url", "/a/", "--output", "/dev/null/r.json"], "cannot write /dev/null/r.json"),
     ],
 )
 def test_wrong_argument_is_one_line(events, arguments, said):
     before = contents(events)
-    done = advise(events, *arguments)
+    of_project = ["--project", str(events), "--python", sys.executable]
+    with pytest.raises(CommandError) as refused:
+        call_command("advise", *of_project, *arguments)
+    assert refused.value.returncode == 2
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert contents(events) == before
+
+
+def test_settings_are_the_projects_own(events):
+    done = advise(events, "--url", "/a/", "--settings", "nothing.settings")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert said in line
-    assert contents(events) == before
+    assert "nothing.settings cannot be loaded" in line
 
 
 @pytest.mark.parametrize(
