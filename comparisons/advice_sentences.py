@@ -78,13 +78,6 @@ def of_request(profile: Profile) -> Iterator[str]:
         }
 
 
-def of_lines(profile: Profile) -> Iterator[str]:
-    """What holds the loop, and where else its time goes by, the most first."""
-    for line in profile.lines:
-        if line.kind != "query":
-            yield of_line(line)
-
-
 def of_line(line: Line) -> str:
     """Say what a line does, with its place before and its code behind."""
     waited = waited_for(line)

@@ -187,10 +187,6 @@ def _of(deployment: Deployment, subject: Subject) -> SubjectDeployment:
     )
 
 
-def with_pool(deployment: SubjectDeployment, size: int) -> SubjectDeployment:
-    return replace(deployment, database="pool", pool_size=size)
-
-
 # --- What runs today
 
 

@@ -29,7 +29,7 @@ from loadtests.advising.deployments import parse_now
 from loadtests.advising.screen import print_advice, print_candidates, print_plan
 from loadtests.advising.subject import find_subject
 from loadtests.arguments import bad, within
-from loadtests.asks import METHODS, REQUESTS_HELP, URL_HELP, AskError, asks_of
+from loadtests.asks import LOCUSTFILE_HELP, METHODS, REQUESTS_HELP, URL_HELP, AskError, asks_of
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
 from loadtests.judging.measurements import measurements
@@ -99,9 +99,7 @@ class Command(BaseCommand):
         of_load.add_argument("--cookie", action="append", default=[], metavar="NAME=VALUE")
         of_load.add_argument("--body", metavar="TEXT|@FILE")
         of_load.add_argument("--requests", type=Path, metavar="FILE", help=REQUESTS_HELP)
-        of_load.add_argument(
-            "--locustfile", type=Path, metavar="FILE", help="your own users, in place of requests"
-        )
+        of_load.add_argument("--locustfile", type=Path, metavar="FILE", help=LOCUSTFILE_HELP)
         of_load.add_argument(
             "--users",
             type=within(int, 1, MAX_USERS),

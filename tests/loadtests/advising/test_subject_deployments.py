@@ -9,7 +9,7 @@ import pytest
 from django.core.management.base import CommandError
 
 from comparisons.advice import NOW
-from loadtests.advising.deployments import deployments_of, parse_now, with_pool
+from loadtests.advising.deployments import deployments_of, parse_now
 from loadtests.running import servers
 from project.middleware import HEADER
 from tests.support.readers import (
@@ -114,7 +114,10 @@ def test_settings_to_copy_are_those_of_the_database():
         {"DATABASES": databases},
     )
     assert databases == {"default": {"CONN_MAX_AGE": None}}
-    exec("\n".join(with_pool(deployment, 6).settings_to_copy), {"DATABASES": databases})
+    exec(
+        "\n".join(replace(deployment, database="pool", pool_size=6).settings_to_copy),
+        {"DATABASES": databases},
+    )
     pool = {"min_size": 1, "max_size": 6}
     assert databases == {"default": {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": pool}}}
 
