@@ -279,7 +279,8 @@ def swept(
     """Load one candidate from one user to saturation."""
     row = next(row for row in rows if row.route == candidate.name)
     steps: list[Step] = []
-    for step in sweep(comparison, row, generator, wish.databases):
+    window = long_enough(schedule.FULL, found).window
+    for step in sweep(comparison, row, generator, wish.databases, window=window):
         steps.append(step)
         stepped()
     at = knee(steps)

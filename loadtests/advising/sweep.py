@@ -31,8 +31,11 @@ def sweep(
     databases: Collection[Address] = (),
     limit: int = LIMIT,
     logs: Path | None = None,
+    window: float = WINDOW_S,
 ) -> Iterator[Step]:
     """Yield a step each for 1, 2, 4, ... users of one server, which is started for it.
+
+    window: seconds, in which the slowest request has to be answered a few times.
 
     Until it is saturated, more than MAX_FAILED of the answers fail, or as many users as the limit
     have come; or the load generator is what limits it, of which a step would say nothing. Whatever
@@ -48,7 +51,7 @@ def sweep(
         users = 1
         while users <= limit:
             # So that every user's answer counts, however slow.
-            plan = schedule.Plan(WINDOW_S, looks=(1,), min_answers=max(MIN_ANSWERS, users))
+            plan = schedule.Plan(window, looks=(1,), min_answers=max(MIN_ANSWERS, users))
             measurement = Measurement(comparison, plan, [generator], Sockets(databases), logs)
             loaded = replace(row, users=users, rate=None)
             served = Served(loaded, running, 0, idle_mb, start=1, alone=alone)
