@@ -1,13 +1,17 @@
-"""What the arguments of `compare` and `serve` share: parsing, bounds, refusals in one line."""
+"""What the arguments of our commands share: parsing, bounds, files, refusals in one line."""
 
 import argparse
 import difflib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from django.core.management.base import CommandError
 
-from project import exit_status
+from comparisons import result_store
+from comparisons.changes import changes
+from comparisons.result import Result
+from project import exit_status, signals
 from project.deployments import DATABASE_MODES, Deployment
 from project.services import pgbouncer
 
@@ -58,6 +62,31 @@ def reshape(
         if options[name] is not None and len(refusals) == len(shaped):
             raise bad("; ".join(sorted(set(refusals))))
     return shaped
+
+
+def reserve(path: Path) -> None:
+    """Create the result file. CommandError if that cannot be."""
+    try:
+        with signals.held():
+            result_store.reserve(path)
+    except FileExistsError:
+        raise bad(f"{path} exists; a result file is never overwritten") from None
+    except OSError as error:
+        raise bad(f"cannot write {path}: {error.strerror}") from None
+    except signals.Stopped:
+        result_store.release(path)
+        raise
+
+
+def read_before(path: Path) -> Result:
+    """Read the result that another is compared with. CommandError if it is none."""
+    try:
+        result = result_store.read(path)
+        with result_store.reading(path):
+            changes(result, result)  # what is odd in it shows before anything is measured
+    except result_store.ResultError as error:
+        raise bad(f"--against: {error}") from None
+    return result
 
 
 def known(name: str, names: Iterable[str], kind: str) -> str:

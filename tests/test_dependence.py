@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "project.services": {"comparisons", "project"},
     "loadtests.asks": set(),
     "loadtests.orders": {"loadtests.asks"},
-    "loadtests.arguments": {"project", "project.services"},
+    "loadtests.arguments": {"comparisons", "project", "project.services"},
     "loadtests.turns": {"comparisons", "loadtests.orders", "project"},
     "loadtests.locustfile": {
         "comparisons",

@@ -105,7 +105,7 @@ def profile(server: servers.Running, what: Ask) -> Profile:
         held_ms=round(timed["held_ms"], 3),
         hops=tuple(
             Hop(hop["by"], hop["place"], hop["to"], round(hop["times"], 2))
-            for hop in sorted(timed["hops"], key=lambda hop: -hop["times"])
+            for hop in sorted(alone["hops"], key=lambda hop: -hop["times"])
         ),
         lines=_lines(alone, together),
     )

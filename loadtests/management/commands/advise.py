@@ -22,13 +22,13 @@ from comparisons.changes import changes
 from comparisons.confidence import ALPHA
 from comparisons.registry import MAX_RATE, MAX_USERS
 from comparisons.result import Result, now, timestamp
-from comparisons.result_store import ResultError, SaveError
+from comparisons.result_store import SaveError
 from loadtests.advising import choosing, run
 from loadtests.advising.candidates import Load
 from loadtests.advising.deployments import parse_now
 from loadtests.advising.screen import print_advice, print_candidates, print_plan
 from loadtests.advising.subject import find_subject
-from loadtests.arguments import bad, within
+from loadtests.arguments import bad, read_before, reserve, within
 from loadtests.asks import LOCUSTFILE_HELP, METHODS, REQUESTS_HELP, URL_HELP, AskError, asks_of
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
@@ -132,19 +132,10 @@ class Command(BaseCommand):
         console = Console(markup=False)
         if not console.is_terminal:
             console.width = 80
-        before = _read_before(options["against"]) if options["against"] else None
+        before = read_before(options["against"]) if options["against"] else None
+        if before and before.advice is None:
+            raise bad(f"--against: {options['against']} is no result of advise")
         sys.exit(_advise(_wish(options), before, options, console))
-
-
-def _read_before(path: Path) -> Result:
-    """Read the result that this one is compared with. CommandError if it is none of `advise`."""
-    try:
-        result = result_store.read(path)
-    except ResultError as error:
-        raise bad(f"--against: {error}") from None
-    if result.advice is None:
-        raise bad(f"--against: {path} is no result of advise")
-    return result
 
 
 def _wish(options: Mapping[str, Any]) -> run.Wish:
@@ -208,7 +199,7 @@ def _advise(
     status = exit_status.OK
     stopped: signals.Stopped | None = None
     is_worse, held = False, set[str]()
-    _reserve(path)
+    reserve(path)
     try:
         with limits.named():
             if wish.locustfile:
@@ -243,16 +234,6 @@ def _advise(
     if is_worse or held:
         return exit_status.REFUTED
     return exit_status.OK if going.advice.choices else exit_status.UNDECIDED
-
-
-def _reserve(path: Path) -> None:
-    try:
-        with signals.held():
-            result_store.reserve(path)
-    except FileExistsError:
-        raise bad(f"{path} exists; a result file is never overwritten") from None
-    except OSError as error:
-        raise bad(f"cannot write {path}: {error.strerror}") from None
 
 
 def _go(

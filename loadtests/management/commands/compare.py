@@ -25,7 +25,7 @@ from comparisons.questions import QUESTIONS
 from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_USERS, Comparison, Cost
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
-from loadtests.arguments import SHAPE, add_shape, bad, within
+from loadtests.arguments import SHAPE, add_shape, bad, read_before, reserve, within
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
 from loadtests.judging.measurements import measurements
@@ -154,23 +154,12 @@ class Command(BaseCommand):
             console.width = 100  # a file or a pipe has none
         if options["list"] and not options["source"]:
             sys.exit(_list(options, console))
-        before = _read_before(options["against"]) if options["against"] else None
+        before = read_before(options["against"]) if options["against"] else None
         if options["source"]:
             status = _print_again(options, before, console)
         else:
             status = _run(options, before, console)
         sys.exit(status)
-
-
-def _read_before(path: Path) -> Result:
-    """Read the result that another is compared with. CommandError if it is none."""
-    try:
-        result = result_store.read(path)
-        with result_store.reading(path):
-            changes(result, result)  # what is odd in it shows before anything is measured
-    except ResultError as error:
-        raise bad(f"--against: {error}") from None
-    return result
 
 
 def _print_again(options: Mapping[str, Any], before: Result | None, console: Console) -> int:
@@ -200,7 +189,7 @@ def _print_again(options: Mapping[str, Any], before: Result | None, console: Con
 
 
 def _write_again(again: saved.Saved, path: Path) -> None:
-    _reserve(path)
+    reserve(path)
     try:
         with signals.held():
             result_store.write(path, again.computed())
@@ -268,7 +257,7 @@ def _run(options: dict[str, Any], before: Result | None, console: Console) -> in
     stopped: signals.Stopped | None = None
     lost: OutputError | None = None
     is_worse = False
-    _reserve(path)
+    reserve(path)
     try:
         with limits.named(), services.running(), load_generators() as generators:
             schema.ensure()
@@ -316,20 +305,6 @@ def _run(options: dict[str, Any], before: Result | None, console: Console) -> in
     if status or not options["check"]:
         return status
     return _status_of(result.verdicts, is_worse)
-
-
-def _reserve(path: Path) -> None:
-    """Create the result file. CommandError if that cannot be."""
-    try:
-        with signals.held():
-            result_store.reserve(path)
-    except FileExistsError:
-        raise bad(f"{path} exists; a result file is never overwritten") from None
-    except OSError as error:
-        raise bad(f"cannot write {path}: {error.strerror}") from None
-    except signals.Stopped:
-        result_store.release(path)
-        raise
 
 
 def _status_of(verdicts: Iterable[Verdict], is_worse: bool) -> int:

@@ -6,10 +6,11 @@ a C extension that keeps the GIL lets no thread look before it returns, but then
 hands the GIL over right after the call, and the stack still stands at its line: this thread has
 to look before it does anything else.
 
-Why not what exists: blockbuster and aiocop report the calls that they know (patched functions,
-audit events), and so neither computing nor a C extension; asyncio's debug mode says that a callback
-took long, not which line of it, and slows every task; py-spy may attach to no process in most
-containers. This sees calls however deep, any C code, asyncio and uvloop alike.
+Why not what exists: blockbuster (1.5) patches the functions that it knows, for asyncio; aiocop
+(1.1) names the line of what raises an audit event, and of computing or C code only how long the
+callback took, as asyncio's debug mode does; py-spy needs the right to trace processes, which
+containers seldom give. This sees calls however deep, computing and any C code, under asyncio and
+uvloop alike.
 
 Needs nothing but Python 3.10. It runs in other people's servers, and in ours.
 """

@@ -80,6 +80,7 @@ class Window:
         # Classes and functions, by what they are called: where they are written is looked up at the
         # end. Reading a source takes ms, which would be the requests'.
         self.named: dict[str, Any] = {}
+        self.looks = False  # or it only counts and times, which costs next to nothing
         self.watch: LoopWatch | None = None
         self.task_factory: Any = None  # what the loop had
         self.over = threading.Event()
@@ -125,6 +126,7 @@ def begin() -> dict[str, Any]:
     count()
     of = window
     assert of
+    of.looks = True
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -144,7 +146,7 @@ def begin() -> dict[str, Any]:
 
 
 def count() -> dict[str, Any]:
-    """Count and time requests, queries and hops, without looking at anything."""
+    """Count and time requests and queries, without looking at anything."""
     global window
     end()
     window = Window()
@@ -165,8 +167,6 @@ def end() -> dict[str, Any]:
     holds = seen.watch.stop() if seen.watch else []
     if seen.watch:
         asyncio.get_running_loop().set_task_factory(seen.task_factory)
-    for hold in holds:  # its queries are in it
-        seen.lines.pop(("holds", hold.place), None)
     count = max(1, len(seen.ended))
     holds = [hold for hold in holds if hold.times >= TOO_FEW * count]
     watched = {("holds", hold.place) for hold in holds}  # and so the queries in them
@@ -287,7 +287,7 @@ async def seen_asgi(app: Any, scope: Any, receive: Any, send: Any) -> None:
 
 def _begins(of: Window, request: Request) -> None:
     of.running.add(request)
-    if request.ident is not None:
+    if request.ident is not None and of.looks:
         of.threads[request.ident] = request, ThreadClock(request.ident, threading.get_native_id())
 
 
@@ -410,17 +410,22 @@ def _time_query(execute: Any, sql: Any, params: Any, many: Any, context: Any) ->
     finally:
         ms = 1000 * (time.monotonic() - began)
         of.queries.append(ms)
-        found = found_in(sys._getframe(1), rank)
-        if found is None or rank(found.place.file) < 2:
-            found = asked_at.get() or found
-        of.add("query", found, ms, 0, request)
-        if of.watch and of.watch.is_on_loop():
-            of.add("holds", found, ms, 0, request)
+        if of.looks:
+            _note_query(of, request, ms)
+
+
+def _note_query(of: Window, request: Request, ms: float) -> None:
+    found = found_in(sys._getframe(2), rank)
+    if found is None or rank(found.place.file) < 2:
+        found = asked_at.get() or found
+    of.add("query", found, ms, 0, request)
+    if of.watch and of.watch.is_on_loop():
+        of.add("holds", found, ms, 0, request)
 
 
 def _to_thread(original: Any, hop: Any, *args: Any, **kwargs: Any) -> Any:
     request, of = current.get(), window
-    if request is None or of is None:
+    if request is None or of is None or not of.looks:
         return original(hop, *args, **kwargs)
     found = found_in(sys._getframe(2), rank)
     of.hops[(*_whose(of, hop.func, found), "thread")] += 1
@@ -456,7 +461,7 @@ def _in_this_thread(request: Request, of: Window) -> Iterator[None]:
 
 def _to_loop(original: Any, hop: Any, *args: Any, **kwargs: Any) -> Any:
     request, of = current.get(), window
-    if request is None or of is None:
+    if request is None or of is None or not of.looks:
         return original(hop, *args, **kwargs)
     found = found_in(sys._getframe(2), rank)
     of.hops[(*_whose(of, hop.awaitable, found), "loop")] += 1

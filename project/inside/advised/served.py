@@ -152,7 +152,7 @@ async def lifespan(app: Any, scope: Any, receive: Any, send: Any) -> None:
 
     try:
         await app(scope, receiving, sending)
-    except Exception:
+    except Exception:  # so Django's says that it has no lifespan; what has begun one has failed
         if answered:
             raise
     if "lifespan.startup.failed" in answered:
