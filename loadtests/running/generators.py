@@ -19,6 +19,7 @@ from loadtests.running.servers import ServerError, said
 from project import signals
 from project.deployments import UVICORN, Deployment
 from project.environment import child_environ
+from project.ports import LOOPBACK
 from project.processes import BASE_DIR, dying_with_parent
 from project.reasons import reason
 
@@ -127,11 +128,12 @@ class Generator:
 
 
 @contextmanager
-def load_generators() -> Iterator[tuple[Generator, Generator]]:
+def load_generators(address: str = LOOPBACK) -> Iterator[tuple[Generator, Generator]]:
     """Start two locust processes, measure what one can do, and end them after the block.
 
     Two, so that one warms up the next round while the other awaits the last answers of a round.
-    Sessions of their own keep Ctrl-C from them: that is for `compare` alone.
+    Sessions of their own keep Ctrl-C from them: that is for `compare` alone. address: where the
+    server listens whose answers are counted.
     """
     started: list[Generator] = []
     with servers.temporary_folder() as folder:
@@ -139,7 +141,7 @@ def load_generators() -> Iterator[tuple[Generator, Generator]]:
             for number in range(2):
                 with signals.held():
                     started.append(_start(Path(folder, f"{number}.log")))
-            capacity = _capacity(started[0])
+            capacity = _capacity(started[0], address)
             first, second = (replace(generator, capacity=capacity) for generator in started)
             yield first, second
         finally:
@@ -192,9 +194,9 @@ def _start(log: Path) -> Generator:
     return Generator(process, Lines(process.stdout), log)
 
 
-def _capacity(generator: Generator) -> float:
+def _capacity(generator: Generator, address: str) -> float:
     """Measure the requests/s that the generator can send and check."""
-    with servers.serving([TRIVIAL]) as (server,):
+    with servers.serving([TRIVIAL], address=address) as (server,):
         slug, comparison = next(iter(COMPARISONS.items()))
         return throughput_of(
             generator,
