@@ -21,6 +21,7 @@ from loadtests.running.generators import load_generators
 from loadtests.running.measuring import InDoubt, measure, min_cpu_seconds
 from loadtests.running.selection import choose
 from loadtests.running.warming import ViewError
+from loadtests.running.workers import Bring, Crew, brought
 from project import services
 from project.ports import LOOPBACK, why_not_free
 from project.services import schema
@@ -42,30 +43,32 @@ def run(
     options: Mapping[str, Any],
     seed: int,
     logs: Path | None = None,
-    address: str = LOOPBACK,
+    crew: Crew | None = None,
+    bring: Bring = brought,
 ) -> Generator[Event, None, None]:
     """Measure what these OPTIONS choose. Yield first Chosen, then Started, then for each comparison
     Begins, what it is made of, and Ends.
 
     seed: of the order of the rounds. logs: the folder for what the servers of failing variants have
-    said. address: where servers listen, and the load generators reach them. Close the iterator to
-    end all that it has started.
+    said. crew, bring: as for `load_generators`; at the crew's address the servers listen too. Close
+    the iterator to end all that it has started.
 
     Raises CommandError before Chosen if that cannot be, a FatalError if a server or a
     service fails.
     """
+    address = crew.address if crew else LOOPBACK
     if why := why_not_free(0, address):
         raise bad(f"--address {address}: {why}")
     choice = choose(options)
     plan = plan_of(options)
     rounds = sum(plan.looks[0] * len(rows) for _, rows in choice.rows)
     yield Chosen(tuple(choice.left_out), rounds)
-    with services.running(), load_generators(address) as generators:
+    with services.running(), load_generators(crew, bring) as generators:
         schema.ensure()
         found = environment(schema.server_version())
         cost = calibrate(generators[0], address)
         shared = services.started_by_others()
-        yield Started(found, {"capacity": generators[0].capacity}, asdict(cost), tuple(shared))
+        yield Started(found, generators[0].as_row(), asdict(cost), tuple(shared))
         budget = _budget(options, len(choice.rows))
         for comparison, rows in choice.rows:
             budget.begin()

@@ -25,7 +25,16 @@ from comparisons.questions import QUESTIONS
 from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_USERS
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
-from loadtests.arguments import SHAPE, add_shape, bad, read_before, reserve, within
+from loadtests.arguments import (
+    SHAPE,
+    add_machines,
+    add_shape,
+    bad,
+    crew_of,
+    read_before,
+    reserve,
+    within,
+)
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
 from loadtests.judging.measurements import measurements
@@ -134,6 +143,7 @@ class Command(BaseCommand):
             help="the result file; with --from, that result as its samples give it today",
         )
         add_shape(parser)
+        add_machines(parser)
         parser.add_argument(
             "--pin",
             action="store_true",
@@ -227,6 +237,9 @@ def _print_lines(lines: Iterable[str], console: Console) -> None:
 
 def _run(options: dict[str, Any], before: Result | None, console: Console) -> int:
     """Measure what is chosen, and save and print it. Return the exit status."""
+    crew = crew_of(options)
+    if options["pin"] and crew:
+        raise bad("--pin is for one load generator, which has the last core for itself")
     plan = plan_of(options)
     seed = random.randrange(2**32) if options["seed"] is None else options["seed"]
     path = options["output"] or settings.RESULTS_DIR / f"{timestamp(now()).replace(':', '-')}.json"
@@ -241,7 +254,7 @@ def _run(options: dict[str, Any], before: Result | None, console: Console) -> in
     stopped: signals.Stopped | None = None
     lost: OutputError | None = None
     is_worse = False
-    with closing(measuring(options, seed, result_store.logs_path(path))) as events:
+    with closing(measuring(options, seed, result_store.logs_path(path), crew)) as events:
         chosen = next(events)
         assert isinstance(chosen, Chosen)
         if options["pin"]:
