@@ -43,7 +43,7 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
 
 
 def reshape(
-    deployments: Iterable[Deployment], options: dict[str, Any]
+    deployments: Iterable[Deployment], options: Mapping[str, Any]
 ) -> dict[Deployment, Deployment]:
     """Map each deployment to itself in the shape that was asked for, as far as it can have it.
 

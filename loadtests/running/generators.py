@@ -20,6 +20,7 @@ from loadtests.running.workers import Crew
 from project import signals
 from project.deployments import UVICORN, Deployment
 from project.environment import child_environ
+from project.ports import LOOPBACK
 from project.processes import BASE_DIR, dying_with_parent
 from project.reasons import reason
 
@@ -171,7 +172,7 @@ def load_generators(
             for number in range(2):
                 with signals.held():
                     started.append(_start(Path(folder, f"{number}.log")))
-            capacity = _capacity(started[0])
+            capacity = _capacity(started[0], LOOPBACK)
             first, second = (replace(generator, capacity=capacity) for generator in started)
             yield first, second
         finally:
@@ -194,10 +195,13 @@ def _master(crew: Crew, bring: workers.Bring) -> Iterator[Generator]:
                 come = generator.expect("workers", meanwhile=check, every=0.2)["workers"]
                 generator = replace(generator, workers=come, may_lose=crew.may_lose)
                 alone = [
-                    {**worker, "capacity": round(_capacity(generator, worker["name"]))}
+                    {
+                        **worker,
+                        "capacity": round(_capacity(generator, crew.address, worker["name"])),
+                    }
                     for worker in come
                 ]
-                together = _capacity(generator)
+                together = _capacity(generator, crew.address)
                 yield replace(generator, workers=alone, capacity=together)
         finally:
             with signals.held():
@@ -248,9 +252,9 @@ def _start(log: Path, words: Sequence[str] = ("loadtests.generator",)) -> Genera
     return Generator(process, Lines(process.stdout), log)
 
 
-def _capacity(generator: Generator, only: str = "") -> float:
+def _capacity(generator: Generator, address: str, only: str = "") -> float:
     """Measure the requests/s that the generator can send and check, or only this worker of it."""
-    with servers.serving([TRIVIAL]) as (server,):
+    with servers.serving([TRIVIAL], address=address) as (server,):
         slug, comparison = next(iter(COMPARISONS.items()))
         return throughput_of(
             generator,

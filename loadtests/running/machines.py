@@ -6,7 +6,8 @@ from typing import Any
 
 from loadtests.arguments import bad, within
 from loadtests.away import AwayError, Place
-from loadtests.running.workers import HERE, Crew
+from loadtests.running.workers import Crew
+from project.ports import LOOPBACK
 
 MAX_GENERATORS = 64
 
@@ -59,4 +60,6 @@ def crew_of(options: Mapping[str, Any]) -> Crew | None:
         raise bad(f"--load-from: {error}") from None
     if places and not options["address"]:
         raise bad("--load-from: --address says at which address of this machine they find it")
-    return Crew(options["generators"] or 0, places, options["address"] or HERE, options["go_on"])
+    return Crew(
+        options["generators"] or 0, places, options["address"] or LOOPBACK, options["go_on"]
+    )
