@@ -94,11 +94,10 @@ class Host:
         """All that run there now, whoever started them, and their command lines."""
         found = {}
         for pid in _ip("netns", "pids", self.namespace).split():
-            try:
+            with suppress(psutil.Error):
                 process = psutil.Process(int(pid))
-                found[process] = shlex.join(process.cmdline())
-            except psutil.Error:
-                continue
+                if words := process.cmdline():  # else it is just ending
+                    found[process] = shlex.join(words)
         return found
 
     def connections(self) -> list[tuple[str, str]]:
