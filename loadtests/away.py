@@ -145,6 +145,15 @@ class Away:
                 raise AwayError(f"{self.name}: {message['said']}")
             return message
 
+    def why_gone(self) -> str:
+        """Say why one who has nothing to say but that is no more; "" while it lives."""
+        try:
+            while self.hear(0):
+                pass
+        except AwayError as error:
+            return str(error)
+        return ""
+
     def why_lost(self) -> str:
         """Say why nothing more will come; "" while it lives."""
         if self._lines.ended:

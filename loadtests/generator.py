@@ -34,7 +34,7 @@ from loadtests.locustfile import (
     open_loop,
     served_by,
 )
-from loadtests.orders import CORE, GO, LEFT, LoadResult, Order
+from loadtests.orders import CORE, GO, LEFT, LoadResult, Order, Talk
 
 # Seconds
 WARM_UP_TIMEOUT = 20
@@ -110,7 +110,22 @@ def end_of(sample: list[Any]) -> float:
     return float(sample[0] + sample[1] / 1000)
 
 
-def run_round(order: Order, told: str = "") -> LoadResult | None:
+class Pipes:
+    """Over stdin and stdout, with `compare`."""
+
+    def emit(self, event: str, **data: Any) -> None:
+        EVENTS.write(json.dumps({"event": event, **data}) + "\n")
+        EVENTS.flush()
+
+    def word(self, patience: float | None = None) -> str:
+        said, _, _ = select([sys.stdin], [], [], patience)  # meanwhile the users go on
+        return sys.stdin.readline().strip() if said else ""
+
+    def is_enough(self, answers: int, wanted: int) -> bool:
+        return answers >= wanted
+
+
+def run_round(order: Order, talk: Talk, told: str = "") -> LoadResult | None:
     """Run one round: warm up, measure, and wait until every request is answered.
 
     None if it was not to go on after its warm-up. told: GO, if nobody need be asked.
@@ -118,17 +133,19 @@ def run_round(order: Order, told: str = "") -> LoadResult | None:
     offset = clock_offset()
     if order.raw:
         # Raw users would keep a core busy while they wait for the window: they warm up afterwards.
-        emit("ready")
-        if word() != GO:
+        talk.emit("ready")
+        go, _, at = talk.word().partition(" ")
+        if go != GO:
             return None
-        result = raw.run(order, emit)
-        emit("settled")
+        result = raw.run(order, talk, float(at or 0))
+        talk.emit("settled")
         return replace(result, clock_jump=clock_offset() - offset)
     user_classes, users = user_classes_for(order)
     user_class = user_classes[0]
     recording = Recording(order.any_body, order.server if order.locustfile else None)
+    bystanders = [Bystander] if order.bystander else []
     environment = Environment(
-        user_classes=[*user_classes, Bystander], host=order.host, stop_timeout=DRAIN_TIMEOUT
+        user_classes=[*user_classes, *bystanders], host=order.host, stop_timeout=DRAIN_TIMEOUT
     )
     environment.events.request.add_listener(recording.add)
     runner = environment.create_local_runner()
@@ -138,38 +155,45 @@ def run_round(order: Order, told: str = "") -> LoadResult | None:
         readers_locustfile.listen(environment, order.locustfile)
     with heartbeat() as gaps:
         # Warm up, to where all users wait, or to the steady state: each has been answered once.
-        runner.start(users + Bystander.fixed_count, spawn_rate=100_000)
+        everybody = users + len(bystanders)
+        runner.start(everybody, spawn_rate=100_000)
         if order.waiting:
             until(lambda: user_class.started == order.users, WARM_UP_TIMEOUT)
         else:
-            until(lambda: len(recording.answered) == users + 1, WARM_UP_TIMEOUT)
+            until(lambda: len(recording.answered) == everybody, WARM_UP_TIMEOUT)
         if not told:
-            emit("ready")
-            told = word(PATIENCE)
-        if told != GO:
+            talk.emit("ready")
+            told = talk.word(PATIENCE)
+        go, _, at = told.partition(" ")
+        if go != GO:
             if order.waiting:
                 user_class.gate.set()
             runner.quit()
             UNDER_WAY.clear()
             # Nobody loads a server for as long as `compare` stands still (Ctrl-Z).
-            return run_round(order, GO) if (told or word()) == GO else None
+            told = told or talk.word()
+            return run_round(order, talk, told) if told.startswith(GO) else None
+        gevent.sleep(max(0, float(at or 0) - time.time()))
         if order.waiting:
             wait_together(user_class, order)
         # The window.
         opened, cpu = time.time(), time.process_time()
-        emit("open", at=opened)
+        talk.emit("open", at=opened)
         gevent.sleep(order.window)
         if not order.waiting:
             # A slow view needs longer to be worth a number; the last answer closes the window.
-            until(lambda: len(recording.answers_since(opened)) >= order.min_answers, MAX_OVERTIME)
+            until(
+                lambda: talk.is_enough(len(recording.answers_since(opened)), order.min_answers),
+                MAX_OVERTIME,
+            )
         closed, cpu = time.time(), time.process_time() - cpu
-        emit("close", at=closed)
-        if order.waiting:
+        talk.emit("close", at=closed)
+        if order.waiting and bystanders:
             # To end thousands of users takes a moment, in which no answer is read: the bystander's
             # calls that count must have theirs before.
             until(lambda: any(start > closed for start, *_ in recording.bystander), ANSWER_TIMEOUT)
         # Drain.
-        settling = gevent.spawn(settle, closed, user_class if order.rate else Bystander)
+        settling = gevent.spawn(settle, talk, closed, user_class if order.rate else Bystander)
         runner.quit()
         settling.join()
     recording.add_unanswered(time.time())
@@ -221,13 +245,7 @@ def user_class_for(order: Order) -> Any:
     return user_class
 
 
-def word(patience: float | None = None) -> str:
-    """Wait for what `compare` says, GO or LEAVE; "" if it has said nothing for so many seconds."""
-    said, _, _ = select([sys.stdin], [], [], patience)  # meanwhile the users go on
-    return sys.stdin.readline().strip() if said else ""
-
-
-def settle(closed: float, user_class: type[CheckingUser]) -> None:
+def settle(talk: Talk, closed: float, user_class: type[CheckingUser]) -> None:
     """Say so when the bystander's calls that fell due in the window are answered, or these users'.
 
     In an open loop these count, too; of a closed one only what was answered in the window does.
@@ -237,7 +255,7 @@ def settle(closed: float, user_class: type[CheckingUser]) -> None:
         lambda: not any(due <= closed and type(user) in counting for user, due in UNDER_WAY),
         DRAIN_TIMEOUT,
     )
-    emit("settled")
+    talk.emit("settled")
 
 
 def wait_together(user_class: Any, order: Order) -> None:
@@ -301,22 +319,23 @@ def until(condition: Callable[[], bool], limit: float) -> None:
         gevent.sleep(0.005)
 
 
-def emit(event: str, **data: Any) -> None:
-    EVENTS.write(json.dumps({"event": event, **data}) + "\n")
-    EVENTS.flush()
-
-
-def main() -> None:
+def begin() -> None:
+    """Prepare a process that is to load servers."""
     if core := os.environ.get(CORE):
         os.sched_setaffinity(0, [int(core)])
     setup_logging("ERROR")
     gc.freeze()  # or a collection looks through all that was imported: users stand still for 70 ms
+
+
+def main() -> None:
+    begin()
+    talk = Pipes()
     with redirect_stdout(sys.stderr):  # what a locustfile of the reader's prints is no event
         for line in iter(sys.stdin.readline, ""):
-            if result := run_round(Order.from_line(line)):
-                emit("round", **asdict(result))
+            if result := run_round(Order.from_line(line), talk):
+                talk.emit("round", **asdict(result))
             else:
-                emit("left")
+                talk.emit("left")
 
 
 if __name__ == "__main__":

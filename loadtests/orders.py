@@ -4,15 +4,19 @@
 "ready", and waits for GO or LEAVE. If it is to go, it says "open" and "close", each with the time
 `at` which the measured window opened or closed, "settled" when all that counts has been answered,
 and at last "round": a LoadResult. If not, it ends its users and says "left".
+
+Between a locust master and its workers the same is said in locust's own messages (master.py,
+worker.py), but for GO, which there bears the time at which to open the window.
 """
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 BYSTANDER_PACE_S = 0.025  # between two calls of the bystander
 LEFT = "left"  # in place of an error: the user did not wait for the answer, as declared
 GO, LEAVE = "go", "leave"  # what a generator that is ready is told
+CLOSE = "close"  # what a worker is told, too: all of them have answers enough
 CORE = "GENERATOR_CORE"  # the environment variable with the number of its own core, if it has one
 
 
@@ -33,12 +37,13 @@ class Order:
     waiting: float | None = None
     raw: bool = False  # by raw users (raw.py), without a bystander
     first_byte: bool = False  # note when the first byte of each body comes
-    bystander: str = "/bystander/"  # the path that the bystander calls
+    bystander: str = "/bystander/"  # the path that the bystander calls; "": there is none
     # In place of the variant's own request: a mix of these (of an Ask each, `as_row`), whose
     # answers are right with any 2xx; or what the users of a locustfile of the reader's do.
     asks: list[dict[str, Any]] = field(default_factory=list)
     locustfile: str | None = None
     any_body: bool = False  # bodies differ each time: their digest is 0
+    only: str = ""  # the worker that is to run it alone; all of them share it where none is named
 
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
@@ -64,3 +69,20 @@ class LoadResult:
     send_delay: float  # ms, p99: how late an open loop's requests were sent
     stall: float  # seconds, the longest for which the generator did nothing while it counted
     clock_jump: float  # seconds by which the wall clock was set meanwhile
+    # Of a master: what each worker had to do (see distributed.worker_row), and who was lost.
+    workers: list[dict[str, Any]] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)  # why it does not count
+
+
+class Talk(Protocol):
+    """How a round talks with whoever has ordered it."""
+
+    def emit(self, event: str, **data: Any) -> None:
+        """Say what happens."""
+
+    def word(self, patience: float | None = None) -> str:
+        """Wait for what is said, GO or LEAVE; "" if nothing was for so many seconds."""
+
+    def is_enough(self, answers: int, wanted: int) -> bool:
+        """Tell whether a window may close that has so many answers."""

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import gevent
 from gevent.monkey import get_original
 
-from loadtests.orders import LoadResult, Order
+from loadtests.orders import LoadResult, Order, Talk
 
 # As they are without gevent.
 socket = get_original("socket", "socket")
@@ -24,6 +25,7 @@ poll, POLLIN = get_original("select", "poll"), 1
 WARM_UP_TIMEOUT_S, DRAIN_TIMEOUT_S, MAX_OVERTIME_S = 20, 60, 5
 WAIT_MS = 20  # for an answer, at most, before looking at the clock
 TIMEOUT_S = 10  # to connect, and to send
+BREATH_S = 0.2  # after which whatever else runs in this process has its turn
 PAUSE_S = 0.1  # of a user whose connection broke: who asks at once asks a dead server all the time
 MAX_RECEIVED = 2**16
 WITHOUT_BODY = (204, 304)
@@ -200,7 +202,7 @@ class Users:
 
     def serve(self, asks: bool, ends: Callable[[], bool], limit: float) -> None:
         """Read what comes until `ends()`, for `limit` seconds at most; ask on if `asks`."""
-        looked = time.monotonic()
+        looked = breathed = time.monotonic()
         deadline = looked + limit
         while looked < deadline and not ends():
             for fd, _ in self._poller.poll(WAIT_MS):
@@ -216,6 +218,9 @@ class Users:
                 if user.fd != fd:
                     self._watch(user, fd)
             now = time.monotonic()
+            if now - breathed > BREATH_S:  # a worker's heartbeat
+                gevent.sleep(0)
+                breathed = now
             self.stall = max(self.stall, now - looked - WAIT_MS / 1000)
             looked = now
             while asks and self._pausing and self._pausing[0][0] <= now:
@@ -254,22 +259,30 @@ class Users:
             user.close()
 
 
-def run(order: Order, emit: Callable[..., None]) -> LoadResult:
-    """Run one round: until each user has been answered, then the window, then the last answers."""
+def run(order: Order, talk: Talk, at: float = 0) -> LoadResult:
+    """Run one round: until each user has been answered, then the window, then the last answers.
+
+    at: the window does not open before (time.time()).
+    """
     users = Users(order)
     gc.disable()  # thousands of samples: a collection takes as long as some requests
     try:
         users.serve(True, users.all_answered, WARM_UP_TIMEOUT_S)
+        if (early := at - time.time()) > 0:
+            users.serve(True, lambda: time.time() >= at, early)
         # The window.
         users.stall = 0
         opened, cpu, before = time.time(), time.process_time(), len(users.samples)
-        emit("open", at=opened)
+        talk.emit("open", at=opened)
         users.serve(True, lambda: False, order.window)
-        enough = before + order.min_answers
-        users.serve(True, lambda: len(users.samples) >= enough, MAX_OVERTIME_S)
+        users.serve(
+            True,
+            lambda: talk.is_enough(len(users.samples) - before, order.min_answers),
+            MAX_OVERTIME_S,
+        )
         closed, cpu = time.time(), time.process_time() - cpu
         stall = users.stall
-        emit("close", at=closed)
+        talk.emit("close", at=closed)
         # The last answers.
         users.serve(False, lambda: not users.under_way(), DRAIN_TIMEOUT_S)
         now = time.time()

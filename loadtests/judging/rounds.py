@@ -89,6 +89,8 @@ class Round:
     clock_jump: float = 0  # seconds by which the wall clock was set meanwhile
     server_start: int = 1  # which start of the row's server
     held: list[Hold] | None = None  # what held its event loop before the first; None: nobody looked
+    # What each of several load generators had to do (distributed.worker_row), and its `capacity`.
+    generators: list[dict[str, Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)  # what went wrong around it
 
     @property

@@ -65,11 +65,7 @@ def why_invalid(round_: Round, digest: int | None) -> list[str]:
     bodies = {sample.digest for sample in answers if not sample.error}
     if digest is not None and bodies - {digest}:
         reasons.append("another body than the other variants'")
-    if round_.generator_cpu > MAX_GENERATOR_CPU:
-        reasons.append(f"the load generator used {round_.generator_cpu:.0%} of its core")
-    capacity = round_.generator_capacity
-    if capacity and metrics.answers_per_second(round_) > MAX_CAPACITY_SHARE * capacity:
-        reasons.append(f"the load generator is near its limit of {capacity:.0f} requests/s")
+    reasons += why_saturated(round_)
     reasons += why_disturbed(round_)
     # What slots or cores allow is a claim, which a measurement may refute; that a wait takes its
     # time is none.
@@ -77,6 +73,26 @@ def why_invalid(round_: Round, digest: int | None) -> list[str]:
     closed_loop = round_.rate is None and not round_.waiting
     if round_.wait and closed_loop and rate > MAX_OF_WAITS * round_.users / round_.wait:
         reasons.append(f"{rate:.0f} answers/s are more than {round_.users} users who wait can have")
+    return reasons
+
+
+def why_saturated(round_: Round) -> list[str]:
+    """Which load generators were the limit themselves, or have a clock that nobody knows."""
+    alone = {
+        "cpu": round_.generator_cpu,
+        "capacity": round_.generator_capacity,
+        "answers_per_s": metrics.answers_per_second(round_),
+    }
+    reasons = []
+    for one in round_.generators or [alone]:
+        name = f"the load generator {one['name']}" if "name" in one else "the load generator"
+        if one["cpu"] > MAX_GENERATOR_CPU:
+            reasons.append(f"{name} used {one['cpu']:.0%} of its core")
+        capacity = one["capacity"]
+        if capacity and one["answers_per_s"] > MAX_CAPACITY_SHARE * capacity:
+            reasons.append(f"{name} is near its limit of {capacity:.0f} requests/s")
+        if one.get("uncertain_ms", 0) > 1000 * MAX_CLOCK_JUMP_S:
+            reasons.append(f"the clock of {name} is known to ±{one['uncertain_ms']:.0f} ms only")
     return reasons
 
 

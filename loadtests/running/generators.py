@@ -5,17 +5,18 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 from comparisons.pairs import COMPARISONS
 from loadtests.judging import validity
 from loadtests.orders import GO, LEAVE, LoadResult, Order
-from loadtests.running import schedule, servers
+from loadtests.running import schedule, servers, workers
 from loadtests.running.servers import ServerError, said
+from loadtests.running.workers import Crew
 from project import signals
 from project.deployments import UVICORN, Deployment
 from project.environment import child_environ
@@ -58,15 +59,29 @@ class Lines:
 
 @dataclass(frozen=True)
 class Generator:
-    """A locust process. capacity: requests/s against a trivial server, at the start."""
+    """A locust process: one that loads, or a master with its workers.
+
+    capacity: requests/s against a trivial server, at the start. workers: what is known of each, and
+    its own capacity. lost: those that are no more; it goes on without them only if it `may_lose`.
+    """
 
     process: subprocess.Popen[bytes]
     lines: Lines
     log: Path
     capacity: float | None = None
+    workers: Sequence[dict[str, Any]] = ()
+    lost: list[str] = field(default_factory=list)
+    may_lose: bool = False
+
+    def as_row(self) -> dict[str, Any]:
+        """As the result file has it."""
+        workers = {"workers": list(self.workers)} if self.workers else {}
+        return {"capacity": self.capacity, **workers}
 
     def send(self, order: Order) -> None:
-        """Ask for one round, which warms up. ServerError if the generator is dead."""
+        """Ask for one round, which warms up. ServerError if the generator is dead, or lost some."""
+        if self.lost and not self.may_lose:
+            raise ServerError(f"{lost(self.lost)}; --go-on measures on with the others")
         self._say(order.line())
 
     def go(self) -> None:
@@ -96,7 +111,11 @@ class Generator:
 
     def result(self) -> LoadResult:
         """Wait for the end of the round. ServerError as in `expect`."""
-        return LoadResult(**self.expect("round"))
+        result = LoadResult(**self.expect("round"))
+        self.lost[:] = result.lost
+        capacities = {worker["name"]: worker.get("capacity") for worker in self.workers}
+        rows = [{**row, "capacity": capacities.get(row["name"])} for row in result.workers]
+        return replace(result, workers=rows)
 
     def expect(
         self, event: str, meanwhile: Callable[[], None] = lambda: None, every: float = 1
@@ -126,13 +145,26 @@ class Generator:
         return ServerError(f"the load generator died: {said(self.log)}")
 
 
-@contextmanager
-def load_generators() -> Iterator[tuple[Generator, Generator]]:
-    """Start two locust processes, measure what one can do, and end them after the block.
+def lost(names: Sequence[str]) -> str:
+    """Say whom the master has lost."""
+    verb = "was" if len(names) == 1 else "were"
+    return f"the load generator {', '.join(names)} {verb} lost"
 
-    Two, so that one warms up the next round while the other awaits the last answers of a round.
+
+@contextmanager
+def load_generators(
+    crew: Crew | None = None, bring: workers.Bring = workers.brought
+) -> Iterator[Sequence[Generator]]:
+    """Start the load generators, measure what they can do, and end them after the block.
+
+    Two locust processes, so that one warms up the next round while the other awaits the last
+    answers of a round; or for a crew a master with its workers, which `bring` starts.
     Sessions of their own keep Ctrl-C from them: that is for `compare` alone.
     """
+    if crew:
+        with _master(crew, bring) as generator:
+            yield [generator]
+        return
     started: list[Generator] = []
     with servers.temporary_folder() as folder:
         try:
@@ -147,6 +179,30 @@ def load_generators() -> Iterator[tuple[Generator, Generator]]:
                 for generator in started:
                     generator.process.kill()
                     generator.process.communicate()
+                servers.await_ends()  # of the last ones that they have loaded
+
+
+@contextmanager
+def _master(crew: Crew, bring: workers.Bring) -> Iterator[Generator]:
+    with servers.temporary_folder() as folder:
+        with signals.held():
+            words = ["loadtests.master", crew.address, str(crew.size)]
+            generator = _start(Path(folder, "master.log"), words)
+        try:
+            port = generator.expect("listening")["port"]
+            with bring(crew, port, Path(folder)) as check:
+                come = generator.expect("workers", meanwhile=check, every=0.2)["workers"]
+                generator = replace(generator, workers=come, may_lose=crew.may_lose)
+                alone = [
+                    {**worker, "capacity": round(_capacity(generator, worker["name"]))}
+                    for worker in come
+                ]
+                together = _capacity(generator)
+                yield replace(generator, workers=alone, capacity=together)
+        finally:
+            with signals.held():
+                generator.process.kill()
+                generator.process.communicate()
                 servers.await_ends()  # of the last ones that they have loaded
 
 
@@ -177,10 +233,10 @@ def users_of(locustfile: Path) -> list[str]:
     return done.stdout.split("\n")[:-1]
 
 
-def _start(log: Path) -> Generator:
+def _start(log: Path, words: Sequence[str] = ("loadtests.generator",)) -> Generator:
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            dying_with_parent([sys.executable, "-m", "loadtests.generator"]),
+            dying_with_parent([sys.executable, "-m", *words]),
             cwd=BASE_DIR,
             env=child_environ(),
             stdin=subprocess.PIPE,
@@ -192,8 +248,8 @@ def _start(log: Path) -> Generator:
     return Generator(process, Lines(process.stdout), log)
 
 
-def _capacity(generator: Generator) -> float:
-    """Measure the requests/s that the generator can send and check."""
+def _capacity(generator: Generator, only: str = "") -> float:
+    """Measure the requests/s that the generator can send and check, or only this worker of it."""
     with servers.serving([TRIVIAL]) as (server,):
         slug, comparison = next(iter(COMPARISONS.items()))
         return throughput_of(
@@ -206,6 +262,7 @@ def _capacity(generator: Generator) -> float:
                 users=CALIBRATION_USERS,
                 window=CALIBRATION_S,
                 min_answers=1,
+                only=only,
             ),
         )
 

@@ -344,7 +344,8 @@ def record(measurement: Measurement, begun: Begun, seen: Window) -> Round:
         compare_stall=looks.late,
         postgres_stall=looks.silence,
         clock_jump=result.clock_jump,
-        broken=[*looks.broken, *([death] if death else [])],
+        generators=[one | ({"capacity": None} if row.raw else {}) for one in result.workers],
+        broken=[*result.broken, *looks.broken, *([death] if death else [])],
     )
     exception = why_failed(round_, row, server, measurement.logs)
     return replace(round_, broken=[*round_.broken, exception]) if exception else round_

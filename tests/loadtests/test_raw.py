@@ -282,9 +282,12 @@ class Events(list):
         super().__init__()
         self._then = then
 
-    def __call__(self, event, at):
+    def emit(self, event, at):
         self.append((event, at))
         self._then(event)
+
+    def is_enough(self, answers, wanted):
+        return answers >= wanted
 
 
 def failures(result):

@@ -7,18 +7,18 @@ from loadtests import generator
 
 HOUR = 3600
 
-emit, now = generator.emit, time.time
+emit, now = generator.Pipes.emit, time.time
 windows = itertools.count(1)
 ahead = 0
 
 
-def emit_and_set_the_clock(event, **data):
+def emit_and_set_the_clock(pipes, event, **data):
     global ahead
-    emit(event, **data)
+    emit(pipes, event, **data)
     if event == "open" and next(windows) in (1, 3):
         ahead += HOUR
 
 
-generator.emit = emit_and_set_the_clock
+generator.Pipes.emit = emit_and_set_the_clock
 time.time = lambda: now() + ahead
 generator.main()

@@ -253,7 +253,7 @@ def _go(
         going.advice = replace(going.advice, candidates=tuple(candidates))
         bar.says("starting the load generators")
         with load_generators() as generators:
-            going.result.load_generator = {"capacity": generators[0].capacity}
+            going.result.load_generator = generators[0].as_row()
             bar.says("measuring", total=plan.looks[0] * len(rows))
 
             def in_doubt(measured: Sequence[Round]) -> Any:

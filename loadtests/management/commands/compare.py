@@ -25,7 +25,16 @@ from comparisons.questions import QUESTIONS
 from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_USERS, Comparison, Cost
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
-from loadtests.arguments import SHAPE, add_shape, bad, read_before, reserve, within
+from loadtests.arguments import (
+    SHAPE,
+    add_machines,
+    add_shape,
+    bad,
+    crew_of,
+    read_before,
+    reserve,
+    within,
+)
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
 from loadtests.judging.measurements import measurements
@@ -139,6 +148,7 @@ class Command(BaseCommand):
             help="the result file; with --from, that result as its samples give it today",
         )
         add_shape(parser)
+        add_machines(parser)
         parser.add_argument(
             "--pin",
             action="store_true",
@@ -234,6 +244,9 @@ def _chosen(options: dict[str, Any], console: Console) -> list[tuple[Comparison,
 def _run(options: dict[str, Any], before: Result | None, console: Console) -> int:
     """Measure what is chosen, and save and print it. Return the exit status."""
     chosen = _chosen(options, console)
+    crew = crew_of(options)
+    if options["pin"] and crew:
+        raise bad("--pin is for one load generator, which has the last core for itself")
     if options["pin"]:
         try:
             leave_last_core()
@@ -259,13 +272,13 @@ def _run(options: dict[str, Any], before: Result | None, console: Console) -> in
     is_worse = False
     reserve(path)
     try:
-        with limits.named(), services.running(), load_generators() as generators:
+        with limits.named(), services.running(), load_generators(crew) as generators:
             schema.ensure()
             if options["pin"] and (others := services.started_by_others()):
                 names = ", ".join(others)
                 console.print(f"--pin: {names}: started by another command, on its cores")
             result.environment = environment(schema.server_version())
-            result.load_generator = {"capacity": generators[0].capacity}
+            result.load_generator = generators[0].as_row()
             cost = calibrate(generators[0])
             result.calibration = asdict(cost)
             budget: schedule.Budget = (
