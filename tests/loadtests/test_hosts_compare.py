@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -95,16 +96,11 @@ def comparing(network, environ, path, *options):
 
 
 def is_loaded(network):
-    """A load generator has a connection to a server, one of more than calibration takes."""
-    ports = set()
-    for line in network.app.processes().values():
-        *words, app = line.split() or [""]
-        if app.startswith("project."):
-            ports |= {word.rpartition(":")[2] for word in words if "." in word or word.isdigit()}
-    ports = {port for port in ports if port.isdigit() and int(port) > 1000}
-    asked = {f"{network.app.address}:{port}" for port in ports}
+    """A load generator has a connection to a server, which is named in what started that."""
+    lines = network.app.processes().values()
+    words = {word for line in lines if " project." in line for word in re.split("[ :]", line)}
     ends = [*network.load1.connections(), *network.load2.connections()]
-    return len(asked) > 2 and any(there in asked for _, there in ends)
+    return any(there.rpartition(":")[2] in words for _, there in ends)
 
 
 def process_of(host, word):

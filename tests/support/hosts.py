@@ -96,8 +96,8 @@ class Host:
         for pid in _ip("netns", "pids", self.namespace).split():
             with suppress(psutil.Error):
                 process = psutil.Process(int(pid))
-                if words := process.cmdline():  # else it is just ending
-                    found[process] = shlex.join(words)
+                if line := " ".join(process.cmdline()).strip():  # else it is just ending
+                    found[process] = line
         return found
 
     def connections(self) -> list[tuple[str, str]]:
