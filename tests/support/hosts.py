@@ -39,6 +39,7 @@ PING = (
     "import sys; from project.services import SERVICES; "
     "next(s for s in SERVICES if s.name == sys.argv[1]).ping(sys.argv[2])"
 )
+# With SHLVL bash leaves out root's .bashrc, which may start what outlives the command.
 SSHD_CONFIG = """
 ListenAddress {address}
 HostKey {folder}/host_key
@@ -48,7 +49,7 @@ StrictModes no
 UsePAM no
 PermitRootLogin prohibit-password
 PasswordAuthentication no
-SetEnv SERVICES_DIR={services}
+SetEnv SERVICES_DIR={services} SHLVL=1
 """
 SSH_CONFIG = """
 Host {name}
