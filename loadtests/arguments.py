@@ -2,7 +2,7 @@
 
 import argparse
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,15 +11,12 @@ from django.core.management.base import CommandError
 from comparisons import result_store
 from comparisons.changes import changes
 from comparisons.result import Result
-from loadtests.away import AwayError, Place
-from loadtests.running.workers import HERE, Crew
 from project import exit_status, signals
 from project.deployments import DATABASE_MODES, Deployment
 from project.services import pgbouncer
 
 SHAPE = ("workers", "threads", "database")  # options that change a deployment
 MAX_WORKERS, MAX_THREADS = 64, 1_000
-MAX_GENERATORS = 64
 
 T = TypeVar("T", int, float)
 
@@ -43,57 +40,6 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
         choices=DATABASE_MODES,
         help="connections to PostgreSQL: one a request, one a thread, a pool, or a PgBouncer",
     )
-
-
-def add_machines(parser: argparse.ArgumentParser) -> None:
-    """Add the options that bring in more load generators, and other machines."""
-    parser.add_argument(
-        "--generators",
-        type=within(int, 1, MAX_GENERATORS),
-        metavar="N",
-        help="so many load generators here: locust's workers, behind one master",
-    )
-    parser.add_argument(
-        "--load-from",
-        action="append",
-        default=[],
-        metavar="COMMAND",
-        help="a load generator elsewhere, which this starts: 'ssh load1', 'docker exec -i load1'",
-    )
-    parser.add_argument(
-        "--checkout",
-        metavar="PATH",
-        help="of this project on the other machines, with its .venv; where it is here if not said",
-    )
-    parser.add_argument(
-        "--address",
-        metavar="HOST",
-        help="of the machine with the servers, as the load generators reach it",
-    )
-    parser.add_argument(
-        "--go-on",
-        action="store_true",
-        help="measure on with the others when a load generator is lost",
-    )
-
-
-def crew_of(options: Mapping[str, Any]) -> Crew | None:
-    """Return the load generators that were asked for; None for those of one machine.
-
-    CommandError for a place that makes no sense.
-    """
-    if not options["generators"] and not options["load_from"]:
-        for name in ("checkout", "address", "go_on"):
-            if options[name]:
-                raise bad(f"--{name.replace('_', '-')}: of what? (--generators, --load-from)")
-        return None
-    try:
-        places = tuple(Place.of(one, options["checkout"]) for one in options["load_from"])
-    except AwayError as error:
-        raise bad(f"--load-from: {error}") from None
-    if places and not options["address"]:
-        raise bad("--load-from: --address says at which address of this machine they find it")
-    return Crew(options["generators"] or 0, places, options["address"] or HERE, options["go_on"])
 
 
 def reshape(

@@ -71,8 +71,9 @@ class Place:
 
     @property
     def name(self) -> str:
-        """`load1` of `ssh -p 2222 load1`."""
-        return shlex.split(self.command)[-1]
+        """Return the last word that is no option: `load1` of `docker exec -i load1`."""
+        words = shlex.split(self.command)
+        return next((word for word in reversed(words) if not word.startswith("-")), words[0])
 
     def argv(self) -> list[str]:
         far = ["env", "-C", str(self.checkout), self.python, "-m", "loadtests.away"]

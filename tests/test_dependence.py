@@ -18,6 +18,8 @@ MAY_IMPORT = {
     "loadtests.asks": set(),
     "loadtests.orders": {"loadtests.asks"},
     "loadtests.arguments": {"comparisons", "project", "project.services"},
+    "loadtests.away": {"project"},
+    "loadtests.distributed": {"loadtests.orders"},
     "loadtests.turns": {"comparisons", "loadtests.orders", "project"},
     "loadtests.locustfile": {
         "comparisons",
@@ -35,6 +37,8 @@ MAY_IMPORT = {
         "loadtests.raw",
         "loadtests.readers_locustfile",
     },
+    "loadtests.worker": {"loadtests.generator", "loadtests.orders"},
+    "loadtests.master": {"loadtests.distributed", "loadtests.generator", "loadtests.orders"},
     "loadtests.judging": {"comparisons", "loadtests.orders"},  # which says what a sample is
     "loadtests.running": {
         "comparisons",
@@ -42,6 +46,7 @@ MAY_IMPORT = {
         "project.services",
         "loadtests.arguments",
         "loadtests.asks",
+        "loadtests.away",
         "loadtests.judging",
         "loadtests.orders",
     },

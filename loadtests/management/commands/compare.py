@@ -25,16 +25,7 @@ from comparisons.questions import QUESTIONS
 from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_USERS, Comparison, Cost
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
-from loadtests.arguments import (
-    SHAPE,
-    add_machines,
-    add_shape,
-    bad,
-    crew_of,
-    read_before,
-    reserve,
-    within,
-)
+from loadtests.arguments import SHAPE, add_shape, bad, read_before, reserve, within
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
 from loadtests.judging.measurements import measurements
@@ -45,6 +36,7 @@ from loadtests.reporting.environment import environment
 from loadtests.running import schedule
 from loadtests.running.calibration import calibrate
 from loadtests.running.generators import Generator, load_generators
+from loadtests.running.machines import add_machines, crew_of
 from loadtests.running.measuring import measure, min_cpu_seconds
 from loadtests.running.pinning import leave_last_core
 from loadtests.running.rows import Row
