@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 
 import pytest
@@ -40,17 +39,19 @@ def on(option, host):
     return (option, shlex.join(host.command))
 
 
-def of_two(network):
-    """The servers there, the load from here."""
-    return (*on("--servers-on", network.app), "--address", network.app.address)
+def load_from(*hosts):
+    return [word for host in hosts for word in on("--load-from", host)]
 
 
-def of_three(network):
-    return (*of_two(network), *on("--load-from", network.load1))
+def where_app_is_told(network, *load_hosts):
+    """The host with the servers is where `compare` runs: load from others."""
+    return network.app, ["--address", network.app.address, *load_from(*load_hosts)]
 
 
-def of_four(network):
-    return (*of_three(network), *on("--load-from", network.load2))
+def where_desk_is_told(network, *load_hosts):
+    """`compare` runs on a third one, which starts the servers there too."""
+    _, options = where_app_is_told(network, *load_hosts)
+    return network.desk, [*on("--servers-on", network.app), *options]
 
 
 def verdicts(path):
@@ -62,10 +63,12 @@ def verdicts(path):
 def test_verdicts_are_those_of_one_host(slug, network, environ, tmp_path):
     found = []
     alone = {n: v for n, v in environ.items() if n not in ("DATABASE_URL", "REDIS_URL")}
-    for number, (options, its_environ) in enumerate([((), alone), (of_three(network), environ)]):
+    three_hosts = where_desk_is_told(network, network.load1)
+    cases = [(network.desk, [], alone), (*three_hosts, environ)]
+    for number, (host, options, its_environ) in enumerate(cases):
         path = tmp_path / f"{number}.json"
         argv = (*COMPARE, slug, "--quick", "--seed", "7", *options, "--output", str(path))
-        done = network.desk.run(*argv, env=its_environ, timeout=400)
+        done = host.run(*argv, env=its_environ, timeout=400)
         assert (done.returncode, done.stderr) == (0, "")
         found.append(verdicts(path))
     one, three = found
@@ -81,11 +84,11 @@ def test_verdicts_are_those_of_one_host(slug, network, environ, tmp_path):
 
 
 @contextmanager
-def comparing(network, environ, path, *options):
+def comparing(network, environ, path, host, options):
     """A comparison has been saved, and while another is measured requests are under way."""
     argv = (*COMPARE, FIRST, SECOND, "--quick", *options, "--output", str(path))
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = network.desk.popen(*argv, env=environ, **pipes)
+    process = host.popen(*argv, env=environ, **pipes)
     try:
         await_(lambda: path.exists() and path.stat().st_size, process)
         await_(lambda: is_loaded(network), process)
@@ -146,24 +149,40 @@ def kill_worker(network):
     process_of(network.load1, "loadtests.worker").kill()
 
 
-def kill_far_end(network):
-    process_of(network.app, "loadtests.away").kill()
-
-
-LOSSES: dict[str, tuple[Callable, str]] = {
-    "cable of a load generator is cut": (cut_load1, "load1"),
-    "worker is killed": (kill_worker, "load1"),
-    "process beside the servers is killed": (kill_far_end, "app"),
-}
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_loss_of_a_host_ends_the_run_in_a_line(loss, network, environ, tmp_path):
-    lose, name = LOSSES[loss]
+@pytest.mark.parametrize("told", [where_app_is_told, where_desk_is_told])
+@pytest.mark.parametrize("lose", [cut_load1, kill_worker])
+def test_lost_worker_ends_the_run_in_a_line(lose, told, network, environ, tmp_path):
     path, before = tmp_path / "results" / "result.json", network.processes()
-    with comparing(network, environ, path, *of_three(network)) as process:
+    with comparing(network, environ, path, *told(network, network.load1)) as process:
         lose(network)
-        assert_ends_in_a_line(process, path, name)
+        assert_ends_in_a_line(process, path, "load1")
+    assert_nothing_left(network, before)
+
+
+@pytest.mark.parametrize("told", [where_app_is_told, where_desk_is_told])
+@pytest.mark.parametrize("lose", [cut_load1, kill_worker])
+def test_with_go_on_a_lost_worker_costs_its_round_and_no_more(
+    lose, told, network, environ, tmp_path
+):
+    path, before = tmp_path / "results" / "result.json", network.processes()
+    host, options = told(network, network.load1, network.load2)
+    with comparing(network, environ, path, host, [*options, "--go-on"]) as process:
+        lose(network)
+        _out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    assert_nothing_left(network, before)
+    broken = [reason for round_ in rounds_of(path) for reason in round_["broken"]]
+    assert any("load1" in reason for reason in broken)
+    measured = {row["comparison"] for row in json.loads(path.read_text())["measurements"]}
+    assert measured == {FIRST, SECOND}
+
+
+def test_killed_process_beside_the_servers_ends_the_run_in_a_line(network, environ, tmp_path):
+    path, before = tmp_path / "results" / "result.json", network.processes()
+    told = where_desk_is_told(network, network.load1)
+    with comparing(network, environ, path, *told) as process:
+        process_of(network.app, "loadtests.away").kill()
+        assert_ends_in_a_line(process, path, "app")
     assert_nothing_left(network, before)
 
 
@@ -182,22 +201,8 @@ def test_lost_ssh_connection_ends_the_run_in_a_line(lose, network, environ, tmp_
     path = tmp_path / "results" / "result.json"
     with ssh_command(network.app, tmp_path) as ssh:
         before = network.processes()
-        options = ("--servers-on", shlex.join(ssh), *on("--load-from", network.load1))
-        with comparing(network, environ, path, *options) as process:
+        options = ["--servers-on", shlex.join(ssh), *load_from(network.load1)]
+        with comparing(network, environ, path, network.desk, options) as process:
             lose(network)
             assert_ends_in_a_line(process, path, "app")
         assert_nothing_left(network, before)
-
-
-@pytest.mark.parametrize("lose", [cut_load1, kill_worker])
-def test_with_go_on_a_lost_worker_costs_its_round_and_no_more(lose, network, environ, tmp_path):
-    path, before = tmp_path / "results" / "result.json", network.processes()
-    with comparing(network, environ, path, *of_four(network), "--go-on") as process:
-        lose(network)
-        _out, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
-    assert_nothing_left(network, before)
-    broken = [reason for round_ in rounds_of(path) for reason in round_["broken"]]
-    assert any("load1" in reason for reason in broken)
-    measured = {row["comparison"] for row in json.loads(path.read_text())["measurements"]}
-    assert measured == {FIRST, SECOND}
