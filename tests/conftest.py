@@ -20,9 +20,9 @@ PATH = os.pathsep.join([*os.get_exec_path(), "/usr/sbin"])
 def pytest_runtest_setup(item):
     """Skip a test marked `needs(program)` where there is none; CI has them all, or fails."""
     for mark in item.iter_markers("needs"):
-        (program,) = mark.args
+        program, package = mark.args[0], mark.args[-1]
         if not shutil.which(program, path=PATH):
-            is_missing(program, f"Debian: apt-get install {program}")
+            is_missing(program, f"Debian: apt-get install {package}")
 
 
 def is_missing(program, how):

@@ -2,6 +2,9 @@
 
 import pytest
 
+from tests.support.hosts import hosts, why_no_namespaces
+from tests.support.prepared import copied
+
 
 @pytest.fixture(scope="session")
 def generators():
@@ -17,3 +20,18 @@ def generators():
 def generator(generators):
     """One of them, with which rounds come one after the other."""
     return generators[0]
+
+
+@pytest.fixture
+def network(tmp_path):
+    """Hosts on a switch."""
+    if why := why_no_namespaces():
+        pytest.skip(why)
+    with hosts(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def migrated_copy(migrated, tmp_path):
+    """A folder of services with all tables and rows, to be used up."""
+    return copied(migrated, tmp_path)
