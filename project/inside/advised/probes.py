@@ -378,7 +378,7 @@ def _where_it_waits(task: Any) -> Found | None:
     place: FrameType | None = None
     inner: FrameType | None = None
     best = 0
-    while (names := _attributes(type(awaited))) and (frame := getattr(awaited, names[0])):
+    while (names := _attributes(awaited.__class__)) and (frame := getattr(awaited, names[0])):
         if getattr(awaited, names[1]):  # in another thread
             return None
         near, inner = rank(frame.f_code.co_filename), frame
@@ -394,7 +394,7 @@ def _where_it_waits(task: Any) -> Found | None:
 
 
 @functools.cache
-def _attributes(kind: type) -> tuple[str, str, str] | None:
+def _attributes(kind: Any) -> tuple[str, str, str] | None:
     """Return what its frame, whether it runs, and what it awaits are called; None: it has none."""
     for own, awaited in (("cr", "await"), ("gi", "yieldfrom"), ("ag", "await")):
         if hasattr(kind, f"{own}_frame"):
