@@ -18,6 +18,7 @@ from loadtests.running.calibration import calibrate
 from loadtests.running.environment import environment
 from loadtests.running.events import Begins, Chosen, Ends, Event, Failed, Measured, Started
 from loadtests.running.generators import load_generators
+from loadtests.running.hosts import hosts
 from loadtests.running.measuring import InDoubt, measure, min_cpu_seconds
 from loadtests.running.selection import choose
 from loadtests.running.warming import ViewError
@@ -66,6 +67,8 @@ def run(
     with services.running(), load_generators(crew, bring) as generators:
         schema.ensure()
         found = environment(schema.server_version())
+        if crew:
+            found["hosts"] = hosts(crew.address, generators[0].workers)
         cost = calibrate(generators[0], address)
         shared = services.started_by_others()
         yield Started(found, generators[0].as_row(), asdict(cost), tuple(shared))

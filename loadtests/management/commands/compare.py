@@ -34,8 +34,9 @@ from loadtests.reporting import saved, terminal
 from loadtests.reporting.changed import print_against
 from loadtests.running import schedule
 from loadtests.running.events import Begins, Chosen, Ends, Event, Failed, Measured, Started
-from loadtests.running.machines import add_machines, crew_of
+from loadtests.running.machines import add_machines, crew_of, servers_place
 from loadtests.running.pinning import leave_last_core
+from loadtests.running.remote import run_there
 from loadtests.running.run import plan_of
 from loadtests.running.run import run as measuring
 from loadtests.running.selection import choose
@@ -43,7 +44,11 @@ from project import exit_status, limits, signals
 from project.errors import FatalError
 from project.output import OutputError
 
-RECORDED = (*SHAPE, "quick", "minutes", "null", "pin", "deployment", "users", "round_trip", "rate")
+RECORDED = (
+    *SHAPE,
+    *("quick", "minutes", "null", "pin", "deployment", "users", "round_trip", "rate"),
+    *("generators", "load_from", "servers_on"),
+)
 MAX_MINUTES = 24 * 60
 
 
@@ -246,7 +251,13 @@ def _run(options: dict[str, Any], before: Result | None, console: Console) -> in
     stopped: signals.Stopped | None = None
     lost: OutputError | None = None
     is_worse = False
-    with closing(measuring(options, seed, result_store.logs_path(path), crew)) as events:
+    logs = result_store.logs_path(path)
+    there = servers_place(options)
+    if there and crew:
+        running = run_there(there, options, seed, logs, crew, options["address"])
+    else:
+        running = measuring(options, seed, logs, crew)
+    with closing(running) as events:
         chosen = next(events)
         assert isinstance(chosen, Chosen)
         if options["pin"]:
