@@ -358,7 +358,7 @@ def _look_at_tasks(of: Window) -> None:
     if since < TASKS_S or now < of.tasks_again:
         return
     of.looked_at_tasks = now
-    for request in [request for request in of.running if request.of]:
+    for request in [request for request in list(of.running) if request.of]:
         waited = 1000 * min(since, now - request.began)
         # Under WSGI a thread waits with it.
         kind = "awaits" if request.ident is None else "thread"
