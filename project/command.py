@@ -11,8 +11,8 @@ from project import exit_status, output, signals
 from project.errors import FatalError
 from project.processes import BASE_DIR, dying_with_parent
 
-# Options of `compare` whose value is a path, and no pair's.
-TAKE_FILES = {"--from", "--against", "--output"}
+# Options of `compare` whose value is a path, or has one in it, and no pair's.
+TAKE_FILES = {"--from", "--against", "--output", "--load-from", "--servers-on", "--checkout"}
 
 
 def begin() -> None:
