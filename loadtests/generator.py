@@ -6,6 +6,7 @@ It ends when stdin does.
 
 import gc
 import json
+import math
 import os
 import sys
 import time
@@ -124,11 +125,14 @@ def run_round(order: Order, told: str = "") -> LoadResult | None:
         result = raw.run(order, emit)
         emit("settled")
         return replace(result, clock_jump=clock_offset() - offset)
+    if not told:
+        CheckingUser.left = order.max_requests or math.inf
     user_classes, users = user_classes_for(order)
+    bystanders = [Bystander] if order.bystander else []
     user_class = user_classes[0]
     recording = Recording(order.any_body, order.server if order.locustfile else None)
     environment = Environment(
-        user_classes=[*user_classes, Bystander], host=order.host, stop_timeout=DRAIN_TIMEOUT
+        user_classes=[*user_classes, *bystanders], host=order.host, stop_timeout=DRAIN_TIMEOUT
     )
     environment.events.request.add_listener(recording.add)
     runner = environment.create_local_runner()
@@ -138,11 +142,11 @@ def run_round(order: Order, told: str = "") -> LoadResult | None:
         readers_locustfile.listen(environment, order.locustfile)
     with heartbeat() as gaps:
         # Warm up, to where all users wait, or to the steady state: each has been answered once.
-        runner.start(users + Bystander.fixed_count, spawn_rate=100_000)
+        runner.start(users + len(bystanders), spawn_rate=100_000)
         if order.waiting:
             until(lambda: user_class.started == order.users, WARM_UP_TIMEOUT)
         else:
-            until(lambda: len(recording.answered) == users + 1, WARM_UP_TIMEOUT)
+            until(lambda: len(recording.answered) == users + len(bystanders), WARM_UP_TIMEOUT)
         if not told:
             emit("ready")
             told = word(PATIENCE)
@@ -164,7 +168,7 @@ def run_round(order: Order, told: str = "") -> LoadResult | None:
             until(lambda: len(recording.answers_since(opened)) >= order.min_answers, MAX_OVERTIME)
         closed, cpu = time.time(), time.process_time() - cpu
         emit("close", at=closed)
-        if order.waiting:
+        if order.waiting and bystanders:
             # To end thousands of users takes a moment, in which no answer is read: the bystander's
             # calls that count must have theirs before.
             until(lambda: any(start > closed for start, *_ in recording.bystander), ANSWER_TIMEOUT)
@@ -191,7 +195,7 @@ def user_classes_for(order: Order) -> tuple[list[Any], int]:
 
     There is one class, but for a locustfile of the reader's.
     """
-    Bystander.server, Bystander.path = order.server, order.bystander
+    Bystander.server, Bystander.path = order.server, order.bystander or ""
     if order.locustfile:
         own = readers_locustfile.users_of(order.locustfile)
         fixed = [cls.fixed_count for cls in own]

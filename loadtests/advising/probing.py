@@ -1,12 +1,13 @@
 """What each kind of request is made of, asked of a server with probes (project/inside/advised/)."""
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, IncompleteRead
+from http.client import HTTPException, IncompleteRead
 from statistics import median
 from typing import Any
 
@@ -25,6 +26,7 @@ MAX_LINES = 12
 LONGER = 3  # times as long as alone: they wait for each other
 PASSES_ON = "get_response("  # in a middleware: the time of all that comes after it
 MAX_BODY = 100_000_000  # bytes
+SHOWN = 80  # characters of a body
 MIN_MS = 0.5  # a request: less of it is no line worth a reader's time
 
 
@@ -35,11 +37,11 @@ class Answer:
     body: bytes
 
 
-def ask(server: servers.Running, what: Ask, timeout_s: float = TIMEOUT_S) -> Answer:
+def ask(server: servers.Connecting, what: Ask, timeout_s: float = TIMEOUT_S) -> Answer:
     """Send one request, on a connection of its own. OSError or HTTPException if it fails."""
     deadline = time.monotonic() + timeout_s
     body = bytearray()
-    with closing(HTTPConnection("127.0.0.1", server.port, timeout=timeout_s)) as connection:
+    with closing(server.connect(timeout_s)) as connection:
         connection.request(what.method, what.path, what.body or None, dict(what.headers))
         response = connection.getresponse()
         headers = {name.lower(): value for name, value in response.getheaders()}
@@ -52,6 +54,14 @@ def ask(server: servers.Running, what: Ask, timeout_s: float = TIMEOUT_S) -> Ans
         if response.length:  # is to come, but the connection is closed
             raise IncompleteRead(b"", response.length)
         return Answer(response.status, headers, bytes(body))
+
+
+def gist(answer: Answer) -> str:
+    """Return what a body says of itself: a page's title, or its beginning."""
+    text = answer.body.decode(errors="replace")
+    found = re.search(r"<title[^>]*>(.*?)</title>", text, re.DOTALL | re.IGNORECASE)
+    words = " ".join((found[1] if found else text).split())
+    return f" ({words[:SHOWN]}{'…' if len(words) > SHOWN else ''})" if words else ""
 
 
 def profiles(server: servers.Running, asks: Sequence[Ask]) -> list[Profile]:

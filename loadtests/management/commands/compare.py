@@ -4,8 +4,9 @@ import argparse
 import random
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,10 @@ from loadtests.judging.rounds import Round
 from loadtests.reporting import saved, terminal
 from loadtests.reporting.changed import print_against
 from loadtests.reporting.environment import environment
-from loadtests.running import schedule
+from loadtests.running import hosted, schedule
 from loadtests.running.calibration import calibrate
 from loadtests.running.generators import Generator, load_generators
+from loadtests.running.host import Host
 from loadtests.running.measuring import measure, min_cpu_seconds
 from loadtests.running.pinning import leave_last_core
 from loadtests.running.rows import Row
@@ -46,7 +48,10 @@ from project.errors import FatalError
 from project.output import OutputError
 from project.services import schema
 
-RECORDED = (*SHAPE, "quick", "minutes", "null", "pin", "deployment", "users", "round_trip", "rate")
+RECORDED = (
+    *(*SHAPE, "quick", "minutes", "null", "pin", "deployment", "users", "round_trip", "rate"),
+    *("host", "urls", "bystander"),
+)
 MAX_MINUTES = 24 * 60
 
 
@@ -144,6 +149,7 @@ class Command(BaseCommand):
             action="store_true",
             help="the load generator has the last core for itself, all else has the others",
         )
+        hosted.add_host(parser)
         parser.add_argument("--seed", type=int, metavar="N", help="of the order of the rounds")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -152,13 +158,14 @@ class Command(BaseCommand):
         console = Console(markup=False)
         if not console.is_terminal:
             console.width = 100  # a file or a pipe has none
+        host = hosted.asked_for(options)
         if options["list"] and not options["source"]:
             sys.exit(_list(options, console))
         before = read_before(options["against"]) if options["against"] else None
         if options["source"]:
             status = _print_again(options, before, console)
         else:
-            status = _run(options, before, console)
+            status = _run(options, before, console, host)
         sys.exit(status)
 
 
@@ -231,15 +238,22 @@ def _chosen(options: dict[str, Any], console: Console) -> list[tuple[Comparison,
     return choice.rows
 
 
-def _run(options: dict[str, Any], before: Result | None, console: Console) -> int:
-    """Measure what is chosen, and save and print it. Return the exit status."""
-    chosen = _chosen(options, console)
+def _run(
+    options: dict[str, Any], before: Result | None, console: Console, host: Host | None
+) -> int:
+    """Measure what is chosen, and save and print it. Return the exit status.
+
+    host: somebody else's, who serves it.
+    """
+    chosen = hosted.choose(options, host).rows if host else _chosen(options, console)
     if options["pin"]:
         try:
             leave_last_core()
         except ValueError as error:
             raise bad(f"--pin: {error}") from None
     own_plan = schedule.QUICK if options["quick"] else schedule.FULL
+    if host:
+        own_plan = hosted.plan_of(own_plan, options["minutes"])
     plan = own_plan.longer() if options["minutes"] else own_plan
     seed = random.randrange(2**32) if options["seed"] is None else options["seed"]
     path = options["output"] or settings.RESULTS_DIR / f"{timestamp(now()).replace(':', '-')}.json"
@@ -251,29 +265,41 @@ def _run(options: dict[str, Any], before: Result | None, console: Console) -> in
     )
     # Where time is the limit a quick run has one look of its own; all else has what its plan says.
     in_time = options["quick"] and not options["minutes"]
-    own_blocks = own_plan.looks[0 if in_time else -1]
+    own_blocks = own_plan.looks[0 if in_time or host else -1]
     run = Run(path, result, seed, plan, own_blocks, options["verbosity"] > 1)
     status = exit_status.OK
     stopped: signals.Stopped | None = None
     lost: OutputError | None = None
     is_worse = False
+    say = partial(console.print, soft_wrap=True, highlight=False)
+    if host:
+        hosted.confirm(host, [row for _, rows in chosen for row in rows], plan, options, say)
     reserve(path)
     try:
-        with limits.named(), services.running(), load_generators() as generators:
-            schema.ensure()
+        with (
+            limits.named(),
+            nullcontext() if host else services.running(),
+            load_generators() as generators,
+        ):
+            if host:
+                chosen, cost = hosted.meet(host, options, generators[0], say)
+                result.environment = {**environment(""), "host": host.as_row()}
+                result.calibration = {"latency_ms": cost.latency_ms}
+            else:
+                schema.ensure()
+                cost = calibrate(generators[0])
+                result.environment = environment(schema.server_version())
+                result.calibration = asdict(cost)
             if options["pin"] and (others := services.started_by_others()):
                 names = ", ".join(others)
                 console.print(f"--pin: {names}: started by another command, on its cores")
-            result.environment = environment(schema.server_version())
             result.load_generator = {"capacity": generators[0].capacity}
-            cost = calibrate(generators[0])
-            result.calibration = asdict(cost)
             budget: schedule.Budget = (
                 schedule.FirstLooks(schedule.quick_seconds(len(chosen)), len(chosen))
                 if in_time
                 else schedule.Shares(60 * (options["minutes"] or 0), len(chosen))
             )
-            measure_all(chosen, run, cost, generators, budget, console)
+            measure_all(chosen, run, cost, generators, budget, console, host)
             status = exit_status.OK if run.complete else exit_status.CANNOT_RUN
     except signals.Stopped as signal:
         stopped, status = signal, signal.status
@@ -338,6 +364,7 @@ def measure_all(
     generators: Sequence[Generator],
     budget: schedule.Budget,
     console: Console,
+    host: Host | None = None,
 ) -> None:
     """Comparison after comparison; each is saved and printed, also one that is cut short."""
     plan = run.plan
@@ -356,7 +383,8 @@ def measure_all(
             declared = Declared.of(comparison, cost, work_s)
             in_doubt = in_doubt_within(budget, declared, run.own_blocks, plan)
             logs = result_store.logs_path(run.path)
-            measuring = measure(comparison, rows, plan, run.seed, generators, in_doubt, logs)
+            rounds_of = partial(hosted.measure, host) if host else measure
+            measuring = rounds_of(comparison, rows, plan, run.seed, generators, in_doubt, logs)
             progress.update(bar, description=comparison.slug)
             try:
                 with closing(measuring):
