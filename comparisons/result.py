@@ -568,6 +568,17 @@ def interval(low: float | None, high: float | None) -> str:
     return f"{figure(low)}–{figure(high)}"
 
 
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of `{"host": {"url": ...}}` make `{"host url": ...}`, to be read line by line."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= {f"{name} {key}": of for key, of in flat(value).items()}
+        else:
+            found[name] = value
+    return found
+
+
 def rounded(value: float) -> float | None:
     """Six significant digits, as the file keeps them; None for what JSON has no number for."""
     return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from loadtests.advising.probing import Answer, ask, death_of, gist
+from loadtests.advising.probing import death_of
 from loadtests.asks import WITHOUT_BODY, Ask
 from loadtests.running import servers
+from loadtests.running.asking import Answer, ask, gist
 from project.errors import FatalError
 from project.reasons import one_line, reason
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from loadtests.advising.probing import Answer, ask, gist
 from loadtests.asks import Ask
+from loadtests.running.asking import Answer, ask, gist
 from project.deployments import DEPLOYMENTS, Deployment
 from project.errors import FatalError
 from project.middleware import HEADER
@@ -108,7 +108,7 @@ class Host:
             "address": self.addresses[0],
             "round_trip_ms": self.round_trip_ms,
             "server": self.software,
-            "x_deployment": self.name,
+            "x_deployment": self.name and self.name.partition(" ")[0],
             **({"urls": dict(self.urls)} if self.urls else {}),
         }
 

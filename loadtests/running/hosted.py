@@ -84,7 +84,7 @@ def add_host(parser: argparse.ArgumentParser) -> None:
 
 
 def asked_for(options: Mapping[str, Any]) -> Host | None:
-    """Return the host that is to be loaded, if one is. CommandError, HostError: in one line."""
+    """Return the host that is to be loaded, if one is. CommandError, in one line."""
     if not options["host"]:
         for name in ONLY_THERE:
             if options[name]:
@@ -102,7 +102,10 @@ def asked_for(options: Mapping[str, Any]) -> Host | None:
         raise bad("--null is for comparisons: give the same --url twice")
     if options["bystander"] and not options["urls"]:
         raise bad("--bystander is for --url: this project's is /bystander/")
-    host = host_of(options["host"])
+    try:
+        host = host_of(options["host"])
+    except HostError as error:
+        raise bad(str(error)) from None
     if options["confirm"] and options["confirm"].lower() not in (host.hostname, host.place):
         raise bad(f"--confirm says {options['confirm']}, and --host {host.place}")
     if options["urls"]:
