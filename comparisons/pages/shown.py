@@ -205,7 +205,7 @@ def _columns(rows: Sequence[Measurement]) -> list[Column]:
         beside = [] if waiting else COST
     if all(row.server.processes is None for row in rows):  # somebody else's
         beside = [] if beside is COST else beside
-        return [*([] if waiting else SERVED), *LATENCY, *beside]
+        return [*([] if waiting else SERVED[:2]), *LATENCY, *beside]
     return [*(WAITED if waiting else SERVED), *LATENCY, *beside, SLOTS, *USED]
 
 

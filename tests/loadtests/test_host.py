@@ -131,4 +131,4 @@ def test_https_is_measured_where_its_certificate_is_trusted(tmp_path):
         done = python(*COMPARE, *arguments, SSL_CERT_FILE=str(certificate))
         assert done.returncode == 0, done.stderr
         (row,) = json.loads(path.read_text())["measurements"]
-        assert (row["valid"], row["failures"]) == (True, 0)
+        assert row["requests"] > row["failures"] == 0
