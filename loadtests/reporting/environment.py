@@ -25,7 +25,7 @@ PACKAGES = (
 
 
 def environment(postgres: str) -> dict[str, Any]:
-    """Describe this machine and what is installed. postgres: the server's version, if it is ours."""
+    """Describe this machine and what is installed. postgres: the version of ours, if it runs."""
     return {
         "python": platform.python_version(),
         **({"postgres": postgres} if postgres else {}),
