@@ -33,7 +33,8 @@ class Clock:
 def shares(order: Order, workers: int) -> list[Order]:
     """Divide a round: an order for each worker that has a part in it.
 
-    Users and the rate of an open loop are divided evenly. The first has the bystander, too.
+    Users, the rate of an open loop and a bound of requests are divided evenly. The bystander is the
+    first one's.
     """
     if order.rate is None:
         counts = [
@@ -42,8 +43,10 @@ def shares(order: Order, workers: int) -> list[Order]:
         parts = [replace(order, users=count) for count in counts if count]
     else:
         parts = [replace(order, rate=order.rate / workers)] * workers
+    if order.max_requests:
+        parts = [replace(part, max_requests=order.max_requests // len(parts)) for part in parts]
     return [
-        part if number == 0 else replace(part, bystander="") for number, part in enumerate(parts)
+        part if number == 0 else replace(part, bystander=None) for number, part in enumerate(parts)
     ]
 
 

@@ -6,6 +6,7 @@ It ends when stdin does.
 
 import gc
 import json
+import math
 import os
 import sys
 import time
@@ -140,6 +141,8 @@ def run_round(order: Order, talk: Talk, told: str = "") -> LoadResult | None:
         result = raw.run(order, talk, float(at or 0))
         talk.emit("settled")
         return replace(result, clock_jump=clock_offset() - offset)
+    if not told:
+        CheckingUser.left = order.max_requests or math.inf
     user_classes, users = user_classes_for(order)
     user_class = user_classes[0]
     recording = Recording(order.any_body, order.server if order.locustfile else None)
@@ -215,7 +218,7 @@ def user_classes_for(order: Order) -> tuple[list[Any], int]:
 
     There is one class, but for a locustfile of the reader's.
     """
-    Bystander.server, Bystander.path = order.server, order.bystander
+    Bystander.server, Bystander.path = order.server, order.bystander or ""
     if order.locustfile:
         own = readers_locustfile.users_of(order.locustfile)
         fixed = [cls.fixed_count for cls in own]

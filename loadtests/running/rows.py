@@ -36,6 +36,7 @@ class Row:
     asks: tuple[Ask, ...] = ()
     any_body: bool = False  # what is answered differs each time
     locustfile: Path | None = None
+    max_requests: int | None = None  # in a round, where somebody else serves
 
     @property
     def is_ours(self) -> bool:

@@ -136,18 +136,18 @@ def not_judged(rows: list[tuple[Comparison, list[Row]]], options: Mapping[str, A
     return [f"not judged: {count} expectations that speak of {what} ({', '.join(slugs)})"]
 
 
-def without_crowds(comparison: Comparison) -> Comparison:
-    """Return the comparison without its cases of more than MAX_QUICK_USERS users."""
+def without_crowds(comparison: Comparison, most: int = MAX_QUICK_USERS) -> Comparison:
+    """Return the comparison without its cases of more users than that."""
     users = {users for users, _ in comparison.cases}
-    if max(users) <= MAX_QUICK_USERS:
+    if max(users) <= most:
         return comparison
     return replace(
         comparison,
-        users=tuple(sorted(count for count in users if count <= MAX_QUICK_USERS)),
+        users=tuple(sorted(count for count in users if count <= most)),
         expectations=[
             expectation
             for expectation in comparison.expectations
-            if comparison.case(expectation)[0] <= MAX_QUICK_USERS
+            if comparison.case(expectation)[0] <= most
         ],
     )
 

@@ -37,8 +37,13 @@ def test_rate_is_divided_evenly():
     assert [part.rate for part in shares(Order(**vars(ORDER) | {"rate": 30}), 3)] == [10, 10, 10]
 
 
+def test_bound_of_requests_is_divided_so_that_it_holds():
+    bounded = Order(**vars(ORDER) | {"max_requests": 100})
+    assert [part.max_requests for part in shares(bounded, 3)] == [33] * 3
+
+
 def test_first_worker_alone_has_the_bystander():
-    assert [part.bystander for part in shares(ORDER, 3)] == ["/bystander/", "", ""]
+    assert [part.bystander for part in shares(ORDER, 3)] == ["/bystander/", None, None]
 
 
 def test_window_is_what_the_workers_windows_have_in_common():
