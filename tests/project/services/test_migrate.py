@@ -171,6 +171,7 @@ def test_database_of_an_earlier_version_gets_users_and_sessions(database):
     assert_whole(database)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database", ["0003"], indirect=True)
 def test_reader_of_an_undone_migration_is_gone(database):
     schema.ensure()
@@ -201,7 +202,7 @@ def test_second_migrate_waits_for_the_first(database, superuser):
     "known",
     [
         pytest.param(False, id="new roles", marks=pytest.mark.long),
-        pytest.param(True, id="known roles"),
+        pytest.param(True, id="known roles", marks=pytest.mark.long),
     ],
 )
 @pytest.mark.parametrize("database", ["0002"], indirect=True)
