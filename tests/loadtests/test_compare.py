@@ -234,6 +234,7 @@ def run(migrated, tmp_path, request):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)  # a whole comparison, and perhaps what `migrated` makes first
 @pytest.mark.parametrize("run", [[*SLUGS, "--deployment", "wsgi-threads"]], indirect=True)
 def test_postgres_that_is_killed_ends_the_run_in_one_line(run):
     process, path = run

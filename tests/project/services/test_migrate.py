@@ -21,6 +21,7 @@ from tests.support.clients import until
 from tests.support.commands import python
 from tests.support.postgres import drop_limited_roles, url_of
 
+pytestmark = pytest.mark.timeout(300)  # of a process's first test also the databases are made
 TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
 ROWS = {"comparisons_customer": 1_000, "comparisons_invoice": 100_000, "comparisons_account": 1_000}
 
