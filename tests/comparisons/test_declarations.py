@@ -389,10 +389,10 @@ def broken_checkout(checkout):
         "manage.py compare",
         "-m locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:1",
         "-m pytest -p no:cacheprovider tests/loadtests/judging/test_intervals.py",
-        "-m loadtests.studies.first_byte",
         *(
             pytest.param(command, marks=pytest.mark.long)
             for command in (
+                "-m loadtests.studies.first_byte",
                 "manage.py check",
                 "manage.py serve asgi-uvicorn --port 18765",
                 "manage.py runserver 18765",
