@@ -23,7 +23,7 @@ from project.processes import BASE_DIR, dying_with_parent
 from project.reasons import reason
 
 # Seconds without a word, after which the generator is given up: no part of a round takes so long.
-SILENCE_TIMEOUT_S = 120
+SILENCE_TIMEOUT_S = 180
 LOADING_TIMEOUT_S = 30  # of a locustfile of the reader's
 CALIBRATION_S = 0.5
 CALIBRATION_USERS = 10

@@ -22,7 +22,13 @@ from comparisons.own_pairs import is_path, slug_of
 from comparisons.pages.source import own_shape
 from comparisons.pairs import GROUPS
 from comparisons.questions import QUESTIONS
-from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_USERS, Comparison, Cost
+from comparisons.registry import (
+    MAX_RATE,
+    MAX_ROUND_TRIP_MS,
+    MAX_WAITING_USERS,
+    Comparison,
+    Cost,
+)
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
 from loadtests.arguments import SHAPE, add_shape, bad, read_before, reserve, within
@@ -99,7 +105,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--users",
-            type=within(int, 1, MAX_USERS),
+            type=within(int, 1, MAX_WAITING_USERS),
             metavar="N",
             help="another number of users; what speaks of their own is not judged",
         )
