@@ -24,6 +24,7 @@ from locust.log import setup_logging
 
 from loadtests import raw, readers_locustfile
 from loadtests.asks import Ask
+from loadtests.crowds import source_addresses
 from loadtests.locustfile import (
     SPREAD,
     UNDER_WAY,
@@ -36,7 +37,6 @@ from loadtests.locustfile import (
     served_by,
 )
 from loadtests.orders import CORE, GO, LEFT, LoadResult, Order
-from loadtests.running.crowds import source_addresses
 
 # Seconds
 WARM_UP_TIMEOUT = 20

@@ -100,6 +100,8 @@ def measure(
             yield _not_measured(comparison, row, why)
         else:
             wanted.append((number, row))
+    if not wanted:
+        return
     with ExitStack() as stack:
         away: dict[float, Mapping[str, str]] = {}
         backends: Backends | Sockets

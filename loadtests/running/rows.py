@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg
 
 from comparisons.registry import Comparison, Variant
+from loadtests import crowds
 from loadtests.asks import Ask
 from loadtests.judging.rounds import AGAIN
-from loadtests.running import crowds
 from project import services
 from project.deployments import DEPLOYMENTS, DIRECT, Deployment
 from project.services import distance, pgbouncer

@@ -13,12 +13,12 @@ import pytest
 
 from comparisons.pairs import COMPARISONS
 from comparisons.registry import Expectation
+from loadtests import crowds
 from loadtests.judging.metrics import METRICS, latencies_ms
 from loadtests.judging.rounds import Sample
 from loadtests.judging.validity import why_invalid
 from loadtests.running import (
     backends,
-    crowds,
     generators,
     measuring,
     pinning,

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 from comparisons.pairs import COMPARISONS
-from loadtests.running import crowds, rows
-from loadtests.running.crowds import Limits, source_addresses, why_missing
+from loadtests import crowds
+from loadtests.crowds import Limits, source_addresses, why_missing
+from loadtests.running import rows
 from tests.support.clients import PATIENCE
 from tests.support.commands import python
 from tests.support.scripted import BODY, WHO
@@ -113,7 +114,7 @@ WORKER = """
 import json, sys
 from loadtests import generator
 from loadtests.orders import GO, Order
-from loadtests.running import crowds
+from loadtests import crowds
 
 crowds.ports = lambda: 10
 order = Order(
