@@ -369,6 +369,10 @@ def measure_all(
                     for round_ in measuring:
                         measured.append(round_)
                         progress.advance(bar)
+                        if not round_.samples and not comparison.expectations:
+                            # No verdict says why.
+                            why = f"{round_.variant} is not measured: {'; '.join(round_.broken)}"
+                            progress.console.print(why, markup=False, highlight=False)
             except ViewError as error:
                 run.complete = False
                 print(f"{sys.argv[0]} compare: {comparison.slug}: {error}", file=sys.stderr)
