@@ -372,7 +372,9 @@ def measure_all(
                         if not round_.samples and not comparison.expectations:
                             # No verdict says why.
                             why = f"{round_.variant} is not measured: {'; '.join(round_.broken)}"
-                            progress.console.print(why, markup=False, highlight=False)
+                            progress.console.print(
+                                why, markup=False, highlight=False, soft_wrap=True
+                            )
             except ViewError as error:
                 run.complete = False
                 print(f"{sys.argv[0]} compare: {comparison.slug}: {error}", file=sys.stderr)
