@@ -11,8 +11,8 @@ from project import exit_status, output, signals
 from project.errors import FatalError
 from project.processes import BASE_DIR, dying_with_parent
 
-# Options of `compare` whose value is a path, and no pair's.
-TAKE_FILES = {"--from", "--against", "--output"}
+# Options of `compare` whose value is a path, and no pair's, or has one in it.
+TAKE_PATHS = {"--from", "--against", "--output", "--load-from", "--servers-on", "--checkout"}
 
 
 def begin() -> None:
@@ -45,7 +45,7 @@ def _take_arguments() -> None:
         if words[1:2] == ["advise"] and option == "--settings":
             word = f"--project-settings{equals}{path}"  # Django would take them for its own
         words.append(word)
-        if words[1] == "compare" and words[-2] not in TAKE_FILES and _is_file_of_pair(word):
+        if words[1] == "compare" and words[-2] not in TAKE_PATHS and _is_file_of_pair(word):
             paths.append(word)
     sys.argv[:] = words
     if found := absolute(os.pathsep.join(filter(None, paths))):
