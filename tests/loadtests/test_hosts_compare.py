@@ -25,6 +25,7 @@ pytestmark = [
 COMPARE = (sys.executable, "manage.py", "compare")
 FIRST, SECOND = "print", "across-requests"  # short, and waiting: they take little CPU
 DECIDED = {"holds", "refuted"}
+MEASURED_S = 300  # at most until a comparison is: all its hosts share this machine
 LEFT_S = 20  # from the end of the command to that of all that it has started anywhere
 
 
@@ -90,11 +91,11 @@ def comparing(network, environ, path, host, options):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = host.popen(*argv, env=environ, **pipes)
     try:
-        await_(lambda: path.exists() and path.stat().st_size, process)
+        await_(lambda: path.exists() and path.stat().st_size, process, MEASURED_S)
         await_(lambda: is_loaded(network), process)
         yield process
     finally:
-        process.kill()
+        process.terminate()
         process.communicate()
 
 
@@ -168,7 +169,7 @@ def test_with_go_on_a_lost_worker_costs_its_round_and_no_more(
     host, options = told(network, network.load1, network.load2)
     with comparing(network, environ, path, host, [*options, "--go-on"]) as process:
         lose(network)
-        _out, err = process.communicate(timeout=300)
+        _out, err = process.communicate(timeout=MEASURED_S)
         assert process.returncode == 0, err
     assert_nothing_left(network, before)
     broken = [reason for round_ in rounds_of(path) for reason in round_["broken"]]
