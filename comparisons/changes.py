@@ -32,7 +32,7 @@ KINDS: tuple[Kind, ...] = ("changed", "same", "unclear")
 Part = Literal["environment", "options", "plan"]
 Why = Literal["", "case", "older", "zero", "unmeasured"]
 # What every two runs differ in.
-EACH_ITS_OWN = ("load_average",)
+EACH_ITS_OWN = ("load_average", "hosts")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import argparse
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,7 +43,7 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
 
 
 def reshape(
-    deployments: Iterable[Deployment], options: dict[str, Any]
+    deployments: Iterable[Deployment], options: Mapping[str, Any]
 ) -> dict[Deployment, Deployment]:
     """Map each deployment to itself in the shape that was asked for, as far as it can have it.
 

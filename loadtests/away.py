@@ -296,7 +296,8 @@ class Far:
         for thread in passing:
             thread.join(BEAT_S)
         status = process.returncode
-        why = reason(b"".join(said).decode(errors="replace"))
+        text = b"".join(said).decode(errors="replace")
+        why = reason(text) if text.strip() or status >= 0 else f"died (signal {-status})"
         last = {"event": ENDED, "status": status, "said": why}
         self._write(json.dumps(last).encode() + b"\n")
         return status

@@ -8,7 +8,6 @@ and closes by the clock of this machine, of which the master learns by pings.
 """
 
 import os
-import platform
 import sys
 import time
 from contextlib import redirect_stdout
@@ -23,6 +22,7 @@ from locust.runners import WorkerRunner
 
 from loadtests import generator
 from loadtests.orders import CLOSE, Order
+from project.machine import this_machine
 
 PATIENCE_S = 30  # of users who are ready, until all other workers' are
 COUNT_S = 0.02  # between two counts of what has been answered
@@ -97,8 +97,7 @@ def main() -> None:
         runner.register_message(message, listener)
     running = gevent.spawn(run_rounds)
     running.link_exception(lambda _: os._exit(1))  # its traceback has been printed
-    hostname, cores = platform.node(), os.cpu_count()
-    runner.send_message("hello", {"name": name, "hostname": hostname, "cpu_count": cores})
+    runner.send_message("hello", {"name": name, **this_machine()})
     runner.greenlet.join()  # until the master ends it
 
 

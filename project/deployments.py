@@ -5,28 +5,29 @@ And the environment that each start of one gets.
 
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from comparisons.cores import CORES
 from project.environment import child_environ
+from project.ports import LOOPBACK, place
 from project.processes import BASE_DIR
 
 DATABASE_MODES = ("none", "persistent", "pool", "pgbouncer")
 
 GUNICORN = (
-    "{python} -m gunicorn --bind 127.0.0.1:{port} --workers {workers} --no-control-socket "
+    "{python} -m gunicorn --bind {place} --workers {workers} --no-control-socket "
     "--log-level error --graceful-timeout 5 --timeout 120 "
 )
 UVICORN = (
-    "{python} -m uvicorn --port {port} --workers {workers} --loop uvloop --http httptools "
-    "--lifespan on --no-access-log --log-level error --timeout-keep-alive 60 "
+    "{python} -m uvicorn --host {address} --port {port} --workers {workers} --loop uvloop "
+    "--http httptools --lifespan on --no-access-log --log-level error --timeout-keep-alive 60 "
     "--timeout-graceful-shutdown 5"
 )
 GRANIAN = (
-    "{python} -m granian --host 127.0.0.1 --port {port} --workers {workers} --http 1 --no-ws "
+    "{python} -m granian --host {address} --port {port} --workers {workers} --http 1 --no-ws "
     "--loop uvloop --runtime-mode st --log-level error --no-access-log --workers-kill-timeout 5 "
 )
 GRANIAN_ASGI = GRANIAN + "--interface asgi"
@@ -40,6 +41,17 @@ DIRECT = "project.asgi_direct:application"  # see project/direct.py
 BOUNCER = "{python} -m project.services.pgbouncer "  # starts one, then becomes the command after it
 
 
+def filled(
+    words: Sequence[str], python: str, port: int, address: str, workers: int, threads: int
+) -> list[str]:
+    """Fill in what stands in braces in the words of a command."""
+    values = {
+        **{"python": python, "address": address, "port": port, "place": place(address, port)},
+        **{"workers": workers, "threads": threads},
+    }
+    return [word.format(**values) for word in words]
+
+
 @dataclass(frozen=True)
 class Deployment:
     """One way to serve."""
@@ -47,7 +59,7 @@ class Deployment:
     name: str
     about: str  # the server, but for its shape
     interface: Literal["wsgi", "asgi"]
-    command: str  # words, with {python}, {port}, {workers} and {threads} to fill in
+    command: str  # words, with what `filled` fills in
     app: str = "project.asgi:application"  # the last word of the command; "" where it takes none
     workers: int = 1  # processes
     # Of each process, to serve requests; 1 on an event loop, 0 is no limit: one a connection.
@@ -70,10 +82,10 @@ class Deployment:
         """What stands before `bystander/` and `pools/`, which the server answers for us."""
         return "/"
 
-    def argv(self, port: int) -> list[str]:
+    def argv(self, port: int, address: str = LOOPBACK) -> list[str]:
         command = (BOUNCER if self.database == "pgbouncer" else "") + self.command
-        values = {"port": port, "workers": self.workers, "threads": self.threads}
-        words = [word.format(python=sys.executable, **values) for word in command.split()]
+        words = command.split()
+        words = filled(words, sys.executable, port, address, self.workers, self.threads)
         return [*words, self.app] if self.app else words
 
     def environ(self, nonce: str, own: Mapping[str, str]) -> dict[str, str]:
@@ -207,7 +219,7 @@ _ALL = (
         name="runserver",
         about="Django's development server",
         interface="wsgi",
-        command="{python} manage.py runserver --noreload 127.0.0.1:{port}",
+        command="{python} manage.py runserver --noreload {place}",
         app="",
         threads=0,  # one a connection
         database="none",

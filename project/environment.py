@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 OURS = {
     "DEBUG": "Django with DEBUG is another, slower program",
     "SECRET_KEY": "it is the reader's; each server start gets one of its own",
-    "ALLOWED_HOSTS": "without 127.0.0.1 in it every answer is 400",
+    "ALLOWED_HOSTS": "without a server's own address in it every answer is 400",
     "DATABASE_MODE": "a deployment says how it connects",
     "DATABASE_ROLE": "a variant says as whom it logs in",
     "POOL_SIZE": "a variant says how large a pool is",

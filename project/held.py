@@ -35,7 +35,7 @@ async def held(request: HttpRequest) -> JsonResponse:
         from project.inside.advised.loop import LoopWatch
 
         loop = asyncio.get_running_loop()
-        _watch = LoopWatch(loop, rank, outermost=True, pause_s=PAUSE_S)
+        _watch = LoopWatch(loop, rank, outermost=True, pause_s=PAUSE_S, budget=1)
         _watch.start()
     return JsonResponse({"held": [_row(hold) for hold in holds]})
 

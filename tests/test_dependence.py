@@ -37,7 +37,7 @@ MAY_IMPORT = {
         "loadtests.raw",
         "loadtests.readers_locustfile",
     },
-    "loadtests.worker": {"loadtests.generator", "loadtests.orders"},
+    "loadtests.worker": {"loadtests.generator", "loadtests.orders", "project"},
     "loadtests.master": {"loadtests.distributed", "loadtests.generator", "loadtests.orders"},
     "loadtests.judging": {"comparisons", "loadtests.orders"},  # which says what a sample is
     "loadtests.running": {

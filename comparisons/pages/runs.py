@@ -1,7 +1,7 @@
 """The pages of several runs: what changed between two of them, and all of them over time."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from math import log2
@@ -30,13 +30,14 @@ from comparisons.change_sentences import (
     value,
     values,
 )
-from comparisons.changes import Change, Changes, Interval, Kind, SpeedChange, counts
+from comparisons.changes import Blocking, Change, Changes, Interval, Kind, SpeedChange, counts
 from comparisons.changes import changes as changes_between
 from comparisons.pages.language import in_readers_language
 from comparisons.pages.views import _not_found, _page
 from comparisons.pairs import COMPARISONS
 from comparisons.result import OUTCOMES, Outcome, Result, Verdict, Words
 from comparisons.result_store import ResultError
+from comparisons.sentences import held_sentences
 
 RUNS = 8  # columns of the history: more are hard to read
 LOOKED_AT = 40  # files in which they are looked for, the newest
@@ -44,6 +45,8 @@ LOOKED_AT = 40  # files in which they are looked for, the newest
 
 Show = Literal["changed", "unclear", "same", "speeds"]
 SHOWS: tuple[Show, ...] = get_args(Show)  # a list at a time: together they are a page of 400 kB
+# Most runs have no rate that is given, and not every run looks at event loops.
+ONLY_IF_ANY = ("latencies", "all-latencies", "blocking")
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class ShownChange:
     url: str
     what: str
     by: str
-    values: str
+    values: str  # "" of what has come and was not there
     outcome: str  # of the verdict, then and now; "" of a speed
     strip: Strip | None
 
@@ -184,13 +187,16 @@ def _read(name: str, notices: list[str]) -> Run | None:
 
 def _shown(found: Changes, show: Show) -> dict[str, Any]:
     """What the page shows of two runs: what changed, or else only what is asked for."""
-    of_kind: dict[str, Sequence[Change | SpeedChange]] = {
+    of_kind: dict[str, Sequence[Change | SpeedChange | Blocking]] = {
         "changed": [c for c in found.expectations if c.kind == "changed"],
         "judged": [c for c in found.expectations if c.outcome_changed and c.kind != "changed"],
         "unclear": [c for c in found.expectations if c.kind == "unclear"],
         "same": [c for c in found.expectations if c.kind == "same"],
         "speeds": [s for s in found.speeds if s.kind == "changed"],
         "all-speeds": found.speeds,
+        "latencies": [late for late in found.latencies if late.kind == "changed"],
+        "all-latencies": found.latencies,
+        "blocking": found.blocking,
     }
     words = kinds()
     return {
@@ -204,8 +210,9 @@ def _shown(found: Changes, show: Show) -> dict[str, Any]:
         ],
         "typical": typical_speed(found),
         "lists": [
-            (name, heading, [_change(change, words) for change in of_kind[name]])
+            (name, heading, [_entry(change, words) for change in of_kind[name]])
             for name, heading in _headings(show).items()
+            if of_kind[name] or name not in ONLY_IF_ANY
         ],
     }
 
@@ -218,12 +225,38 @@ def _headings(show: Show) -> dict[str, str]:
         case "same":
             return {"same": _("What is the same")}
         case "speeds":
-            return {"all-speeds": _("Requests a second, row by row")}
+            return {
+                "all-speeds": _("Requests a second, row by row"),
+                "all-latencies": _("Median latency at a given rate, row by row"),
+            }
     return {
         "changed": _("Changed"),
         "judged": _("Judged otherwise, but not surely changed"),
         "speeds": _("Requests a second that changed"),
+        "latencies": _("Median latency at a given rate that changed"),
+        "blocking": _("Holds its event loop now"),
     }
+
+
+def _entry(change: Change | SpeedChange | Blocking, words: Mapping[Kind, Words]) -> ShownChange:
+    return _blocking(change, words) if isinstance(change, Blocking) else _change(change, words)
+
+
+def _blocking(found: Blocking, words: Mapping[Kind, Words]) -> ShownChange:
+    slug = found.after.comparison
+    (said,) = held_sentences([replace(found.after, held=[found.hold])])
+    return ShownChange(
+        kind="changed",
+        sign=words["changed"].sign,
+        word=words["changed"].counted,
+        title=slug,
+        url=_url(slug),
+        what=speed_of(found.after),
+        by=said,
+        values="",
+        outcome="",
+        strip=None,
+    )
 
 
 def _change(change: Change | SpeedChange, words: Mapping[Kind, Words]) -> ShownChange:

@@ -11,7 +11,8 @@ from pathlib import Path
 from comparisons.advice import NOW
 from loadtests.advising.subject import Subject, python_path
 from loadtests.arguments import bad
-from project.deployments import DEPLOYMENTS, Deployment
+from project.deployments import DEPLOYMENTS, Deployment, filled
+from project.ports import LOOPBACK
 from project.processes import dying_with_parent
 from project.reasons import reason
 
@@ -62,9 +63,8 @@ class SubjectDeployment(Deployment):
     def own_paths(self) -> str:
         return "/__advise__/"
 
-    def argv(self, port: int) -> list[str]:
-        values = {"port": port, "workers": self.workers, "threads": self.threads}
-        words = [w.format(python=self.of.python, **values) for w in self.words]
+    def argv(self, port: int, address: str = LOOPBACK) -> list[str]:
+        words = filled(self.words, str(self.of.python), port, address, self.workers, self.threads)
         return [*words, f"advised.served:{self.interface}"]
 
     def environ(self, nonce: str, own: Mapping[str, str]) -> dict[str, str]:

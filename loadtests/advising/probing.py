@@ -39,7 +39,7 @@ def ask(server: servers.Running, what: Ask, timeout_s: float = TIMEOUT_S) -> Ans
     """Send one request, on a connection of its own. OSError or HTTPException if it fails."""
     deadline = time.monotonic() + timeout_s
     body = bytearray()
-    with closing(HTTPConnection("127.0.0.1", server.port, timeout=timeout_s)) as connection:
+    with closing(HTTPConnection(server.address, server.port, timeout=timeout_s)) as connection:
         connection.request(what.method, what.path, what.body or None, dict(what.headers))
         response = connection.getresponse()
         headers = {name.lower(): value for name, value in response.getheaders()}

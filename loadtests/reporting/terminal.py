@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -147,6 +148,19 @@ def print_summary(
         why = verdict.expected.why if verdict.expected else ""
         if why and (every_reason or verdict.outcome != "holds"):
             print_dim(wrapped(f"Why: {why}", console.width, first="  "), console)
+
+
+def load_generators(found: Mapping[str, Any], width: int) -> str:
+    """Say what each of several load generators can do, as the result file has it; "" of one."""
+    workers = found.get("workers", [])
+    if not workers:
+        return ""
+    first, *others = [f"{one['name']} {one['capacity']:,}" for one in workers]
+    alone = ", ".join([f"{first} requests/s alone", *others])
+    together = f"; together {found['capacity']:,.0f}" if others else ""
+    uncertain = max(one["uncertain_ms"] for one in workers)
+    line = f"load generators: {alone}{together}; their clocks are known to ±{uncertain:.1g} ms"
+    return wrapped(line, width)
 
 
 def print_dim(line: str, console: Console) -> None:

@@ -12,6 +12,7 @@ from loadtests.orders import BYSTANDER_PACE_S, Order
 from loadtests.running import sampling, servers
 from loadtests.running.generators import Generator
 from project.deployments import DEPLOYMENTS
+from project.ports import LOOPBACK
 
 WINDOW_S = 0.5
 CALLS = 4  # of the bystander, of each server
@@ -19,19 +20,19 @@ BATCHES = 3  # of them, for the machine's cost
 TIMEOUT_S = 5
 
 
-def calibrate(generator: Generator) -> Cost:
+def calibrate(generator: Generator, address: str = LOOPBACK) -> Cost:
     """Measure what a lone request takes besides its wait, and the CPU time of a trivial one.
 
     The larger of a sync and of an async view's; by the load generator, which is to load the others.
     The least of several, for what is above it is disturbance, and would make claims easier to hold.
-    ServerError if a server does not start, or gives no answer.
+    address: where the servers listen. ServerError if one does not start, or gives no answer.
     """
     measured = [blocking_call.sync, blocking_call.async_native]
     variants = [v for v in blocking_call.comparison.variants if v.view in measured]
     deployments = [DEPLOYMENTS[variant.deployment] for variant in variants]
     slug = blocking_call.comparison.slug
     environs = [{"SERVED": f"{slug}/{variant.name}"} for variant in variants]
-    with servers.serving(deployments, environs) as running:
+    with servers.serving(deployments, environs, address=address) as running:
         excess_ms = []
         for variant, server in zip(variants, running, strict=True):
             result = generator.run(
@@ -68,7 +69,7 @@ def bystander_cpu_ms(running: Sequence[servers.Running]) -> list[float]:
 
     def cost(server: servers.Running) -> float:
         before = sampling.usage(server).cpu_seconds
-        with closing(HTTPConnection("127.0.0.1", server.port, TIMEOUT_S)) as connection:
+        with closing(HTTPConnection(server.address, server.port, TIMEOUT_S)) as connection:
             for _ in range(CALLS):
                 time.sleep(BYSTANDER_PACE_S)
                 with suppress(OSError, HTTPException):

@@ -5,12 +5,14 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from typing import IO, Any
 
+from comparisons.cores import CORES
 from comparisons.pairs import COMPARISONS
 from loadtests.judging import validity
 from loadtests.orders import GO, LEAVE, LoadResult, Order
@@ -20,6 +22,7 @@ from loadtests.running.workers import Crew
 from project import signals
 from project.deployments import UVICORN, Deployment
 from project.environment import child_environ
+from project.ports import LOOPBACK
 from project.processes import BASE_DIR, dying_with_parent
 from project.reasons import reason
 
@@ -27,7 +30,8 @@ from project.reasons import reason
 SILENCE_TIMEOUT_S = 120
 LOADING_TIMEOUT_S = 30  # of a locustfile of the reader's
 CALIBRATION_S = 0.5
-CALIBRATION_USERS = 10
+CALIBRATION_USERS = 10  # of each load generator
+MAX_CAPACITY = 5_000  # requests/s, more than one locust process can do
 
 TRIVIAL = Deployment(
     name="trivial",
@@ -171,7 +175,7 @@ def load_generators(
             for number in range(2):
                 with signals.held():
                     started.append(_start(Path(folder, f"{number}.log")))
-            capacity = _capacity(started[0])
+            (capacity,) = _capacities(started[0], LOOPBACK)
             first, second = (replace(generator, capacity=capacity) for generator in started)
             yield first, second
         finally:
@@ -193,12 +197,16 @@ def _master(crew: Crew, bring: workers.Bring) -> Iterator[Generator]:
             with bring(crew, port, Path(folder)) as check:
                 come = generator.expect("workers", meanwhile=check, every=0.2)["workers"]
                 generator = replace(generator, workers=come, may_lose=crew.may_lose)
-                alone = [
-                    {**worker, "capacity": round(_capacity(generator, worker["name"]))}
-                    for worker in come
+                *alone, together = _capacities(
+                    generator,
+                    crew.address,
+                    [*([worker] for worker in come), come],
+                )
+                known = [
+                    {**worker, "capacity": round(capacity)}
+                    for worker, capacity in zip(come, alone, strict=True)
                 ]
-                together = _capacity(generator)
-                yield replace(generator, workers=alone, capacity=together)
+                yield replace(generator, workers=known, capacity=together)
         finally:
             with signals.held():
                 generator.process.kill()
@@ -248,23 +256,33 @@ def _start(log: Path, words: Sequence[str] = ("loadtests.generator",)) -> Genera
     return Generator(process, Lines(process.stdout), log)
 
 
-def _capacity(generator: Generator, only: str = "") -> float:
-    """Measure the requests/s that the generator can send and check, or only this worker of it."""
-    with servers.serving([TRIVIAL]) as (server,):
-        slug, comparison = next(iter(COMPARISONS.items()))
-        return throughput_of(
-            generator,
-            Order(
+def _capacities(
+    generator: Generator, address: str, parties: Sequence[Sequence[Mapping[str, Any]]] = ([],)
+) -> list[float]:
+    """Measure the requests/s that the generator can send and check: each party of its workers.
+
+    The server has a process for each worker, as far as there are cores. Over a network it takes
+    more users to keep a worker busy: by Little's law as many as it could send in a round trip.
+    """
+    slug, comparison = next(iter(COMPARISONS.items()))
+    processes = min(CORES, max(1, *map(len, parties)))
+    found = []
+    with servers.serving([TRIVIAL.shaped(processes)], address=address) as (server,):
+        for party in parties:
+            trips_ms = [worker["round_trip_ms"] for worker in party] or [0]
+            users = sum(CALIBRATION_USERS + ceil(MAX_CAPACITY * ms / 1000) for ms in trips_ms)
+            order = Order(
                 comparison=slug,
                 variant=comparison.variants[0].name,
                 host=server.url,
                 server=server.name,
-                users=CALIBRATION_USERS,
+                users=users,
                 window=CALIBRATION_S,
                 min_answers=1,
-                only=only,
-            ),
-        )
+                only=party[0]["name"] if len(party) == 1 else "",
+            )
+            found.append(throughput_of(generator, order))
+    return found
 
 
 def throughput_of(generator: Generator, order: Order) -> float:

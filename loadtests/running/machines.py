@@ -6,7 +6,8 @@ from typing import Any
 
 from loadtests.arguments import bad, within
 from loadtests.away import AwayError, Place
-from loadtests.running.workers import HERE, Crew
+from loadtests.running.workers import Crew
+from project.ports import LOOPBACK
 
 MAX_GENERATORS = 64
 
@@ -25,6 +26,11 @@ def add_machines(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="COMMAND",
         help="a load generator elsewhere, which this starts: 'ssh load1', 'docker exec -i load1'",
+    )
+    parser.add_argument(
+        "--servers-on",
+        metavar="COMMAND",
+        help="servers and services run elsewhere, and are looked at there: 'ssh app1'",
     )
     parser.add_argument(
         "--checkout",
@@ -46,17 +52,31 @@ def add_machines(parser: argparse.ArgumentParser) -> None:
 def crew_of(options: Mapping[str, Any]) -> Crew | None:
     """Return the load generators that were asked for; None for those of one machine.
 
-    CommandError for a place that makes no sense.
+    One here, where the servers are elsewhere and no other is asked for. CommandError for a place
+    that makes no sense.
     """
-    if not options["generators"] and not options["load_from"]:
+    elsewhere = options["servers_on"] is not None
+    if not (options["generators"] or options["load_from"] or elsewhere):
         for name in ("checkout", "address", "go_on"):
             if options[name]:
-                raise bad(f"--{name.replace('_', '-')}: of what? (--generators, --load-from)")
+                several = "--generators, --load-from, --servers-on"
+                raise bad(f"--{name.replace('_', '-')}: of what? ({several})")
         return None
-    try:
-        places = tuple(Place.of(one, options["checkout"]) for one in options["load_from"])
-    except AwayError as error:
-        raise bad(f"--load-from: {error}") from None
-    if places and not options["address"]:
+    places = tuple(_place("load-from", one, options) for one in options["load_from"])
+    if places and not options["address"] and not elsewhere:
         raise bad("--load-from: --address says at which address of this machine they find it")
-    return Crew(options["generators"] or 0, places, options["address"] or HERE, options["go_on"])
+    here = options["generators"] or (0 if places else 1)
+    return Crew(here, places, options["address"] or LOOPBACK, options["go_on"])
+
+
+def servers_place(options: Mapping[str, Any]) -> Place | None:
+    """Return where the servers are to run; None is here. CommandError if that makes no sense."""
+    command = options["servers_on"]
+    return None if command is None else _place("servers-on", command, options)
+
+
+def _place(option: str, command: str, options: Mapping[str, Any]) -> Place:
+    try:
+        return Place.of(command, options["checkout"])
+    except AwayError as error:
+        raise bad(f"--{option}: {error}") from None

@@ -32,6 +32,7 @@ from loadtests.running.rows import Row, addresses, why_unmeasurable
 from loadtests.running.sockets import Address, Sockets
 from loadtests.running.warming import ViewError, warm_up, why_failed
 from project import services
+from project.ports import LOOPBACK
 from project.services import distance
 
 OPEN_LOOP_WINDOW_S = 1.0  # at least: a backlog takes time to be seen to grow
@@ -82,12 +83,14 @@ def measure(
     in_doubt: InDoubt,
     logs: Path | None = None,
     databases: Collection[Address] | None = None,
+    address: str = LOOPBACK,
 ) -> Generator[Round, None, None]:
     """Yield each round as it ends, until at one of the plan's stops nothing is in doubt any more.
 
     A row that cannot be measured gets one round, which says why. After a stop only the rows in
     doubt are measured on, by servers started anew: what is hard to decide rests on several starts.
     databases: where those of a project listen that is not ours; None is ours, with its services.
+    address: where the servers listen.
     A round from which somebody else took too much is measured again, in the same block, REPEATS
     times a row at most between two stops. Close the iterator to end the servers before its end.
 
@@ -119,7 +122,7 @@ def measure(
             ]
             deployments = [row.deployment for _, row in wanted]
             # While they end, what they have shown is judged, and the next ones start.
-            with servers.serving(deployments, environs, wait=False) as running:
+            with servers.serving(deployments, environs, wait=False, address=address) as running:
                 served = [
                     Served(row, running, index, sampling.usage(server).memory_mb, start)
                     for index, ((_, row), server) in enumerate(zip(wanted, running, strict=True))

@@ -1,5 +1,6 @@
 """What a run of `compare` measures: the comparisons asked for, their load, and their rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ class Choice:
     left_out: list[str]
 
 
-def choose(options: dict[str, Any]) -> Choice:
+def choose(options: Mapping[str, Any]) -> Choice:
     """Choose the comparisons, with the load that was asked for, and rows. CommandError if none."""
     slugs = [known_slug(slug) for slug in options["slugs"]]
     names = [known(name, DEPLOYMENTS, "deployment") for name in options["deployment"]]
@@ -77,7 +78,7 @@ def known_slug(slug: str) -> str:
     return known(slug, COMPARISONS, "comparison")
 
 
-def why_not_under_load(comparison: Comparison, options: dict[str, Any]) -> str:
+def why_not_under_load(comparison: Comparison, options: Mapping[str, Any]) -> str:
     """Say why the comparison has nothing to measure under the requested load; "" if it has."""
     leave = any(variant.client and variant.client.leaves_after for variant in comparison.variants)
     if options["rate"] and comparison.waiting:
@@ -92,7 +93,7 @@ def why_not_under_load(comparison: Comparison, options: dict[str, Any]) -> str:
     return ""
 
 
-def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
+def with_load(comparison: Comparison, options: Mapping[str, Any]) -> Comparison:
     """Return the comparison with the requested load, and with the expectations that speak of it.
 
     An expectation speaks of its distance, which its bound and its variant's wait are derived from;
@@ -115,7 +116,7 @@ def with_load(comparison: Comparison, options: dict[str, Any]) -> Comparison:
     )
 
 
-def not_judged(rows: list[tuple[Comparison, list[Row]]], options: dict[str, Any]) -> list[str]:
+def not_judged(rows: list[tuple[Comparison, list[Row]]], options: Mapping[str, Any]) -> list[str]:
     """Say, in one line or none, how many expectations speak of another load than is measured."""
     dropped = {
         comparison.slug: len(COMPARISONS[comparison.slug].expectations)

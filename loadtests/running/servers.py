@@ -19,7 +19,7 @@ from project import signals
 from project.deployments import Deployment
 from project.errors import FatalError
 from project.middleware import HEADER
-from project.ports import free_port
+from project.ports import LOOPBACK, free_port, host_of, place
 from project.processes import dying_with_parent
 from project.reasons import reason
 
@@ -27,7 +27,7 @@ START_TIMEOUT_S = 30  # seconds
 STOP_TIMEOUT_S = 10  # seconds
 MAX_TMPDIR = 60  # bytes: a socket's path may have 107, and multiprocessing adds 32 to ours
 
-# Opens addresses of this machine: urllib's own opener would ask the proxy of the environment.
+# Opens addresses of servers: urllib's own opener would ask the proxy of the environment.
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -45,10 +45,11 @@ class Running:
     process: subprocess.Popen[bytes]
     log: Path | None
     environ: Mapping[str, str] = field(repr=False)  # it holds passwords
+    address: str = LOOPBACK  # where it listens, and nowhere else
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{place(self.address, self.port)}"
 
     @property
     def own_url(self) -> str:
@@ -95,8 +96,9 @@ def serving(
     environs: Sequence[Mapping[str, str]] | None = None,
     *,
     wait: bool = True,
+    address: str = LOOPBACK,
 ) -> Iterator[list[Running]]:
-    """Start these deployments on free ports and stop them after the block:
+    """Start these deployments on free ports of the address and stop them after the block:
 
         with serving([DEPLOYMENTS["asgi-uvicorn"]]) as (server,):
             direct.open(server.url)
@@ -112,7 +114,8 @@ def serving(
         for number, deployment in enumerate(deployments):
             environ = dict(environs[number] if environs else {}) | {"TMPDIR": folder.name}
             with signals.held():
-                server = start(deployment, environ, log=Path(folder.name, f"{number}.log"))
+                log = Path(folder.name, f"{number}.log")
+                server = start(deployment, environ, address=address, log=log)
                 started.append(server)
         for server in started:
             wait_until_ready(server)
@@ -146,7 +149,7 @@ def restart(servers: list[Running], index: int) -> Running:
     dead = servers[index]
     with signals.held():
         stop([dead])
-        servers[index] = start(dead.deployment, dead.environ, log=dead.log)
+        servers[index] = start(dead.deployment, dead.environ, address=dead.address, log=dead.log)
     wait_until_ready(servers[index])
     return servers[index]
 
@@ -155,14 +158,18 @@ def start(
     deployment: Deployment,
     environ: Mapping[str, str] = MappingProxyType({}),
     *,
+    address: str = LOOPBACK,
     port: int | None = None,
     log: Path | None = None,
 ) -> Running:
     """Start a server in a process group of its own, its output in `log` or in this terminal."""
-    port, nonce = port or free_port(), secrets.token_hex(4)
+    port, nonce = port or free_port(address), secrets.token_hex(4)
+    environ = dict(environ)
+    if address != LOOPBACK:
+        environ["ALLOWED_HOSTS"] = host_of(address)
     output = open(log, "wb") if log else None  # noqa: SIM115  closed below
     process = subprocess.Popen(
-        dying_with_parent(deployment.argv(port)),
+        dying_with_parent(deployment.argv(port, address)),
         cwd=deployment.folder,
         env=deployment.environ(nonce, environ),
         stdin=subprocess.DEVNULL,
@@ -172,7 +179,7 @@ def start(
     )
     if output:
         output.close()
-    return Running(deployment, port, nonce, process, log, environ)
+    return Running(deployment, port, nonce, process, log, environ, address)
 
 
 def wait_until_ready(server: Running) -> None:

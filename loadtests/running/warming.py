@@ -130,7 +130,7 @@ def _said(server: servers.Running, ask: Ask, right: range) -> Answer:
     deadline = time.monotonic() + TIMEOUT_S
     body = bytearray()
     try:
-        with closing(HTTPConnection("127.0.0.1", server.port, TIMEOUT_S)) as connection:
+        with closing(HTTPConnection(server.address, server.port, TIMEOUT_S)) as connection:
             connection.request(ask.method, ask.path, ask.body, dict(ask.headers))
             response = connection.getresponse()
             while part := response.read1():

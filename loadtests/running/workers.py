@@ -14,10 +14,10 @@ from loadtests.away import Place
 from loadtests.running.servers import ServerError, said
 from project import signals
 from project.environment import child_environ
+from project.ports import LOOPBACK
 from project.processes import BASE_DIR, dying_with_parent
 
 COMING_TIMEOUT_S = 60  # of all workers
-HERE = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Crew:
 
     here: int
     places: tuple[Place, ...] = ()
-    address: str = HERE
+    address: str = LOOPBACK
     may_lose: bool = False
 
     @property

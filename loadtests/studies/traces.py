@@ -31,11 +31,11 @@ from comparisons import traces  # noqa: E402
 from comparisons.pairs import COMPARISONS  # noqa: E402
 from comparisons.registry import Client, Comparison  # noqa: E402
 from comparisons.traces import Run  # noqa: E402
-from loadtests.reporting.environment import cpu_model  # noqa: E402
 from loadtests.running import servers  # noqa: E402
 from loadtests.running.rows import Row, addresses, rows_of, why_unmeasurable  # noqa: E402
 from loadtests.running.selection import known_slug  # noqa: E402
 from project import exit_status, services  # noqa: E402
+from project.machine import cpu_model  # noqa: E402
 from project.services import distance, schema  # noqa: E402
 
 WARMING, TIMES = 3, 5  # requests: imports and connecting are over; the quickest of so many

@@ -13,7 +13,7 @@ from comparisons.pairs import COMPARISONS, blocking_call
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
 from loadtests.judging.intervals import trimmed_mean
-from loadtests.management.commands.compare import in_doubt_within
+from loadtests.running.run import in_doubt_within
 from loadtests.running.schedule import (
     FULL,
     MIN_QUICK_S,

@@ -19,8 +19,7 @@ import pytest
 from comparisons import offload, resources, result_store
 from comparisons.pairs import COMPARISONS, shared_resource
 from loadtests.judging.declared import Declared
-from loadtests.reporting import environment
-from loadtests.running import schedule, servers
+from loadtests.running import environment, schedule, servers
 from loadtests.running.selection import against_itself
 from project.deployments import DEPLOYMENTS
 from project.environment import KEPT_BACK, child_environ

@@ -55,9 +55,9 @@ def here(name, *arguments, encoding="utf-8"):
     return subprocess.CompletedProcess(name, end.value.code, *said)
 
 
-def await_(what, process, patience=60):
+def await_(what, process, seconds=60):
     """Waits for a thing that the run will do; fails if the run ends before."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := what():
             return found

@@ -35,8 +35,8 @@ from loadtests.judging.declared import Declared
 from loadtests.judging.measurements import measurements
 from loadtests.judging.rounds import Round
 from loadtests.reporting.changed import print_against
-from loadtests.reporting.environment import environment
 from loadtests.running import schedule
+from loadtests.running.environment import environment
 from loadtests.running.generators import Generator, load_generators, users_of
 from loadtests.running.warming import ViewError
 from project import exit_status, limits, signals

@@ -3,9 +3,9 @@
 import argparse
 import random
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from comparisons.own_pairs import is_path, slug_of
 from comparisons.pages.source import own_shape
 from comparisons.pairs import GROUPS
 from comparisons.questions import QUESTIONS
-from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_USERS, Comparison, Cost
+from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_USERS
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
 from loadtests.arguments import SHAPE, add_shape, bad, read_before, reserve, within
@@ -32,22 +32,23 @@ from loadtests.judging.measurements import measurements
 from loadtests.judging.rounds import Round
 from loadtests.reporting import saved, terminal
 from loadtests.reporting.changed import print_against
-from loadtests.reporting.environment import environment
 from loadtests.running import schedule
-from loadtests.running.calibration import calibrate
-from loadtests.running.generators import Generator, load_generators
-from loadtests.running.machines import add_machines, crew_of
-from loadtests.running.measuring import measure, min_cpu_seconds
+from loadtests.running.events import Begins, Chosen, Ends, Event, Failed, Measured, Started
+from loadtests.running.machines import add_machines, crew_of, servers_place
 from loadtests.running.pinning import leave_last_core
-from loadtests.running.rows import Row
+from loadtests.running.remote import run_there
+from loadtests.running.run import plan_of
+from loadtests.running.run import run as measuring
 from loadtests.running.selection import choose
-from loadtests.running.warming import ViewError
-from project import exit_status, limits, services, signals
+from project import exit_status, limits, signals
 from project.errors import FatalError
 from project.output import OutputError
-from project.services import schema
 
-RECORDED = (*SHAPE, "quick", "minutes", "null", "pin", "deployment", "users", "round_trip", "rate")
+RECORDED = (
+    *SHAPE,
+    *("quick", "minutes", "null", "pin", "deployment", "users", "round_trip", "rate"),
+    *("generators", "load_from", "servers_on"),
+)
 MAX_MINUTES = 24 * 60
 
 
@@ -57,9 +58,8 @@ class Run:
 
     path: Path
     result: Result
-    seed: int
     plan: schedule.Plan
-    own_blocks: int  # that are measured however long they take
+    pinned: bool
     every_reason: bool = False  # print it of verdicts that hold, too
     complete: bool = True  # whether every comparison could be measured
     # What the verdicts rest on, comparison by comparison.
@@ -203,7 +203,9 @@ def _write_again(again: saved.Saved, path: Path) -> None:
 
 def _list(options: dict[str, Any], console: Console) -> int:
     """Print a line for each comparison; of those that are asked for by name, all that there is."""
-    chosen = {comparison.slug: (comparison, rows) for comparison, rows in _chosen(options, console)}
+    choice = choose(options)
+    _print_lines(choice.left_out, console)
+    chosen = {comparison.slug: (comparison, rows) for comparison, rows in choice.rows}
     lines: list[str] = []
     if not options["slugs"]:
         groups = {
@@ -221,31 +223,21 @@ def _list(options: dict[str, Any], console: Console) -> int:
         lines += terminal.detail(
             Declared.of(comparison), served, comparison.met_under, console.width
         )
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
+    _print_lines(lines, console)
     return exit_status.OK
 
 
-def _chosen(options: dict[str, Any], console: Console) -> list[tuple[Comparison, list[Row]]]:
-    choice = choose(options)
-    for line in choice.left_out:
+def _print_lines(lines: Iterable[str], console: Console) -> None:
+    for line in lines:
         console.print(line, soft_wrap=True, highlight=False)
-    return choice.rows
 
 
 def _run(options: dict[str, Any], before: Result | None, console: Console) -> int:
     """Measure what is chosen, and save and print it. Return the exit status."""
-    chosen = _chosen(options, console)
     crew = crew_of(options)
     if options["pin"] and crew:
         raise bad("--pin is for one load generator, which has the last core for itself")
-    if options["pin"]:
-        try:
-            leave_last_core()
-        except ValueError as error:
-            raise bad(f"--pin: {error}") from None
-    own_plan = schedule.QUICK if options["quick"] else schedule.FULL
-    plan = own_plan.longer() if options["minutes"] else own_plan
+    plan = plan_of(options)
     seed = random.randrange(2**32) if options["seed"] is None else options["seed"]
     path = options["output"] or settings.RESULTS_DIR / f"{timestamp(now()).replace(':', '-')}.json"
     result = Result(
@@ -254,39 +246,38 @@ def _run(options: dict[str, Any], before: Result | None, console: Console) -> in
         seed=seed,
         plan={"window": plan.window, "looks": plan.looks, "alpha": ALPHA},
     )
-    # Where time is the limit a quick run has one look of its own; all else has what its plan says.
-    in_time = options["quick"] and not options["minutes"]
-    own_blocks = own_plan.looks[0 if in_time else -1]
-    run = Run(path, result, seed, plan, own_blocks, options["verbosity"] > 1)
+    run = Run(path, result, plan, options["pin"], options["verbosity"] > 1)
     status = exit_status.OK
     stopped: signals.Stopped | None = None
     lost: OutputError | None = None
     is_worse = False
-    reserve(path)
-    try:
-        with limits.named(), services.running(), load_generators(crew) as generators:
-            schema.ensure()
-            if options["pin"] and (others := services.started_by_others()):
-                names = ", ".join(others)
-                console.print(f"--pin: {names}: started by another command, on its cores")
-            result.environment = environment(schema.server_version())
-            result.load_generator = generators[0].as_row()
-            cost = calibrate(generators[0])
-            result.calibration = asdict(cost)
-            budget: schedule.Budget = (
-                schedule.FirstLooks(schedule.quick_seconds(len(chosen)), len(chosen))
-                if in_time
-                else schedule.Shares(60 * (options["minutes"] or 0), len(chosen))
-            )
-            measure_all(chosen, run, cost, generators, budget, console)
+    logs = result_store.logs_path(path)
+    there = servers_place(options)
+    if there and crew:
+        running = run_there(there, options, seed, logs, crew, options["address"])
+    else:
+        running = measuring(options, seed, logs, crew)
+    with closing(running) as events:
+        chosen = next(events)
+        assert isinstance(chosen, Chosen)
+        if options["pin"]:
+            try:
+                leave_last_core()
+            except ValueError as error:
+                raise bad(f"--pin: {error}") from None
+        _print_lines(chosen.left_out, console)
+        reserve(path)
+        try:
+            with limits.named(), closing(events):
+                take(events, chosen.rounds, run, console)
             status = exit_status.OK if run.complete else exit_status.CANNOT_RUN
-    except signals.Stopped as signal:
-        stopped, status = signal, signal.status
-    except (FatalError, SaveError) as error:
-        status = exit_status.CANNOT_RUN
-        print(f"{sys.argv[0]} compare: {error}", file=sys.stderr)
-    except OutputError as error:
-        lost, status = error, error.status
+        except signals.Stopped as signal:
+            stopped, status = signal, signal.status
+        except (FatalError, SaveError) as error:
+            status = exit_status.CANNOT_RUN
+            print(f"{sys.argv[0]} compare: {error}", file=sys.stderr)
+        except OutputError as error:
+            lost, status = error, error.status
     with signals.held():
         result_store.release(path)
         is_saved = path.exists()
@@ -336,16 +327,18 @@ def _sureness(run: Run) -> str:
     )
 
 
-def measure_all(
-    chosen: list[tuple[Comparison, list[Row]]],
-    run: Run,
-    cost: Cost,
-    generators: Sequence[Generator],
-    budget: schedule.Budget,
-    console: Console,
-) -> None:
-    """Comparison after comparison; each is saved and printed, also one that is cut short."""
-    plan = run.plan
+def take(events: Iterable[Event], rounds: int, run: Run, console: Console) -> None:
+    """Save and print each comparison, also one that is cut short. rounds: at least, to come."""
+    declared: Declared | None = None
+    measured: list[Round] = []
+
+    def save_and_print() -> None:
+        """Once, whatever happens meanwhile."""
+        nonlocal measured
+        taken, measured = measured, []
+        if declared and taken:
+            _save_and_print(run, declared, taken, progress.console)
+
     with Progress(
         *(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} rounds")),
         TimeElapsedColumn(),
@@ -353,46 +346,37 @@ def measure_all(
         transient=True,
         disable=not console.is_terminal,
     ) as progress:
-        bar = progress.add_task("", total=sum(plan.looks[0] * len(rows) for _, rows in chosen))
-        for comparison, rows in chosen:
-            measured: list[Round] = []
-            budget.begin()
-            work_s = min_cpu_seconds(comparison.work, None) if comparison.work else None
-            declared = Declared.of(comparison, cost, work_s)
-            in_doubt = in_doubt_within(budget, declared, run.own_blocks, plan)
-            logs = result_store.logs_path(run.path)
-            measuring = measure(comparison, rows, plan, run.seed, generators, in_doubt, logs)
-            progress.update(bar, description=comparison.slug)
-            try:
-                with closing(measuring):
-                    for round_ in measuring:
-                        measured.append(round_)
+        bar = progress.add_task("", total=rounds)
+        try:
+            for event in events:
+                match event:
+                    case Started():
+                        _note_start(event, run, console)
+                    case Begins():
+                        declared = event.declared
+                        progress.update(bar, description=declared.comparison)
+                    case Measured():
+                        measured.append(event.round)
                         progress.advance(bar)
-            except ViewError as error:
-                run.complete = False
-                print(f"{sys.argv[0]} compare: {comparison.slug}: {error}", file=sys.stderr)
-            finally:
-                if measured:
-                    _save_and_print(run, declared, measured, progress.console)
+                    case Failed():
+                        run.complete = False
+                        said = f"{event.comparison}: {event.text}"
+                        print(f"{sys.argv[0]} compare: {said}", file=sys.stderr)
+                    case Ends():
+                        save_and_print()
+        finally:
+            save_and_print()
 
 
-def in_doubt_within(
-    budget: schedule.Budget, declared: Declared, own_blocks: int, plan: schedule.Plan
-) -> Callable[[Sequence[Round]], Collection[tuple[str, int, float]]]:
-    """Make the function that says what to measure on: after so many blocks only in time.
-
-    What the last look has left in doubt, and nothing that came after it: that waits for the next.
-    """
-
-    def in_doubt(measured: Sequence[Round]) -> Collection[tuple[str, int, float]]:
-        blocks = max(round_.block for round_ in measured)
-        if blocks >= own_blocks and not budget.is_left():
-            return ()
-        look = plan.last_look(blocks)
-        seen = [round_ for round_ in measured if round_.block <= look]
-        return verdicts.in_doubt(declared, seen, plan.looks)
-
-    return in_doubt
+def _note_start(started: Started, run: Run, console: Console) -> None:
+    if run.pinned and started.shared:
+        names = ", ".join(started.shared)
+        console.print(f"--pin: {names}: started by another command, on its cores")
+    if of_generators := terminal.load_generators(started.load_generator, console.width):
+        terminal.print_dim(of_generators, console)
+    run.result.environment = started.environment
+    run.result.load_generator = started.load_generator
+    run.result.calibration = started.calibration
 
 
 def _save_and_print(run: Run, declared: Declared, measured: list[Round], console: Console) -> None:
@@ -413,4 +397,4 @@ def _save_and_print(run: Run, declared: Declared, measured: list[Round], console
         title = terminal.heading(declared)
         terminal.print_summary(title, rows, judged, console, run.every_reason)
     if remark:
-        console.print(remark, soft_wrap=True, highlight=False)
+        _print_lines([remark], console)

@@ -32,6 +32,7 @@ from typing import Any
 PAUSE_S = 0.008  # between two beats; what is shorter is hardly seen
 LOOK_S = 0.002  # between two looks while the loop is held
 LATE_S = 0.001  # by more, and something has kept the watch: only then it looks and reads clocks
+BUDGET = 0.02  # of the time: looking takes no more, or it comes less often
 # Twice the interval after which a thread gives up the GIL: by less, the threads of a process hold
 # each other up in any case.
 NOTABLE_MS = 10
@@ -42,7 +43,8 @@ try:
     import ctypes
 
     LIBC: Any = ctypes.PyDLL(None)  # calls of which keep the GIL
-except (ImportError, OSError):  # a Python without it
+    LIBC.pread.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long
+except (ImportError, OSError, AttributeError):  # a Python or a system without it
     LIBC = None
 
 # How near a file is to the reader: 2 the own code, 1 what it has installed, 0 all else.
@@ -83,7 +85,8 @@ class LoopWatch:
     at_beat: is called on the loop at each beat; at_look: in the thread, after each look (one more
     thread that looks would come between this one and the GIL). under_way: how many requests there
     are, of which all but one wait while the loop is held. outermost: of the lines that are nearest
-    to the reader, name the one that has called the others. pause_s: between two beats.
+    to the reader, name the one that has called the others. pause_s: between two beats, and budget:
+    of the CPU time of its own thread, by which the pauses become longer.
     """
 
     def __init__(
@@ -95,16 +98,18 @@ class LoopWatch:
         under_way: Callable[[], int] = lambda: 1,
         outermost: bool = False,
         pause_s: float = PAUSE_S,
+        budget: float = BUDGET,
     ) -> None:
         self._loop, self._rank = loop, rank
         self._at_beat, self._at_look, self._under_way = at_beat, at_look, under_way
-        self._outermost, self._pause_s = outermost, pause_s
+        self._outermost, self._pause_s, self._budget = outermost, pause_s, budget
+        self._used_s = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="advised-loop", daemon=True)
         self._holds: dict[Place, Hold] = {}
 
     def start(self) -> None:
-        self._clock = ThreadClock(threading.get_ident(), threading.get_native_id())
+        self._clock = ThreadClock()
         self._thread.start()
 
     def stop(self) -> list[Hold]:
@@ -118,18 +123,19 @@ class LoopWatch:
         return threading.get_ident() == self._clock.ident
 
     def _watch(self) -> None:
-        own = ThreadClock(threading.get_ident(), threading.get_native_id())
+        own = ThreadClock()
         while True:
+            pause_s = self._paced(self._pause_s)
             since = time.monotonic()
             own.lap()
             self._clock.lap()
-            if self._ended.wait(self._pause_s):
+            if self._ended.wait(pause_s):
                 return
             stretch = Stretch(None)
-            if time.monotonic() - since > self._pause_s + LATE_S:
+            if time.monotonic() - since > pause_s + LATE_S:
                 # Before anything else: what gives the GIL away lets the loop go on from there.
                 found = self._look()
-                late_ms, (ms, cpu_ms) = own.lap()[0] - 1000 * self._pause_s, self._clock.lap()
+                late_ms, (ms, cpu_ms) = own.lap()[0] - 1000 * pause_s, self._clock.lap()
                 stretch = self._begun(found, min(late_ms, ms), cpu_ms)
             else:
                 self._clock.lap()
@@ -143,6 +149,11 @@ class LoopWatch:
             # Posting may have given the GIL away, as asyncio's does.
             is_late = time.monotonic() - posted > LATE_S
             self._look_until(beat, stretch, 0 if is_late else LOOK_S)
+
+    def _paced(self, pause_s: float) -> float:
+        """Return a pause, long enough for what this thread has done since the last one."""
+        before, self._used_s = self._used_s, time.thread_time()
+        return max(pause_s, (self._used_s - before) / self._budget)
 
     def _run(self, beat: Beat) -> None:
         beat.at = time.monotonic()
@@ -164,7 +175,6 @@ class LoopWatch:
         """Look at the loop's thread, stretch by stretch: a stretch is one call of own code."""
         while not self._ended.is_set():
             ran = beat.ran.wait(pause)
-            pause = LOOK_S
             # What came after the beat may have kept this thread from seeing that it ran.
             after_s = time.monotonic() - beat.at if ran else 0.0
             if ran and after_s < LATE_S and stretch.call is None:
@@ -182,6 +192,7 @@ class LoopWatch:
                 stretch = Stretch(found.call if found else None)
             stretch.add(found, ms, cpu_ms, self._under_way() - 1)
             self._at_look()
+            pause = self._paced(LOOK_S)
 
     def _note(self, stretch: Stretch) -> None:
         if stretch.call is None or stretch.ms < NOTABLE_MS:
@@ -207,16 +218,29 @@ class Beat:
 class ThreadClock:
     """How long a thread computed, or was blocked: without what it waited for a CPU (on Linux).
 
-    It is made in that thread.
+    It is made in that thread, and read by any: of one that has ended, it stands still. Its file is
+    read with the GIL kept, or the loop would go on meanwhile: whoever gives it away beside a thread
+    that computes has it back 5 ms later at the earliest.
     """
 
-    def __init__(self, ident: int, native_id: int) -> None:
-        self.ident = ident
-        self._schedstat = f"/proc/self/task/{native_id}/schedstat".encode()
+    def __init__(self) -> None:
+        self.ident = threading.get_ident()
+        self._file = -1
         self._cpu_clock: int | None = None
-        if hasattr(time, "pthread_getcpuclockid"):  # not on macOS
-            self._cpu_clock = time.pthread_getcpuclockid(ident)
+        if sys.platform == "linux":
+            native_id = threading.get_native_id()
+            # As the kernel numbers them. Of a thread that has ended `pthread_getcpuclockid` reads
+            # freed memory; this is an error.
+            self._cpu_clock = (~native_id << 3) | 6
+            if LIBC is not None:
+                path = f"/proc/self/task/{native_id}/schedstat".encode()
+                self._file = LIBC.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._content = ctypes.create_string_buffer(64)
         self._before = self._read()
+
+    def __del__(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
 
     def lap(self) -> tuple[float, float]:
         """Return the ms since the last lap, less those in the run queue, and the CPU ms in them."""
@@ -229,26 +253,9 @@ class ThreadClock:
         with suppress(OSError):  # the thread has ended
             if self._cpu_clock is not None:
                 cpu = time.clock_gettime(self._cpu_clock)
-        with suppress(ValueError, IndexError):
-            queued = int(read_at_once(self._schedstat).split()[1]) / 1e9
+        if self._file >= 0 and LIBC.pread(self._file, self._content, 63, 0) > 0:
+            queued = int(self._content.value.split()[1]) / 1e9
         return time.monotonic(), cpu, queued
-
-
-def read_at_once(path: bytes) -> bytes:
-    """Read a small file of /proc and keep the GIL, or the loop would go on meanwhile.
-
-    Whoever gives it away beside a thread that computes has it back 5 ms later at the earliest:
-    Python's own open, read and close cost a watch half of what it had to see.
-    """
-    if LIBC is None:
-        return b""
-    file = LIBC.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    if file < 0:
-        return b""
-    content = ctypes.create_string_buffer(64)
-    LIBC.read(file, content, len(content) - 1)
-    LIBC.close(file)
-    return content.value
 
 
 @dataclass(frozen=True)
@@ -302,24 +309,29 @@ class Stretch:
 
 def found_in(frame: FrameType | None, rank: Rank, outermost: bool = False) -> Found | None:
     """Return what the stack says to the reader; a line of a template is one too. None: nothing."""
-    place: Place | None = None
-    from_: Place | None = None
-    best = call = 0
-    inner = calls = ""
-    while frame is not None:
-        file, line = frame.f_code.co_filename, frame.f_lineno or 0
-        if frame.f_code.co_name == "render_annotated":
-            file, line = template_line(frame) or (file, line)
-        near = rank(file)
-        if near > best:
-            place, best, calls = Place(file, line), near, inner
-        if near and near == best:
-            from_, call = Place(file, line), id(frame)
-        inner = inner or name_of(frame)
+    top = frame
+    inner: tuple[FrameType, tuple[str, int] | None] | None = None
+    outer = inner
+    best = 0
+    while frame is not None:  # dear things only after it: stacks are deep
+        code = frame.f_code
+        line = template_line(frame) if code.co_name == "render_annotated" else None
+        near = rank(line[0] if line else code.co_filename)
+        if near and near >= best:
+            outer = frame, line
+            if near > best:
+                inner, best = outer, near
         frame = frame.f_back
-    if outermost and from_ and from_ != place:
-        place, calls = from_, inner
-    return Found(call, from_, place, calls) if place and from_ else None
+    if top is None or inner is None or outer is None:
+        return None
+    from_ = _place(*outer)
+    place = from_ if outermost else _place(*inner)
+    is_own = top is (outer if outermost else inner)[0]
+    return Found(id(outer[0]), from_, place, "" if is_own else name_of(top))
+
+
+def _place(frame: FrameType, line: tuple[str, int] | None) -> Place:
+    return Place(*line) if line else Place(frame.f_code.co_filename, frame.f_lineno or 0)
 
 
 def template_line(frame: FrameType) -> tuple[str, int] | None:

@@ -1,9 +1,12 @@
 """What the requests of a server are made of, from `begin` to `end`, which returns it.
 
-For each request: how long it took, its queries and the connections it held, its changes of thread
-and who makes them. By looking every few ms, and so on average: at which lines its threads are,
-where its task waits, and what holds the event loop (loop.py). Outside begin and end nothing of it
-runs but a few function calls a request.
+For each request: how long it took, its queries and the connections it held. For some: their changes
+of thread and who makes them, where they ask for queries, and by looking every few ms at which lines
+their threads are and where their tasks wait. And what holds the event loop (loop.py).
+
+Into how many it looks is a matter of its budget: the first FIRST in any case, and from then on as
+many as take BUDGET of the time, each of them wholly. What is seen is given by the number of those.
+Of all others nothing runs but a few function calls, and outside begin and end fewer.
 """
 
 from __future__ import annotations
@@ -20,12 +23,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
-from .loop import Found, Hold, LoopWatch, Place, ThreadClock, found_in
+from .loop import BUDGET, Found, Hold, LoopWatch, Place, ThreadClock, found_in
 
-THREADS_S, TASKS_S = 0.01, 0.02  # between two looks
+THREADS_S, TASKS_S = 0.01, 0.02  # between two looks, at least
+FIRST = 20  # requests, as many as `advise` sends one after another
 TOO_FEW = 0.2  # of the requests: what is seen in fewer is no habit of the view's
 
 FOLDER = os.getcwd() + os.sep
@@ -38,21 +42,18 @@ COMMON = {
 
 
 class Request:
-    """One request, while it runs and after."""
+    """One request, while it runs. of: where what is seen of it is noted, if it is looked into."""
 
-    def __init__(self, ident: int | None) -> None:
-        self.began = time.monotonic()
+    __slots__ = ("began", "connections", "ident", "number", "of", "tasks")
+
+    def __init__(self, of: Window, ident: int | None) -> None:
         self.ident = ident  # of its thread, under WSGI
-        self.tasks: set[Any] = set()  # its own, and under ASGI those that they begin
-        self.wall_ms = 0.0
-        self.held_ms = 0.0
         self.connections: dict[int, float] = {}  # since when each is in use
-
-    def end(self) -> None:
-        now = time.monotonic()
-        self.wall_ms = 1000 * (now - self.began)
-        if self.connections:
-            self.held_ms = 1000 * (now - min(self.connections.values()))
+        self.began = time.monotonic()
+        self.of = of if of.chooses(self.began) else None
+        if self.of:
+            self.number = of.looked_into
+            self.tasks: set[Any] = set()  # its own, and under ASGI those that they begin
 
 
 class Line:
@@ -69,9 +70,13 @@ class Window:
     """All that is seen between begin and end."""
 
     def __init__(self) -> None:
-        self.cpu = time.process_time()
+        self.cpu, self.began = time.process_time(), time.monotonic()
         self.running: set[Request] = set()
-        self.ended: list[Request] = []
+        # Of each request that has ended. Numbers and no objects: many of those make the garbage
+        # collector dear.
+        self.wall_ms: list[float] = []
+        self.held_ms: list[float] = []
+        self.connections = 0  # of one request, at most
         self.queries: list[float] = []  # ms
         self.hops: dict[tuple[str, str, str], int] = defaultdict(int)
         self.lines: dict[tuple[str, Place], Line] = defaultdict(Line)
@@ -81,13 +86,31 @@ class Window:
         # end. Reading a source takes ms, which would be the requests'.
         self.named: dict[str, Any] = {}
         self.looks = False  # or it only counts and times, which costs next to nothing
+        self.looked_into = 0  # requests
+        self.looking_s = 0.0
         self.watch: LoopWatch | None = None
         self.task_factory: Any = None  # what the loop had
         self.over = threading.Event()
-        self.looked_at_tasks = time.monotonic()
+        self.looked_at_tasks = self.began
+        self.threads_again = self.tasks_again = 0.0  # not to be looked at before
+
+    def chooses(self, now: float) -> bool:
+        """Choose whether to look into a request, and if so count it."""
+        if not self.looks:
+            return False
+        if self.looked_into >= FIRST and self.looking_s > BUDGET * (now - self.began):
+            return False
+        self.looked_into += 1
+        return True
+
+    def looked(self, since: float) -> float:
+        """Return when there may be another look like this."""
+        now = time.monotonic()
+        self.looking_s += now - since
+        return now + (now - since) / BUDGET
 
     def add(
-        self, kind: str, found: Found | None, ms: float, cpu_ms: float, request: Request | None
+        self, kind: str, found: Found | None, ms: float, cpu_ms: float, request: Request
     ) -> None:
         if found is None:
             return
@@ -97,11 +120,12 @@ class Window:
         line.cpu_ms += cpu_ms
         line.longest_ms = max(line.longest_ms, ms)
         line.times += 1
-        line.requests.add(id(request))
+        line.requests.add(request.number)
 
 
 window: Window | None = None
 current: contextvars.ContextVar[Request | None] = contextvars.ContextVar("advised", default=None)
+_own = threading.local()  # clock: of this thread; its end closes it
 # The line that asked for what now runs in a thread of its own.
 asked_at: contextvars.ContextVar[Found | None] = contextvars.ContextVar("asked_at", default=None)
 
@@ -167,32 +191,32 @@ def end() -> dict[str, Any]:
     holds = seen.watch.stop() if seen.watch else []
     if seen.watch:
         asyncio.get_running_loop().set_task_factory(seen.task_factory)
-    count = max(1, len(seen.ended))
+    count, looked_into = max(1, len(seen.wall_ms)), max(1, seen.looked_into)
     holds = [hold for hold in holds if hold.times >= TOO_FEW * count]
     watched = {("holds", hold.place) for hold in holds}  # and so the queries in them
     return {
-        "requests": len(seen.ended),
-        "wall_ms": [request.wall_ms for request in seen.ended],
+        "requests": len(seen.wall_ms),
+        "wall_ms": seen.wall_ms,
         "cpu_ms": 1000 * (time.process_time() - seen.cpu) / count,
         "queries": len(seen.queries) / count,
         "query_ms": sum(seen.queries) / count,
-        "connections": max((len(request.connections) for request in seen.ended), default=0),
-        "held_ms": sum(request.held_ms for request in seen.ended) / count,
+        "connections": seen.connections,
+        "held_ms": sum(seen.held_ms) / count,
         "hops": [
             {
                 "by": by,
                 "place": place or _place_of(seen.named.get(by)),
                 "to": to,
-                "times": times / count,
+                "times": times / looked_into,
             }
             for (by, place, to), times in seen.hops.items()
         ],
         "lines": [
             *(_hold(hold, count) for hold in holds),
             *(
-                _line(kind, place, line, count)
+                _line(kind, place, line, looked_into)
                 for (kind, place), line in seen.lines.items()
-                if len(line.requests) >= TOO_FEW * count and (kind, place) not in watched
+                if len(line.requests) >= TOO_FEW * looked_into and (kind, place) not in watched
             ),
         ],
         "view": {**seen.view, "place": _place_of(seen.named["view"])} if seen.view else {},
@@ -248,7 +272,7 @@ def seen_wsgi(app: Any, environ: Any, start_response: Any) -> Iterable[bytes]:
     if window is None:
         answer: Iterable[bytes] = app(environ, start_response)
         return answer
-    request = Request(threading.get_ident())
+    request = Request(window, threading.get_ident())
     token = current.set(request)
     _begins(window, request)
     try:
@@ -274,8 +298,9 @@ async def seen_asgi(app: Any, scope: Any, receive: Any, send: Any) -> None:
     if window is None:
         await app(scope, receive, send)
         return
-    of, request = window, Request(None)
-    request.tasks.add(asyncio.current_task())
+    of, request = window, Request(window, None)
+    if request.of:
+        request.tasks.add(asyncio.current_task())
     current.set(request)  # the task is the request's own
     _begins(of, request)
     try:
@@ -287,16 +312,19 @@ async def seen_asgi(app: Any, scope: Any, receive: Any, send: Any) -> None:
 
 def _begins(of: Window, request: Request) -> None:
     of.running.add(request)
-    if request.ident is not None and of.looks:
-        of.threads[request.ident] = request, ThreadClock(request.ident, threading.get_native_id())
+    if request.of and request.ident is not None:
+        _enters_thread(of, request)
 
 
 def _ends(of: Window, request: Request) -> None:
-    request.end()
+    now = time.monotonic()
+    of.wall_ms.append(1000 * (now - request.began))
+    if request.connections:
+        of.held_ms.append(1000 * (now - min(request.connections.values())))
+        of.connections = max(of.connections, len(request.connections))
     of.running.discard(request)
-    if request.ident is not None:
+    if request.of and request.ident is not None:
         of.threads.pop(request.ident, None)
-    of.ended.append(request)
 
 
 # --- Looking
@@ -309,33 +337,36 @@ def _look_on(of: Window) -> None:
 
 
 def _look_at_threads(of: Window) -> None:
-    if not of.threads:
+    began = time.monotonic()
+    if not of.threads or began < of.threads_again:
         return
     frames = sys._current_frames()
     for ident, (request, clock) in list(of.threads.items()):
         found = found_in(frames.get(ident), rank)
         of.add("thread", found, *clock.lap(), request)
+    of.threads_again = of.looked(began)
 
 
 def _look_at_tasks(of: Window) -> None:
     """Look where the requests' tasks wait: on their loop, at its beats, or from a thread (WSGI)."""
     now = time.monotonic()
     since = now - of.looked_at_tasks
-    if since < TASKS_S:
+    if since < TASKS_S or now < of.tasks_again:
         return
     of.looked_at_tasks = now
-    for request in list(of.running):
+    for request in [request for request in of.running if request.of]:
         waited = 1000 * min(since, now - request.began)
         # Under WSGI a thread waits with it.
         kind = "awaits" if request.ident is None else "thread"
         for task in list(request.tasks):
             of.add(kind, _where_it_waits(task), waited, 0, request)
+    of.tasks_again = of.looked(now)
 
 
 def _task(before: Any, loop: Any, coro: Any, **options: Any) -> Any:
     """Make a task, and note whose request it belongs to (only from 3.12 on its context says it)."""
     task = before(loop, coro, **options) if before else asyncio.Task(coro, loop=loop, **options)
-    if (request := current.get()) is not None:
+    if (request := current.get()) is not None and request.of:
         request.tasks.add(task)
         task.add_done_callback(request.tasks.discard)
     return task
@@ -344,29 +375,31 @@ def _task(before: Any, loop: Any, coro: Any, **options: Any) -> Any:
 def _where_it_waits(task: Any) -> Found | None:
     """Follow what the task awaits, to the innermost line that is near to the reader."""
     awaited: Any = task.get_coro()
-    place: Place | None = None
+    place: FrameType | None = None
+    inner: FrameType | None = None
     best = 0
-    calls = ""
-    while awaited is not None:
-        frame = _attribute(awaited, "frame")
-        if frame is None:
-            break
-        if _attribute(awaited, "running"):  # in another thread
+    while (names := _attributes(awaited.__class__)) and (frame := getattr(awaited, names[0])):
+        if getattr(awaited, names[1]):  # in another thread
             return None
-        near = rank(frame.f_code.co_filename)
+        near, inner = rank(frame.f_code.co_filename), frame
         if near and near >= best:
-            place, best = Place(frame.f_code.co_filename, frame.f_lineno or 0), near
-            calls = ""
-        else:
-            calls = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
-        awaited = _attribute(awaited, "await") or _attribute(awaited, "yieldfrom")
-    return Found(0, place, place, calls) if place else None
+            place, best = frame, near
+        awaited = getattr(awaited, names[2])
+    if place is None or inner is None:
+        return None
+    at = Place(place.f_code.co_filename, place.f_lineno or 0)
+    code = inner.f_code
+    calls = "" if inner is place else getattr(code, "co_qualname", code.co_name)
+    return Found(0, at, at, calls)
 
 
-def _attribute(awaitable: Any, name: str) -> Any:
-    """Return cr_frame, gi_frame or ag_frame, whichever it has."""
-    found = (getattr(awaitable, f"{kind}_{name}", None) for kind in ("cr", "gi", "ag"))
-    return next((one for one in found if one is not None), None)
+@functools.cache
+def _attributes(kind: Any) -> tuple[str, str, str] | None:
+    """Return what its frame, whether it runs, and what it awaits are called; None: it has none."""
+    for own, awaited in (("cr", "await"), ("gi", "yieldfrom"), ("ag", "await")):
+        if hasattr(kind, f"{own}_frame"):
+            return f"{own}_frame", f"{own}_running", f"{own}_{awaited}"
+    return None
 
 
 # --- What Django and asgiref are asked for
@@ -384,14 +417,9 @@ def install() -> None:
     _replace(BaseHandler, "resolve_request", _resolved)
 
 
-def _replace(kind: Any, name: str, probe: Callable[..., Any]) -> None:
+def _replace(kind: Any, name: str, probe: Callable[[Any], Any]) -> None:
     original = getattr(kind, name)
-
-    @functools.wraps(original)
-    def replaced(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return probe(original, self, *args, **kwargs)
-
-    setattr(kind, name, replaced)
+    setattr(kind, name, functools.wraps(original)(probe(original)))
 
 
 def _watch_connection(connection: Any, **_: Any) -> None:
@@ -410,66 +438,89 @@ def _time_query(execute: Any, sql: Any, params: Any, many: Any, context: Any) ->
     finally:
         ms = 1000 * (time.monotonic() - began)
         of.queries.append(ms)
-        if of.looks:
+        if request.of:
             _note_query(of, request, ms)
 
 
 def _note_query(of: Window, request: Request, ms: float) -> None:
+    began = time.monotonic()
     found = found_in(sys._getframe(2), rank)
     if found is None or rank(found.place.file) < 2:
         found = asked_at.get() or found
     of.add("query", found, ms, 0, request)
     if of.watch and of.watch.is_on_loop():
         of.add("holds", found, ms, 0, request)
+    of.looked(began)
 
 
-def _to_thread(original: Any, hop: Any, *args: Any, **kwargs: Any) -> Any:
-    request, of = current.get(), window
-    if request is None or of is None or not of.looks:
-        return original(hop, *args, **kwargs)
-    found = found_in(sys._getframe(2), rank)
-    of.hops[(*_whose(of, hop.func, found), "thread")] += 1
-    twin = copy.copy(hop)  # of its own class: channels' closes connections
-    twin.func = _in_thread(hop.func, request, of, found)
-    return original(twin, *args, **kwargs)
+def _to_thread(original: Any) -> Any:
+    def call(hop: Any, *args: Any, **kwargs: Any) -> Any:
+        request = current.get()
+        if request is None or not (of := request.of):
+            return original(hop, *args, **kwargs)
+        began = time.monotonic()
+        found = found_in(sys._getframe(1), rank)
+        of.hops[(*_whose(of, hop.func, found), "thread")] += 1
+        twin = copy.copy(hop)  # of its own class: channels' closes connections
+        twin.func = _in_thread(hop.func, request, of, found)
+        of.looked(began)
+        return original(twin, *args, **kwargs)
+
+    return call
 
 
 def _in_thread(func: Any, request: Request, of: Window, found: Found | None) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         if found is not None and rank(found.place.file) == 2:
             asked_at.set(found)
-        with _in_this_thread(request, of):
+        before = _enters_thread(of, request)
+        try:
             return func(*args, **kwargs)
+        finally:
+            _leaves_thread(of, before)
 
     return call
 
 
-@contextmanager
-def _in_this_thread(request: Request, of: Window) -> Iterator[None]:
-    """Look at this thread meanwhile, for the request."""
-    ident = threading.get_ident()
-    before = of.threads.get(ident)
-    of.threads[ident] = request, ThreadClock(ident, threading.get_native_id())
+def _enters_thread(of: Window, request: Request) -> tuple[Request, ThreadClock] | None:
+    """Look at this thread for the request, and return for whom and by what it was looked at."""
+    began = time.monotonic()
     try:
-        yield
-    finally:
-        if before:
-            of.threads[ident] = before
-        else:
-            of.threads.pop(ident, None)
+        clock: ThreadClock = _own.clock
+        clock.lap()
+    except AttributeError:
+        clock = _own.clock = ThreadClock()
+    before = of.threads.get(clock.ident)
+    of.threads[clock.ident] = request, clock
+    of.looked(began)
+    return before
 
 
-def _to_loop(original: Any, hop: Any, *args: Any, **kwargs: Any) -> Any:
-    request, of = current.get(), window
-    if request is None or of is None or not of.looks:
-        return original(hop, *args, **kwargs)
-    found = found_in(sys._getframe(2), rank)
-    of.hops[(*_whose(of, hop.awaitable, found), "loop")] += 1
-    if request.ident is None:  # ASGI: on the loop that is watched
-        return original(hop, *args, **kwargs)
-    twin = copy.copy(hop)
-    twin.awaitable = _on_own_loop(hop.awaitable, request, of)
-    return original(twin, *args, **kwargs)
+def _leaves_thread(of: Window, before: tuple[Request, ThreadClock] | None) -> None:
+    ident = threading.get_ident()
+    if before:
+        of.threads[ident] = before
+    else:
+        of.threads.pop(ident, None)
+
+
+def _to_loop(original: Any) -> Any:
+    def call(hop: Any, *args: Any, **kwargs: Any) -> Any:
+        request = current.get()
+        if request is None or not (of := request.of):
+            return original(hop, *args, **kwargs)
+        began = time.monotonic()
+        found = found_in(sys._getframe(1), rank)
+        of.hops[(*_whose(of, hop.awaitable, found), "loop")] += 1
+        if request.ident is None:  # ASGI: on the loop that is watched
+            of.looked(began)
+            return original(hop, *args, **kwargs)
+        twin = copy.copy(hop)
+        twin.awaitable = _on_own_loop(hop.awaitable, request, of)
+        of.looked(began)
+        return original(twin, *args, **kwargs)
+
+    return call
 
 
 def _on_own_loop(awaitable: Any, request: Request, of: Window) -> Any:
@@ -478,10 +529,11 @@ def _on_own_loop(awaitable: Any, request: Request, of: Window) -> Any:
     async def call(*args: Any, **kwargs: Any) -> Any:
         task = asyncio.current_task()
         request.tasks.add(task)
+        before = _enters_thread(of, request)
         try:
-            with _in_this_thread(request, of):
-                return await awaitable(*args, **kwargs)
+            return await awaitable(*args, **kwargs)
         finally:
+            _leaves_thread(of, before)
             request.tasks.discard(task)
 
     return call
@@ -513,15 +565,18 @@ def _is_middleware(kind: type) -> bool:
     return _dotted(kind) in settings.MIDDLEWARE
 
 
-def _resolved(original: Any, handler: Any, request: Any) -> Any:
-    match = original(handler, request)
-    of = window
-    if of is not None and not of.view:
-        of.named["view"] = view = getattr(match.func, "view_class", None) or inspect.unwrap(
-            match.func
-        )
-        of.view = {"name": _dotted(view), "is_async": bool(_is_async(match.func))}
-    return match
+def _resolved(original: Any) -> Any:
+    def resolve(handler: Any, request: Any) -> Any:
+        match = original(handler, request)
+        of = window
+        if of is not None and not of.view:
+            of.named["view"] = view = getattr(match.func, "view_class", None) or inspect.unwrap(
+                match.func
+            )
+            of.view = {"name": _dotted(view), "is_async": bool(_is_async(match.func))}
+        return match
+
+    return resolve
 
 
 def _is_async(view: Any) -> bool:

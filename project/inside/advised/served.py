@@ -12,6 +12,7 @@ ADVISE_PROBES  1: look into the requests between `probes/?begin` (or `?count`: w
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import json
@@ -73,6 +74,11 @@ def print_exception(**of_signal: Any) -> None:
 
 
 def wrapped_wsgi(app: Any) -> Any:
+    if PROBES:
+        from . import probes
+
+        app = functools.partial(probes.seen_wsgi, app)
+
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         def named(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             return start_response(status, [*headers, (HEADER, NAME)], exc_info)
@@ -85,10 +91,6 @@ def wrapped_wsgi(app: Any) -> Any:
             return [body]
         if SERVE.get("https"):
             environ["wsgi.url_scheme"] = "https"
-        if PROBES:
-            from . import probes
-
-            return probes.seen_wsgi(app, environ, named)
         answer: Iterable[bytes] = app(environ, named)
         return answer
 
@@ -99,6 +101,12 @@ def wrapped_wsgi(app: Any) -> Any:
 
 
 def wrapped_asgi(app: Any) -> Any:
+    seen = app
+    if PROBES:
+        from . import probes
+
+        seen = functools.partial(probes.seen_asgi, app)
+
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await lifespan(app, scope, receive, send)
@@ -126,12 +134,7 @@ def wrapped_asgi(app: Any) -> Any:
             return
         if SERVE.get("https"):
             scope = {**scope, "scheme": "https"}
-        if PROBES:
-            from . import probes
-
-            await probes.seen_asgi(app, scope, receive, named)
-            return
-        await app(scope, receive, named)
+        await seen(scope, receive, named)
 
     return application
 

@@ -12,6 +12,7 @@ from django.utils.html import strip_tags
 from comparisons import result_store
 from comparisons.pages import runs
 from comparisons.pairs import COMPARISONS
+from tests.support.results import HOLD
 
 REFERENCE = result_store.read(project_settings.RESULTS_DIR / result_store.REFERENCE)
 SLUG = "blocking-call"
@@ -121,6 +122,35 @@ def test_what_is_the_same_and_what_nobody_can_tell_are_lists_of_their_own(client
     assert shown["changed"] == 0
     assert shown["unclear"] + shown["same"] == len(of_slug)
     assert shown["speeds"] > 0
+
+
+def test_latency_at_a_given_rate_is_shown_where_it_changed(client, save):
+    row = next(row for row in content_of("")["measurements"] if row.get("rate") and row["valid"])
+    before, after = (
+        [row | {"latency_ms": row["latency_ms"] | {"mean": ms, "low": ms - 1, "high": ms + 1}}]
+        for ms in (100, 200)
+    )
+    save(OLD, measurements=before)
+    save(NEW, measurements=after)
+    list_ = text_of(client, "/changes/").partition("Median latency at a given rate that changed")[2]
+    assert "requests/s asked for 2 times what it was (95 % sure" in list_
+    assert "100 ms before, 200 ms after" in list_
+    assert "Median latency at a given rate, row by row" in text_of(client, "/changes/?show=speeds")
+    save(NEW, measurements=before)
+    assert "Median latency at a given rate" not in text_of(client, "/changes/")
+
+
+def test_what_holds_an_event_loop_now_is_shown_by_line(client, save):
+    rows = content_of()["measurements"]
+    free = [row | {"held": []} for row in rows]
+    save(OLD, measurements=free)
+    save(NEW, measurements=[free[0] | {"held": [HOLD]}, *free[1:]])
+    (row,) = html_of(client, "/changes/").partition("Holds its event loop now")[2].split("<li")[1:]
+    said = " ".join(unescape(strip_tags(f"<li{row}")).split())
+    assert f"≠changed: {SLUG} {SLUG}/{rows[0]['variant']} on " in said
+    assert "held the event loop for 21 ms a request at cpu_bound.py:26, return" in said
+    save(NEW, measurements=free)
+    assert "Holds its event loop now" not in text_of(client, "/changes/")
 
 
 def test_versions_that_differ_are_named(client, save):

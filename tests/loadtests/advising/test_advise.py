@@ -2,20 +2,23 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
-import time
+from contextlib import contextmanager, suppress
 
+import psutil
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from comparisons import result_store
 from comparisons.advice import FORMULA, Advice
-from comparisons.result_store import read
 from project.processes import BASE_DIR
 from tests.support import readers
 from tests.support.clients import PATIENCE
+from tests.support.commands import await_
 from tests.support.readers import contents, copy_of, left_in
 
 
@@ -60,7 +63,7 @@ def test_polls_get_an_answer_and_stay_as_they_are(polls, tmp_path):
     assert max(map(len, done.stdout.splitlines())) <= 80 or str(tmp_path) in done.stdout
     assert contents(polls) == before
     assert left_in(polls) == []
-    advice = read(result).advice
+    advice = result_store.read(result).advice
     assert advice.asks == {"GET /polls/": 0.75, "GET /polls/1/": 0.25}
     assert {one.view for one in advice.profiles} == {
         "polls.views.IndexView",
@@ -149,23 +152,72 @@ def test_answer_that_cannot_be_measured_is_one_line(events, url, said):
     assert left_in(events) == []
 
 
+# --- Ctrl-C
+
+# In a terminal: what it shows when it is there, and whether anything measured is kept by then.
+STAGES = {
+    "asks what a request is made of": ("looking into requests", False),
+    "starts the load generators": ("starting the load generators", False),
+    "measures rounds": ("measuring \N{BOX DRAWINGS HEAVY HORIZONTAL}", True),  # one is done
+    "sweeps over users": ("more and more users at", True),
+}
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("stage", ["sends GET", "Worth measuring"])
-def test_ctrl_c_leaves_nothing_running(events, stage):
-    before = contents(events)
-    process = subprocess.Popen(
-        command(events, "--url", "/status/"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        if stage in line:
-            break
-    time.sleep(1)  # into whatever comes next
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
+@pytest.mark.timeout(5 * PATIENCE)
+@pytest.mark.parametrize("stage", STAGES)
+def test_ctrl_c_ends_it_in_a_line_and_leaves_nothing_running(events, tmp_path, stage):
+    shown, is_kept = STAGES[stage]
+    before, result = contents(events), tmp_path / "result.json"
+    with in_terminal(command(events, "--url", "/status/", "--users", 4)) as (process, screen):
+        await_(lambda: shown in screen(), process, 4 * PATIENCE)
+        if is_kept:
+            await_(lambda: is_under_load(process), process)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(PATIENCE), process.stderr.read()) == (130, b"")
+        said = screen()
+    kept = ["result:", str(result)] if is_kept else []
+    assert said.rpartition(BAR_GONE)[2].split() == ["stopped", "by", "SIGINT", *kept]
+    files = {result, result_store.samples_path(result)} if is_kept else set()
+    assert set(tmp_path.iterdir()) == {events, *files}
+    if is_kept:
+        assert result_store.read(result).measurements
+    assert psutil.wait_procs(children, timeout=PATIENCE)[1] == []
     assert left_in(events) == []
     assert contents(events) == before
+
+
+BAR_GONE = "\x1b[?25h\r\x1b[1A\x1b[2K"  # the cursor is there again, its line is empty
+
+
+@contextmanager
+def in_terminal(words):
+    """The process, which does not outlive the block, and a function: all it has shown so far."""
+    terminal, its = pty.openpty()
+    os.set_blocking(terminal, False)
+    shown = bytearray()
+
+    def screen():
+        with suppress(OSError):  # nothing more yet, or ever
+            while part := os.read(terminal, 65536):
+                shown.extend(part)
+        return shown.decode()
+
+    environ = os.environ | {"TERM": "xterm", "COLUMNS": "120", "NO_COLOR": "1"}
+    with subprocess.Popen(words, stdout=its, stderr=subprocess.PIPE, env=environ) as process:
+        os.close(its)
+        try:
+            yield process, screen
+        finally:
+            process.kill()
+            os.close(terminal)
+
+
+def is_under_load(process):
+    """Whether a load generator has a connection to a server."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with suppress(psutil.Error):
+            if "loadtests.generator" in child.cmdline() and child.net_connections("tcp"):
+                return True
+    return False

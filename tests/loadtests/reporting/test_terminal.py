@@ -207,3 +207,15 @@ def test_run_says_how_many_of_its_verdicts_may_be_wrong():
     said = terminal.sureness([VERDICT] * 200, stricter)
     assert "of 200, 5 if every truth lay on its bound" in said
     assert "150 of them stand even if all together" in said
+
+
+def test_load_generators_are_said_with_what_each_can_do():
+    workers = [
+        {"name": "here-1", "capacity": 1500, "uncertain_ms": 0.21},
+        {"name": "load1", "capacity": 2400, "uncertain_ms": 0.54},
+    ]
+    assert terminal.load_generators({"capacity": 3700.4, "workers": workers}, 200) == (
+        "load generators: here-1 1,500 requests/s alone, load1 2,400; together 3,700; "
+        "their clocks are known to ±0.5 ms"
+    )
+    assert terminal.load_generators({"capacity": 1500.0}, 200) == ""

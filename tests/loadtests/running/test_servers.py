@@ -1,5 +1,6 @@
 """Deployments as real processes: started, known by their nonce, stopped whole."""
 
+import errno
 import json
 import os
 import signal
@@ -45,6 +46,20 @@ def test_a_deployment_names_itself_and_is_gone_after_the_block(deployment):
         assert usage(server).processes == 1 + len(family)
     assert not psutil.pid_exists(server.process.pid)
     assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
+@pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=DEPLOYMENTS)
+def test_server_listens_at_the_address_that_it_is_given_and_at_no_other(deployment):
+    with servers.serving([deployment], [SMALL], address="127.0.0.2") as started:
+        (server,) = started
+        path = f"{server.url}/{SMALL['SERVED']}/"
+        servers.direct.open(path, timeout=PATIENCE).close()  # its Host is allowed
+        with socket.socket() as client:
+            assert client.connect_ex(("127.0.0.1", server.port)) == errno.ECONNREFUSED
+        server.process.kill()
+        server.process.wait()
+        assert servers.restart(started, 0).url.startswith("http://127.0.0.2:")
 
 
 def test_block_that_does_not_wait_leaves_the_wait_to_the_next_one(monkeypatch):

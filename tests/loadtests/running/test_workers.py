@@ -21,7 +21,9 @@ RIGHT = response()
 
 @pytest.fixture
 def uncalibrated(monkeypatch):
-    monkeypatch.setattr(generators, "_capacity", lambda generator, only="": 1000.0)
+    monkeypatch.setattr(
+        generators, "_capacities", lambda generator, address, parties=([],): [1000.0] * len(parties)
+    )
 
 
 @contextmanager

@@ -29,9 +29,11 @@ ROWS = {"comparisons_customer": 1_000, "comparisons_invoice": 100_000, "comparis
 def at(superuser):
     """Databases to copy, each at a migration before the last: their names.
 
-    Each begins as a copy of the one before, for to fill the tables takes seconds.
+    Each begins as a copy of the one before, for to fill the tables takes seconds. The roles that
+    migrations make are the server's, which other files use too: they go at the end.
     """
     with ExitStack() as stack:
+        stack.callback(drop_limited_roles, superuser)
         names = {target: f"at_{target}" for target in ("0001", "0002", "0003")}
         template = "template1"
         for target, name in names.items():

@@ -5,9 +5,9 @@ import platform
 import subprocess
 from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from project.machine import cpu_model
 from project.processes import BASE_DIR
 
 PACKAGES = (
@@ -34,19 +34,11 @@ def environment(postgres: str) -> dict[str, Any]:
         "cpu_model": cpu_model(),
         "cpu_count": os.cpu_count(),
         "load_average": list(os.getloadavg()),
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
-def cpu_model() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(": ")[2]
-    return platform.processor() or platform.machine()
-
-
-def _commit() -> str | None:
+def commit() -> str | None:
     """The checkout's commit, with a + where it has been changed; None where it is no repository.
 
     A repository that the checkout merely lies in, or that GIT_DIR names, is another.
