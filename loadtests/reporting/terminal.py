@@ -164,6 +164,22 @@ def load_generators(found: Mapping[str, Any], width: int) -> str:
     return wrapped(line, width)
 
 
+def hosts(found: Iterable[Mapping[str, Any]], width: int) -> str:
+    """Say where servers run that are elsewhere, and how far all is, as the result file has it."""
+    seen = [one for one in found if one["round_trip_ms"] is not None]
+    servers = [one for one in seen if one["role"] == "servers"]
+    if not servers:
+        return ""
+    (app,) = servers
+    line = f"servers: {app['name']} at {app['address']}, {app['round_trip_ms']:.2g} ms away"
+    databases = [
+        f"{one['name']} at {one['address']} {one['round_trip_ms']:.2g} ms"
+        for one in seen
+        if one["role"] == "database"
+    ]
+    return wrapped(f"{line}; from there {', '.join(databases)}" if databases else line, width)
+
+
 def print_dim(line: str, console: Console) -> None:
     console.print(Text(line, "dim"), soft_wrap=True, highlight=False)
 

@@ -21,8 +21,8 @@ from loadtests.running.environment import environment
 from loadtests.running.events import Begins, Chosen, Ends, Event, Failed, Measured, Started
 from loadtests.running.generators import Generator as LoadGenerator
 from loadtests.running.generators import load_generators
-from loadtests.running.hosts import hosts
 from loadtests.running.measuring import InDoubt, measure, min_cpu_seconds
+from loadtests.running.network import hosts
 from loadtests.running.rows import Row
 from loadtests.running.selection import choose
 from loadtests.running.warming import ViewError

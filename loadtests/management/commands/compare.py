@@ -391,6 +391,8 @@ def _note_start(started: Started, run: Run, console: Console) -> None:
     if run.pinned and started.shared:
         names = ", ".join(started.shared)
         console.print(f"--pin: {names}: started by another command, on its cores")
+    if of_hosts := terminal.hosts(started.environment.get("hosts", ()), console.width):
+        terminal.print_dim(of_hosts, console)
     if of_generators := terminal.load_generators(started.load_generator, console.width):
         terminal.print_dim(of_generators, console)
     run.result.environment = started.environment
