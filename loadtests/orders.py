@@ -35,6 +35,8 @@ class Order:
     rate: float | None = None  # requests/s of an open loop; None is the closed loop of the users
     # Seconds for which each user's one request waits; the window ends before. None: no such round.
     waiting: float | None = None
+    # The users of all workers on this machine, who share its ports; 0: these are all.
+    users_here: int = 0
     raw: bool = False  # by raw users (raw.py), without a bystander
     first_byte: bool = False  # note when the first byte of each body comes
     bystander: str | None = "/bystander/"  # the path that the bystander calls; None: there is none

@@ -489,7 +489,7 @@ def measure(
     """
     wanted = []
     for row in rows:
-        if why := why_unmeasurable(row):
+        if why := why_unmeasurable(row, generators[0].here, serves=False):
             yield not_measured(comparison, row, why)
         else:
             wanted.append(row)

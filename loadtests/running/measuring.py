@@ -104,10 +104,12 @@ def measure(
     """
     wanted = []
     for number, row in enumerate(rows):
-        if why := why_unmeasurable(row):
+        if why := why_unmeasurable(row, generators[0].here):
             yield not_measured(comparison, row, why)
         else:
             wanted.append((number, row))
+    if not wanted:
+        return
     with ExitStack() as stack:
         away: dict[float, Mapping[str, str]] = {}
         backends: Backends | Sockets

@@ -6,7 +6,7 @@ from typing import Any
 
 from comparisons.loading import why_unknown
 from comparisons.pairs import COMPARISONS
-from comparisons.registry import Comparison, Expectation, Metric
+from comparisons.registry import Comparison, Expectation, Metric, most_users
 from loadtests.arguments import bad, known, reshape
 from loadtests.judging.rounds import AGAIN
 from loadtests.running.rows import Row, is_for, rows_of, why_unfit
@@ -87,6 +87,8 @@ def why_not_under_load(comparison: Comparison, options: Mapping[str, Any]) -> st
         return "its users leave, which needs no --rate"
     if options["users"] and comparison.rate:
         return "its load is a rate, and no number of users"
+    if options["users"] and options["users"] > (most := most_users(comparison)):
+        return f"it takes {most:,} users at most: more can only wait"
     least = min(users for users, _ in comparison.cases)
     if options["quick"] and options["users"] is None and least > MAX_QUICK_USERS:
         return f"a quick run has at most {MAX_QUICK_USERS} users (or what --users says)"

@@ -135,6 +135,11 @@ def test_pages_show_a_readers_pair_and_what_it_takes_from_beside_it(pair, monkey
             ["compare", "cache", "--from", "r/x.json"],
             [],
         ),
+        (
+            ["compare", "--load-from", "ssh -F /etc/ours load1"],
+            ["compare", "--load-from", "ssh -F /etc/ours load1"],
+            [],
+        ),
         (["runserver", "--pairs", "a.py", "8001"], ["runserver", "8001"], ["a.py"]),
         (["--pairs=a.py", "serve", "a/sync"], ["serve", "a/sync"], ["a.py"]),
         (["compare", "--quick"], ["compare", "--quick"], []),

@@ -11,7 +11,7 @@ import pytest
 from tests.support.clients import until
 from tests.support.hosts import databases, hosts, ssh_command
 
-pytestmark = pytest.mark.needs("ip", "iproute2")
+pytestmark = [pytest.mark.needs("ip", "iproute2"), pytest.mark.usefixtures("namespaces")]
 GREET = """
 import socket, sys
 with socket.create_server((sys.argv[1], 8000)) as listener:
@@ -104,7 +104,7 @@ def test_failing_test_leaves_nothing_either(tmp_path):
         leave_running(tmp_path, started, after=lambda: 1 / 0)
     assert started[0].wait() == -signal.SIGKILL
     assert failure.value.__notes__ == [f"left running: load2: {started[0].pid} sleep 1000"]
-    assert not [name for name in namespaces() if name.endswith(f"-{os.getpid()}")]
+    assert not [name for name in names() if name.endswith(f"-{os.getpid()}")]
 
 
 def test_hosts_of_a_run_that_was_killed_go_with_the_next_one(tmp_path):
@@ -119,9 +119,9 @@ def test_hosts_of_a_run_that_was_killed_go_with_the_next_one(tmp_path):
         pid, namespace = run.stdout.readline().decode().split()
         run.kill()
     until(lambda: not psutil.pid_exists(int(pid)))
-    assert namespace in namespaces()
+    assert namespace in names()
     with hosts(tmp_path):
-        assert namespace not in namespaces()
+        assert namespace not in names()
 
 
 def test_without_the_right_the_reason_is_said_in_a_line():
@@ -138,7 +138,7 @@ def test_without_the_right_the_reason_is_said_in_a_line():
     assert "not permitted" in line
 
 
-def namespaces():
+def names():
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
     return {line.split()[0] for line in listed.stdout.splitlines()}
 

@@ -23,7 +23,7 @@ from comparisons.own_pairs import is_path, slug_of
 from comparisons.pages.source import own_shape
 from comparisons.pairs import GROUPS
 from comparisons.questions import QUESTIONS
-from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_USERS
+from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_WAITING_USERS
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
 from loadtests.arguments import SHAPE, add_shape, bad, read_before, reserve, within
@@ -102,7 +102,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--users",
-            type=within(int, 1, MAX_USERS),
+            type=within(int, 1, MAX_WAITING_USERS),
             metavar="N",
             help="another number of users; what speaks of their own is not judged",
         )
@@ -370,6 +370,7 @@ def take(events: Iterable[Event], rounds: int, run: Run, console: Console) -> No
                     case Measured():
                         measured.append(event.round)
                         progress.advance(bar)
+                        _note_missing(declared, event.round, progress.console)
                     case Failed():
                         run.complete = False
                         said = f"{event.comparison}: {event.text}"
@@ -378,6 +379,12 @@ def take(events: Iterable[Event], rounds: int, run: Run, console: Console) -> No
                         save_and_print()
         finally:
             save_and_print()
+
+
+def _note_missing(declared: Declared | None, round_: Round, console: Console) -> None:
+    """Say why a row is not measured, where no verdict says it."""
+    if declared and not round_.samples and not declared.expectations:
+        _print_lines([f"{round_.variant} is not measured: {'; '.join(round_.broken)}"], console)
 
 
 def _note_start(started: Started, run: Run, console: Console) -> None:
