@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
@@ -48,6 +49,7 @@ MODULE = "loadtests.running.remote"
 # cannot go on, in a line; that all has ended.
 HELLO, LISTENING, LOG, ERROR, OVER = "hello", "listening", "log", "error", "over"
 SSH = "SSH_CONNECTION"  # client address and port, server address and port
+HELLO_TIMEOUT_S = 60  # Python's start and our imports
 MAX_LOG = 1_000_000  # characters from the end of a server's log
 
 
@@ -86,7 +88,7 @@ def run_there(
     with servers.temporary_folder() as folder, ExitStack() as stack:
         log = Path(folder, "away.log")
         far = stack.enter_context(away.running(there, log, MODULE, environ=_environ()))
-        hello = _hear(far)
+        hello = _hear_hello(far)
         _compare_versions(there.name, hello["version"])
         crew = replace(crew, address=address or _address(hello["ssh"]))
         wanted = {name: options[name] for name in OPTIONS}
@@ -108,6 +110,15 @@ def run_there(
                     check = None
                     event = _seen_from_here(event, there.name, trip)
                 yield _moved(event, hello["logs"], str(logs))
+
+
+def _hear_hello(far: Away) -> dict[str, Any]:
+    """Wait until it says who it is. ServerError if that is nobody of ours."""
+    deadline = time.monotonic() + HELLO_TIMEOUT_S
+    while (left := deadline - time.monotonic()) > 0:
+        if (message := far.hear(left)) and message.get("event") == HELLO:
+            return message
+    raise ServerError(f"{far.name}: nothing of this project has answered in {HELLO_TIMEOUT_S} s")
 
 
 def _hear(far: Away, check: Callable[[], None] | None = None) -> dict[str, Any]:

@@ -172,6 +172,16 @@ def test_other_code_is_refused_with_both_commits(monkeypatch, tmp_path):
     assert str(error.value).endswith(" there, abc with changes here")
 
 
+def test_command_that_runs_something_else_is_told_from_a_slow_one(monkeypatch, tmp_path):
+    """`tee` says back all that it is told, and never ends."""
+    monkeypatch.setattr(remote, "HELLO_TIMEOUT_S", 1)
+    monkeypatch.chdir(tmp_path)
+    tee = Place("sh -c tee", tmp_path)
+    asked = remote.run_there(tee, {}, 1, tmp_path, Crew(1), None)
+    with closing(asked), pytest.raises(ServerError, match="nothing of this project has answered"):
+        next(asked)
+
+
 def test_machine_that_cannot_be_reached_is_said_before_load_generators_start():
     crew = Crew(1, address="127.0.0.1")
     with pytest.raises(ServerError, match=r"^app: 127\.0\.0\.1:1 cannot be reached from here: Con"):
