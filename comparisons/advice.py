@@ -53,7 +53,8 @@ class Hop:
 
     by: whose: a middleware's dotted path, `signals`, the view, a function of the project.
     place: where that is defined, or the line that asks for it.
-    to: "thread" (sync_to_async) or "loop" (async_to_sync). times: a request, on average.
+    to: "thread" (sync_to_async) or "loop" (async_to_sync). times: a request, on average of those
+    that the probes have looked into, of lone requests all of them.
     """
 
     by: str

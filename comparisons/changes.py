@@ -20,7 +20,7 @@ from typing import Any, Literal
 from comparisons.advice import ADVICE, NOW
 from comparisons.confidence import ALPHA, confidence_at, left_out
 from comparisons.registry import LIMITS, SHARES
-from comparisons.result import Hold, Measurement, Result, Verdict
+from comparisons.result import Hold, Measurement, Result, Verdict, flat
 
 MARGIN = 1.05
 POINTS = 0.05  # the same of shares
@@ -462,7 +462,7 @@ def chance_apart(before: int, after: int, constant: bool) -> float:
 
 def _differing(before: Result, after: Result) -> Iterator[Differing]:
     parts: list[tuple[Part, dict[str, Any], dict[str, Any]]] = [
-        ("environment", before.environment, after.environment),
+        ("environment", flat(before.environment), flat(after.environment)),
         ("options", before.options, after.options),
         ("plan", before.plan, after.plan),
     ]

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from math import isfinite
 from typing import Any, Literal, get_args
 
@@ -48,6 +48,7 @@ IN_MS = (
     *("cpu_per_request", "pool_wait"),
 )
 MAX_USERS, MAX_ROUND_TRIP_MS, MAX_RATE, MAX_BODY_MB = 10_000, 1_000, 10_000, 100
+MAX_WAITING_USERS = 50_000  # who send a request each, which only waits
 # Three kinds of quantity, three kinds of interval. Rates and times are all the others.
 SHARES = ("failures",)
 LIMITS = (
@@ -484,9 +485,14 @@ def _problems_of_expectation(expectation: Expectation) -> Iterator[str]:
         yield f"it compares {expectation.variant!r} with itself"
 
 
-def _problems_of_users(users: Any) -> Iterator[str]:
-    if not _is_count(users) or users > MAX_USERS:
-        yield f"users is {users!r}; it is a whole number from 1 to {MAX_USERS:,}"
+def most_users(comparison: Comparison) -> int:
+    """Return how many users a case of the comparison may have."""
+    return MAX_WAITING_USERS if comparison.waiting else MAX_USERS
+
+
+def _problems_of_users(users: Any, most: int = MAX_WAITING_USERS) -> Iterator[str]:
+    if not _is_count(users) or users > most:
+        yield f"users is {users!r}; it is a whole number from 1 to {most:,}"
 
 
 def _problems_of_round_trip(round_trip: Any) -> Iterator[str]:
@@ -528,7 +534,7 @@ def _problems_of_load(comparison: Comparison) -> Iterator[str]:
         if any(variant.client and variant.client.leaves_after for variant in comparison.variants):
             yield "who leaves comes again: it takes users=, and no rate="
     for name, problems_of in (
-        ("users", _problems_of_users),
+        ("users", partial(_problems_of_users, most=most_users(comparison))),
         ("round_trip", _problems_of_round_trip),
     ):
         value = getattr(comparison, name)
@@ -546,8 +552,11 @@ def _problems_of_load(comparison: Comparison) -> Iterator[str]:
             yield f"{name} is {value!r}; it is True or False"
     if comparison.raw and comparison.waiting:
         yield "raw users ask as fast as they are answered: with waiting=, each asks once"
-    if comparison.raw and any(variant.client for variant in comparison.variants):
-        yield "raw users send a GET and wait: they have no client=..."
+    if any(variant.client for variant in comparison.variants):
+        if comparison.raw:
+            yield "raw users send a GET and wait: they have no client=..."
+        if comparison.waiting:
+            yield "with waiting=, users send a GET and wait: they have no client=..."
 
 
 def _problems_of_functions(comparison: Comparison) -> Iterator[str]:

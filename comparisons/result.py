@@ -100,16 +100,16 @@ class Bystander:
 
 @dataclass(frozen=True)
 class Server:
-    """What a server used, over its whole process tree."""
+    """What a server used, over its whole process tree; None where nobody could look."""
 
-    processes: int
-    threads: int
+    processes: int | None
+    threads: int | None
     cpu_seconds: float | None
     cpu_ms_per_request: float | None
     rss_mb: float | None
     # Before the first request.
     idle_mb: float | None
-    db_connections: int
+    db_connections: int | None
     # Of a connection from the pool, on average; None without a pool, or with several processes.
     pool_wait_ms: float | None
     # At once, at most; None in older files, and where nobody looked.
@@ -121,19 +121,22 @@ class Server:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Server":
         return cls(
-            processes=int(row["processes"]),
-            threads=int(row["threads"]),
+            processes=_count(row["processes"]),
+            threads=_count(row["threads"]),
             cpu_seconds=_number(row["cpu_seconds"]),
             cpu_ms_per_request=_number(row.get("cpu_ms_per_request")),
             rss_mb=_number(row["rss_mb"]),
             idle_mb=_number(row.get("idle_mb")),
-            db_connections=int(row["db_connections"]),
+            db_connections=_count(row["db_connections"]),
             pool_wait_ms=_number(row.get("pool_wait_ms")),
             queries=row.get("queries"),
             transactions=row.get("transactions"),
             upstream_calls=row.get("upstream_calls"),
             busiest_worker=_number(row.get("busiest_worker")),
         )
+
+
+UNSEEN = Server(None, None, None, None, None, None, None, None)  # one that is somebody else's
 
 
 @dataclass(frozen=True)
@@ -288,6 +291,9 @@ class Measurement:
 
     @property
     def shape(self) -> str:
+        """Not known of somebody else's server."""
+        if not self.workers:
+            return MISSING
         return f"{self.workers} × {self.worker_threads or '∞'}"
 
     @property
@@ -490,6 +496,15 @@ def _time(text: str) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
+def _count(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def count_of(count: int | None) -> str:
+    """With a separator of thousands."""
+    return MISSING if count is None else in_digits(f"{count:,}")
+
+
 def _finite(value: Any) -> float:
     number = float(value)
     if not math.isfinite(number):
@@ -551,6 +566,17 @@ def interval(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return _("no interval")
     return f"{figure(low)}–{figure(high)}"
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of `{"host": {"url": ...}}` make `{"host url": ...}`, to be read line by line."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= {f"{name} {key}": of for key, of in flat(value).items()}
+        else:
+            found[name] = value
+    return found
 
 
 def rounded(value: float) -> float | None:

@@ -194,13 +194,15 @@ class Lines:
         self._thread.start()
 
     def _read(self) -> None:
+        rest = b""
         with suppress(OSError, ValueError):
-            for line in self._pipe:
+            # Not line by line: a long one, on a slow way, is no silence.
+            while data := os.read(self._pipe.fileno(), 2**16):
+                *lines, rest = (rest + data).split(b"\n")
                 with self._news:
                     self._heard = time.monotonic()
-                    if line.strip():
-                        self._lines.append(line)
-                        self._news.notify_all()
+                    self._lines += [line + b"\n" for line in lines if line.strip()]
+                    self._news.notify_all()
         self.end()
 
     def end(self) -> None:

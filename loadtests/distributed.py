@@ -30,21 +30,33 @@ class Clock:
         return cls(there - (sent + came) / 2, trip / 2, trip)
 
 
-def shares(order: Order, workers: int) -> list[Order]:
+def shares(order: Order, machines: Sequence[str]) -> list[Order]:
     """Divide a round: an order for each worker that has a part in it.
 
-    Users and the rate of an open loop are divided evenly. The first has the bystander, too.
+    machines: on which each worker runs. Users, the rate of an open loop and a bound of requests are
+    divided evenly. The bystander is the first one's.
     """
+    workers = len(machines)
     if order.rate is None:
         counts = [
             order.users // workers + (number < order.users % workers) for number in range(workers)
         ]
-        parts = [replace(order, users=count) for count in counts if count]
+        parts = [
+            replace(order, users=count, users_here=_of_machine(machine, machines, counts))
+            for machine, count in zip(machines, counts, strict=True)
+            if count
+        ]
     else:
         parts = [replace(order, rate=order.rate / workers)] * workers
+    if order.max_requests:
+        parts = [replace(part, max_requests=order.max_requests // len(parts)) for part in parts]
     return [
-        part if number == 0 else replace(part, bystander="") for number, part in enumerate(parts)
+        part if number == 0 else replace(part, bystander=None) for number, part in enumerate(parts)
     ]
+
+
+def _of_machine(machine: str, machines: Sequence[str], counts: Sequence[int]) -> int:
+    return sum(count for own, count in zip(machines, counts, strict=True) if own == machine)
 
 
 def merged(results: Mapping[str, tuple[LoadResult, Clock]]) -> LoadResult:

@@ -6,6 +6,7 @@ It ends when stdin does.
 
 import gc
 import json
+import math
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
 import gevent.event
@@ -23,6 +25,7 @@ from locust.log import setup_logging
 
 from loadtests import raw, readers_locustfile
 from loadtests.asks import Ask
+from loadtests.crowds import source_addresses
 from loadtests.locustfile import (
     SPREAD,
     UNDER_WAY,
@@ -44,6 +47,7 @@ DRAIN_TIMEOUT = 60
 ANSWER_TIMEOUT = 1  # of a bystander
 PATIENCE = 5  # of users who are ready, until the round before has ended; then they come again
 MARGIN = 0.1  # before the first answer is due
+COMING = 0.75  # share of the time before the window in which users who only wait come
 BEAT = 0.02
 
 EVENTS = sys.stdout
@@ -140,12 +144,16 @@ def run_round(order: Order, talk: Talk, told: str = "") -> LoadResult | None:
         result = raw.run(order, talk, float(at or 0))
         talk.emit("settled")
         return replace(result, clock_jump=clock_offset() - offset)
+    if not told:
+        CheckingUser.left = order.max_requests or math.inf
     user_classes, users = user_classes_for(order)
     user_class = user_classes[0]
     recording = Recording(order.any_body, order.server if order.locustfile else None)
     bystanders = [Bystander] if order.bystander else []
     environment = Environment(
-        user_classes=[*user_classes, *bystanders], host=order.host, stop_timeout=DRAIN_TIMEOUT
+        user_classes=[*user_classes, *bystanders],
+        host=order.host,
+        stop_timeout=drain_timeout(order),
     )
     environment.events.request.add_listener(recording.add)
     runner = environment.create_local_runner()
@@ -215,7 +223,7 @@ def user_classes_for(order: Order) -> tuple[list[Any], int]:
 
     There is one class, but for a locustfile of the reader's.
     """
-    Bystander.server, Bystander.path = order.server, order.bystander
+    Bystander.server, Bystander.path = order.server, order.bystander or ""
     if order.locustfile:
         own = readers_locustfile.users_of(order.locustfile)
         fixed = [cls.fixed_count for cls in own]
@@ -240,9 +248,18 @@ def user_class_for(order: Order) -> Any:
         user_class.started = 0
         user_class.spread = min(SPREAD if order.spread is None else order.spread, MAX_SPREAD)
         if order.waiting:
+            until_window = order.waiting - order.window - MARGIN
+            user_class.spread = max(0, COMING * until_window)
             user_class.seconds, user_class.gate = order.waiting, gevent.event.Event()
-            user_class.wait_time = constant(DRAIN_TIMEOUT)  # after its one request
+            user_class.wait_time = constant(drain_timeout(order))  # after its one request
+            host, here = urlsplit(order.host).hostname or "", order.users_here or order.users
+            user_class.sources = source_addresses(host, here)
     return user_class
+
+
+def drain_timeout(order: Order) -> float:
+    """Return how many seconds, from the end of the window on, an answer may take."""
+    return DRAIN_TIMEOUT + (order.waiting or 0)
 
 
 def settle(talk: Talk, closed: float, user_class: type[CheckingUser]) -> None:
@@ -261,7 +278,8 @@ def settle(talk: Talk, closed: float, user_class: type[CheckingUser]) -> None:
 def wait_together(user_class: Any, order: Order) -> None:
     """Let all users send their one request, and return shortly before the first is answered.
 
-    So late, because by then all have been sent and have come in.
+    So late, because by then all have been sent and have come in. They come spread over most of that
+    time: a server's backlog has room for one or two thousand.
     """
     assert order.waiting
     user_class.gate.set()

@@ -8,6 +8,7 @@ By hand, against a deployment started by `manage.py serve` (loadtests/turns.py s
 `manage.py compare` runs the same users through `loadtests.generator`.
 """
 
+import math
 import os
 import sys
 import time
@@ -15,11 +16,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent.event
-from locust import FastHttpUser, constant, events, tag, task
+from locust import FastHttpUser, User, constant, events, tag, task
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
+from locust.exception import CatchResponseError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
@@ -38,6 +40,7 @@ except DeclarationError as error:
     sys.exit(exit_status.CANNOT_RUN)
 from comparisons.registry import Client, Variant  # noqa: E402
 from loadtests.asks import Ask, mixed  # noqa: E402
+from loadtests.connection import NO_ANSWER, Connection  # noqa: E402
 from loadtests.orders import BYSTANDER_PACE_S, LEFT  # noqa: E402
 from loadtests.turns import Turns as Turns  # noqa: E402  # locust looks for it here
 from loadtests.turns import bystander_name, prepare  # noqa: E402
@@ -102,6 +105,7 @@ class CheckingUser(FastHttpUser):
     notes_first_byte = False
     right_statuses = range(200, 201)
     keeps_cookies = True
+    left: ClassVar[float] = math.inf  # requests that all users together may still send
 
     def on_start(self) -> None:
         if not self.keeps_cookies:
@@ -116,6 +120,10 @@ class CheckingUser(FastHttpUser):
 
         how: how patiently it is sent, and its answer is waited for.
         """
+        if CheckingUser.left <= 0:
+            gevent.sleep(0.1)  # until the round ends, which counts for nothing
+            return
+        CheckingUser.left -= 1
         context: dict[str, Any] = {"due": due, "user": self}
         start = time.time()
         call = (self, due or start)
@@ -160,13 +168,19 @@ class CheckingUser(FastHttpUser):
         with asking as response:
             if self.notes_first_byte:
                 self._read(response, start)
-            server = served_by(response)
-            if response.status_code not in self.right_statuses:
-                response.failure(f"status {response.status_code}")
-            elif self.server is not None and server != self.server:
-                response.failure(f"answered by {server!r} instead of {self.server!r}")
+            if why := self.why_wrong(response):
+                response.failure(why)
         if response.status_code == 0:
             gevent.sleep(0.1)  # nobody listens: do not spin
+
+    def why_wrong(self, response: Any) -> str:
+        """Say why it is not the answer that was asked for; "" if it is."""
+        server = served_by(response)
+        if response.status_code not in self.right_statuses:
+            return f"status {response.status_code}"
+        if self.server is not None and server != self.server:
+            return f"answered by {server!r} instead of {self.server!r}"
+        return ""
 
     def _read(self, response: Any, start: float) -> None:
         """Read the body, and note when its first byte came."""
@@ -187,8 +201,13 @@ def come_spread(user: Any) -> None:
     """Let a user wait for its time to come, of the `spread` that its class has for all of them."""
     cls = type(user)
     cls.started += 1
+    gevent.sleep(place_in(user.spread, cls.started))
+
+
+def place_in(spread: float, number: int) -> float:
+    """Return when the user of this number comes, of so many seconds in which all of them do."""
     # The golden ratio's multiples spread evenly however many users there are.
-    gevent.sleep(user.spread * (cls.started * 0.618034 % 1))
+    return spread * (number * 0.618034 % 1)
 
 
 class VariantUser(CheckingUser):
@@ -218,21 +237,68 @@ class VariantUser(CheckingUser):
 class WaitingUser(VariantUser):
     """Opens a connection, sends its request, and waits for the answer; in `compare`, only once.
 
-    Nothing else, so that thousands of users cost the load generator nothing while they wait.
+    Nothing else, so that thousands of users cost the load generator little while they wait.
     """
 
     abstract = True
     seconds: float = 10
-    gate: gevent.event.Event | None = None  # in `compare`: all send when it opens
+    gate: gevent.event.Event | None = None  # in `compare`: they come when it opens
+    sources: Sequence[str] = ()  # addresses to come from, in turn
+    source = ""  # the user's own; "" is the kernel's choice
+
+    def __init__(self, environment: Any) -> None:
+        User.__init__(self, environment)  # and no session, with its pools, headers and cookies
+        self.connection: Connection | None = None
 
     def on_start(self) -> None:
-        type(self).started += 1
+        cls = type(self)
+        cls.started += 1
+        number = cls.started
+        if cls.sources:
+            self.source = cls.sources[number % len(cls.sources)]
         if self.gate:
             self.gate.wait()
+            gevent.sleep(place_in(self.spread, number))
+
+    def on_stop(self) -> None:
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self.connection:
+            self.connection.close()
+            self.connection = None
 
     @property
     def path(self) -> str:
         return f"{super().path}?seconds={self.seconds:g}"
+
+    def _ask(self, ask: Ask, name: str, context: Any, start: float, how: Client) -> None:
+        answer, error = NO_ANSWER, ""
+        try:
+            if not self.connection:
+                self.connection = Connection(self.host or "", self.source)
+            answer = self.connection.get(ask.path)
+            error = self.why_wrong(answer)
+        except (OSError, ValueError) as broken:
+            error = str(broken)
+        now = time.time()
+        if self.notes_first_byte and answer.first_byte_at:
+            context["first_byte_ms"] = 1000 * (answer.first_byte_at - start)
+        if answer.closes:
+            self._hang_up()
+        self.environment.events.request.fire(
+            request_type=ask.method,
+            name=name,
+            response_time=1000 * (now - start),
+            response_length=len(answer.content),
+            response=answer,
+            context=context,
+            exception=CatchResponseError(error) if error else None,
+            start_time=start,
+            url=ask.path,
+        )
+        if not answer.status_code:
+            gevent.sleep(0.1)  # nobody listens: do not spin
 
 
 class OpenLoopUser(CheckingUser):

@@ -128,7 +128,8 @@ class Master:
             raise LostError
         self._round += 1
         self._said.clear()
-        parts = dict(zip(chosen, shares(order, len(chosen)), strict=False))  # some have no user
+        machines = [self.workers[worker]["hostname"] for worker in chosen]
+        parts = dict(zip(chosen, shares(order, machines), strict=False))  # some have no user
         for worker, part in parts.items():
             self._send("order", {"round": self._round, "order": asdict(part)}, [worker])
         self._all("ready", parts)

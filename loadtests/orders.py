@@ -27,7 +27,7 @@ class Order:
     comparison: str
     variant: str  # as in its URL
     host: str  # the server's URL
-    server: str  # what its responses must say in X-Deployment
+    server: str | None  # what its responses must say in X-Deployment; None: anything
     users: int
     window: float  # seconds that it measures, and longer until it has `min_answers`
     min_answers: int
@@ -35,15 +35,18 @@ class Order:
     rate: float | None = None  # requests/s of an open loop; None is the closed loop of the users
     # Seconds for which each user's one request waits; the window ends before. None: no such round.
     waiting: float | None = None
+    # The users of all workers on this machine, who share its ports; 0: these are all.
+    users_here: int = 0
     raw: bool = False  # by raw users (raw.py), without a bystander
     first_byte: bool = False  # note when the first byte of each body comes
-    bystander: str = "/bystander/"  # the path that the bystander calls; "": there is none
+    bystander: str | None = "/bystander/"  # the path that the bystander calls; None: there is none
     # In place of the variant's own request: a mix of these (of an Ask each, `as_row`), whose
     # answers are right with any 2xx; or what the users of a locustfile of the reader's do.
     asks: list[dict[str, Any]] = field(default_factory=list)
     locustfile: str | None = None
     any_body: bool = False  # bodies differ each time: their digest is 0
     only: str = ""  # the worker that is to run it alone; all of them share it where none is named
+    max_requests: int | None = None  # of all users, from the warm-up on; None is no limit
 
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"

@@ -11,8 +11,11 @@ from project import exit_status, output, signals
 from project.errors import FatalError
 from project.processes import BASE_DIR, dying_with_parent
 
-# Options of `compare` whose value is a path, and no pair's, or has one in it.
-TAKE_PATHS = {"--from", "--against", "--output", "--load-from", "--servers-on", "--checkout"}
+# Options of `compare` whose value may look like the path of a pair, and is none.
+TAKE_PATHS = {
+    *("--from", "--against", "--output", "--host", "--url", "--bystander"),
+    *("--load-from", "--servers-on", "--checkout"),
+}
 
 
 def begin() -> None:

@@ -17,20 +17,24 @@ from project.processes import BASE_DIR
 
 DATABASE_MODES = ("none", "persistent", "pool", "pgbouncer")
 
+# More connections than anybody opens. By default some servers take a thousand, and let who comes
+# then wait until another client leaves; and each has a backlog of one or two thousand, which is
+# full while its loop is busy for a second or two. The kernel takes net.core.somaxconn at most.
+CONNECTIONS = 60_000
 GUNICORN = (
     "{python} -m gunicorn --bind {place} --workers {workers} --no-control-socket "
-    "--log-level error --graceful-timeout 5 --timeout 120 "
+    f"--log-level error --graceful-timeout 5 --timeout 120 --backlog {CONNECTIONS} "
 )
 UVICORN = (
     "{python} -m uvicorn --host {address} --port {port} --workers {workers} --loop uvloop "
     "--http httptools --lifespan on --no-access-log --log-level error --timeout-keep-alive 60 "
-    "--timeout-graceful-shutdown 5"
+    f"--timeout-graceful-shutdown 5 --timeout-worker-healthcheck 60 --backlog {CONNECTIONS}"
 )
 GRANIAN = (
     "{python} -m granian --host {address} --port {port} --workers {workers} --http 1 --no-ws "
     "--loop uvloop --runtime-mode st --log-level error --no-access-log --workers-kill-timeout 5 "
 )
-GRANIAN_ASGI = GRANIAN + "--interface asgi"
+GRANIAN_ASGI = GRANIAN + f"--interface asgi --backlog {CONNECTIONS} --backpressure {CONNECTIONS}"
 # A thread that has nothing to do ends, and leaves its connection to the garbage collector: not
 # after 30 seconds, but as late as it can be.
 GRANIAN_WSGI = (
@@ -157,9 +161,8 @@ _ALL = (
         name="wsgi-gevent",
         about="gunicorn, gevent worker",
         interface="wsgi",
-        # More connections than anybody opens (its default is 1,000): one that waits idle has a
-        # place too, and whoever finds none waits until another client leaves.
-        command=GUNICORN + "--worker-class gevent --worker-connections 20000 --keep-alive 60",
+        command=GUNICORN
+        + f"--worker-class gevent --worker-connections {CONNECTIONS} --keep-alive 60",
         app=WSGI,
         threads=0,  # a greenlet a connection, all in one thread
         why_not_persistent="a greenlet ends with its client, and leaves its connection behind",
@@ -206,7 +209,7 @@ _ALL = (
         about="gunicorn, its own asgi worker",
         interface="asgi",
         command=GUNICORN + "--worker-class asgi --asgi-loop uvloop --http-parser python "
-        "--asgi-lifespan on --keep-alive 60",
+        f"--asgi-lifespan on --worker-connections {CONNECTIONS} --keep-alive 60",
     ),
     Deployment(
         name="asgi-workers",

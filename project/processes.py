@@ -13,6 +13,7 @@ from pathlib import Path
 BASE_DIR = Path(__file__).resolve().parent.parent
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+MANY_FILES = 60_000  # of 50,000 connections and more
 
 
 def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
@@ -57,8 +58,15 @@ def package(name: str) -> Path:
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as we may have: a connection is one, the usual limit 1,024."""
+    """Allow as many open files as we may have: a connection is one, the usual limit 1,024.
+
+    Root may have more than the hard limit, and takes what the largest crowd needs.
+    """
     hardest = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hardest != resource.RLIM_INFINITY and hardest < MANY_FILES:
+        with suppress(ValueError, OSError):  # nor may root everywhere
+            resource.setrlimit(resource.RLIMIT_NOFILE, (MANY_FILES, MANY_FILES))
+            return
     with suppress(ValueError, OSError):  # macOS says "infinity" and means less
         resource.setrlimit(resource.RLIMIT_NOFILE, (hardest, hardest))
 

@@ -50,6 +50,7 @@ LONGEST_FILES = (
     "test_compare.py",
     "test_services.py",
     "test_odd_environments.py",
+    "test_remote.py",
     "test_measure.py",
     "test_migrate.py",
     "test_interruptions.py",

@@ -18,7 +18,7 @@ from comparisons.pages.pictures import Picture, drawn
 from comparisons.pages.prose import prose
 from comparisons.pages.source import Shared, ShownView
 from comparisons.pairs import COMPARISONS
-from comparisons.result import Result
+from comparisons.result import Result, flat
 
 STYLES = ("pages.css", "charts.css", "trace.css", "held.css", "advice.css", "report.css")
 
@@ -84,7 +84,7 @@ def html(result: Result, file: str, sections: Iterable[Section], language: str) 
         "sections": list(sections),
         "columns": shown.COLUMNS,
         "in_report": True,
-        "environment": result.environment,
+        "environment": flat(result.environment),
         "styles": mark_safe("\n".join((folder / name).read_text() for name in STYLES)),
     }
     with translation.override(language):

@@ -27,6 +27,7 @@ from comparisons.result import (
     Outcome,
     Result,
     Verdict,
+    count_of,
     counts,
     figure,
     in_digits,
@@ -118,7 +119,7 @@ THREADS = Column(
     gettext_lazy("Threads in all"),
     "",
     gettext_lazy("of the server, whatever they are for"),
-    lambda row: in_digits(f"{row.server.threads:,}"),
+    lambda row: count_of(row.server.threads),
 )
 SERVED = [
     Column(
@@ -182,7 +183,7 @@ USED = [
         gettext_lazy("Database connections"),
         "",
         gettext_lazy("that the server had open at once, at most"),
-        lambda row: str(row.server.db_connections),
+        lambda row: count_of(row.server.db_connections),
     ),
     Column(
         gettext_lazy("Memory"),
@@ -202,6 +203,9 @@ def _columns(rows: Sequence[Measurement]) -> list[Column]:
     beside = BYSTANDER
     if without_bystander(rows):
         beside = [] if waiting else COST
+    if all(row.server.processes is None for row in rows):  # somebody else's
+        beside = [] if beside is COST else beside
+        return [*([] if waiting else SERVED[:2]), *LATENCY, *beside]
     return [*(WAITED if waiting else SERVED), *LATENCY, *beside, SLOTS, *USED]
 
 

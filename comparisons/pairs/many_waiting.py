@@ -16,7 +16,7 @@ from django.http import HttpRequest, JsonResponse, QueryDict
 from comparisons.floor import async_plain
 from comparisons.registry import Comparison, Expectation, Variant
 
-MAX_SECONDS = 60.0
+MAX_SECONDS = 90.0
 THREADS = 1_000
 
 

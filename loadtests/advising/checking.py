@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from loadtests.advising.probing import Answer, ask, death_of
+from loadtests.advising.probing import death_of
 from loadtests.asks import WITHOUT_BODY, Ask
 from loadtests.running import servers
+from loadtests.running.asking import Answer, ask, gist
 from project.errors import FatalError
 from project.reasons import one_line, reason
 
 TIMES = 3
 TIMEOUT_S = 10
-SHOWN = 80  # characters of a body
 
 
 class AnswerError(FatalError):
@@ -93,7 +93,7 @@ def _why(what: Ask, answer: Answer, error: str, login_url: str) -> str:
         is_static = "staticfiles manifest" in error
         hint = ": DEBUG is False, so run its manage.py collectstatic" if is_static else ""
         return f"answers with {status}: {error}{hint}"
-    return f"answers with {status}{_gist(answer.body)}"
+    return f"answers with {status}{gist(answer)}"
 
 
 def _why_redirected(what: Ask, answer: Answer, login_url: str) -> str:
@@ -153,11 +153,3 @@ def _log(server: servers.Running) -> str:
 
 def _header(what: Ask, name: str) -> str:
     return next((value for key, value in what.headers.items() if key.lower() == name), "")
-
-
-def _gist(body: bytes) -> str:
-    """Return what a body says of itself: a page's title, or its beginning."""
-    text = body.decode(errors="replace")
-    found = re.search(r"<title[^>]*>(.*?)</title>", text, re.DOTALL | re.IGNORECASE)
-    words = " ".join((found[1] if found else text).split())
-    return f" ({words[:SHOWN]}{'…' if len(words) > SHOWN else ''})" if words else ""

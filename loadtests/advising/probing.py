@@ -4,54 +4,25 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, IncompleteRead
+from http.client import HTTPException
 from statistics import median
 from typing import Any
 
 from comparisons.advice import Hop, Line, Profile
 from loadtests.asks import Ask
 from loadtests.running import servers
+from loadtests.running.asking import TIMEOUT_S, ask
 from loadtests.running.servers import ServerError
 
 WARM_UPS = 2  # a request imports, connects, fills caches
 ALONE, ALONE_S = 20, 2.0  # requests one after another, and seconds after which no other begins
 TOGETHER = 8  # at once, twice: who waits for whom shows only then
-TIMEOUT_S = 20
 DYING_S = 1  # from a connection that breaks to the end of the process
 SETTLE_S = 5  # for what is done after the last answer
 MAX_LINES = 12
 LONGER = 3  # times as long as alone: they wait for each other
 PASSES_ON = "get_response("  # in a middleware: the time of all that comes after it
-MAX_BODY = 100_000_000  # bytes
 MIN_MS = 0.5  # a request: less of it is no line worth a reader's time
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: Mapping[str, str]  # names in lower case
-    body: bytes
-
-
-def ask(server: servers.Running, what: Ask, timeout_s: float = TIMEOUT_S) -> Answer:
-    """Send one request, on a connection of its own. OSError or HTTPException if it fails."""
-    deadline = time.monotonic() + timeout_s
-    body = bytearray()
-    with closing(HTTPConnection(server.address, server.port, timeout=timeout_s)) as connection:
-        connection.request(what.method, what.path, what.body or None, dict(what.headers))
-        response = connection.getresponse()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        while part := response.read1():
-            body += part
-            if time.monotonic() > deadline:
-                raise TimeoutError
-            if len(body) > MAX_BODY:
-                raise HTTPException(f"more than {MAX_BODY:,} bytes")
-        if response.length:  # is to come, but the connection is closed
-            raise IncompleteRead(b"", response.length)
-        return Answer(response.status, headers, bytes(body))
 
 
 def profiles(server: servers.Running, asks: Sequence[Ask]) -> list[Profile]:

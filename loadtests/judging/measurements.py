@@ -11,6 +11,7 @@ import numpy as np
 from comparisons.confidence import ALPHA
 from comparisons.result import (
     QUANTILES,
+    UNSEEN,
     Bystander,
     Latency,
     Measurement,
@@ -144,6 +145,8 @@ def _bystander(used: Sequence[Round]) -> Bystander:
 
 def _server(used: Sequence[Round]) -> Server:
     servers = [round_.server for round_ in used]
+    if not any(server.seen for server in servers):
+        return UNSEEN
     return Server(
         processes=max(server.processes for server in servers),
         threads=max(server.threads for server in servers),

@@ -68,6 +68,8 @@ def failures(round_: Round) -> list[Sample]:
 
 def cpu_ms_per_request(round_: Round) -> float:
     """CPU time of the server, without the bystander's, for each successful answer."""
+    if not round_.server.seen:
+        return nan
     served = len(succeeded(round_.answers()))
     calls = sum(round_.opened <= sample.end <= round_.closed for sample in round_.bystander)
     own = 1000 * round_.server.cpu_seconds - calls * round_.server.bystander_cpu_ms
@@ -76,6 +78,15 @@ def cpu_ms_per_request(round_: Round) -> float:
 
 def pool_wait_ms(round_: Round) -> float:
     return _known(round_.server.pool_wait_ms)
+
+
+def _at_most(name: str) -> Callable[[Round], float]:
+    """Make the metric of what a server had at most, NaN where nobody looked."""
+    return lambda round_: float(getattr(round_.server, name)) if round_.server.seen else nan
+
+
+def _memory(round_: Round) -> float:
+    return max(round_.server.rss_mb - round_.server.idle_mb, 0.1) if round_.server.seen else nan
 
 
 def _known(value: float | None) -> float:
@@ -101,11 +112,11 @@ METRICS: dict[str, Callable[[Round], float]] = {
     "bystander_max": bystander_max_ms,
     "cpu_per_request": cpu_ms_per_request,
     "busiest_worker": lambda round_: _known(round_.server.busiest_worker),
-    "memory": lambda round_: max(round_.server.rss_mb - round_.server.idle_mb, 0.1),
-    "threads": lambda round_: round_.server.threads,
-    "connections": lambda round_: round_.server.db_connections,
-    "queries": lambda round_: round_.server.queries,
-    "transactions": lambda round_: round_.server.transactions,
+    "memory": _memory,
+    "threads": _at_most("threads"),
+    "connections": _at_most("db_connections"),
+    "queries": _at_most("queries"),
+    "transactions": _at_most("transactions"),
     "upstream_calls": lambda round_: _known(round_.server.upstream_calls),
     "pool_wait": pool_wait_ms,
     "failures": lambda round_: len(failures(round_)) / max(1, len(round_.due())),

@@ -51,6 +51,14 @@ class Server:
     # took any.
     busiest_worker: float | None = None
 
+    @property
+    def seen(self) -> bool:
+        """Tell whether anybody looked at it: not at one that is somebody else's."""
+        return self.processes > 0
+
+
+UNSEEN = Server(0, 0, 0, 0, 0, 0)  # one at which nobody looked
+
 
 @dataclass(frozen=True)
 class Round:
@@ -169,7 +177,7 @@ def not_measured(
         closed=0,
         samples=[],
         bystander=[],
-        server=Server(0, 0, 0, 0, 0, 0),
+        server=UNSEEN,
         generator_cpu=0,
         steal=0,
         ceiling=None,

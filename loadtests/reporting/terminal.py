@@ -14,6 +14,7 @@ from comparisons.result import (
     Measurement,
     Outcome,
     Verdict,
+    count_of,
     counts,
     figure,
     interval,
@@ -163,6 +164,22 @@ def load_generators(found: Mapping[str, Any], width: int) -> str:
     return wrapped(line, width)
 
 
+def hosts(found: Iterable[Mapping[str, Any]], width: int) -> str:
+    """Say where servers run that are elsewhere, and how far all is, as the result file has it."""
+    seen = [one for one in found if one["round_trip_ms"] is not None]
+    servers = [one for one in seen if one["role"] == "servers"]
+    if not servers:
+        return ""
+    (app,) = servers
+    line = f"servers: {app['name']} at {app['address']}, {app['round_trip_ms']:.2g} ms away"
+    databases = [
+        f"{one['name']} at {one['address']} {one['round_trip_ms']:.2g} ms"
+        for one in seen
+        if one["role"] == "database"
+    ]
+    return wrapped(f"{line}; from there {', '.join(databases)}" if databases else line, width)
+
+
 def print_dim(line: str, console: Console) -> None:
     console.print(Text(line, "dim"), soft_wrap=True, highlight=False)
 
@@ -174,23 +191,36 @@ def measurement_table(rows: Sequence[Measurement]) -> Table:
     several_users = len({row.users for row in rows}) > 1
     several_distances = len({row.round_trip for row in rows}) > 1
     waiting = any(row.waiting for row in rows)
+    unseen = all(row.server.processes is None for row in rows)  # somebody else's servers
     columns = ["users"] if several_users else []
     columns += ["ms\naway"] if several_distances else []
-    columns += ["threads\nkB a request"] if waiting else ["req/s\n95 %", "of ceiling\nfailed"]
+    if waiting:
+        columns += [] if unseen else ["threads\nkB a request"]
+    else:
+        columns += ["req/s\n95 %", "failed" if unseen else "of ceiling\nfailed"]
     alone = without_bystander(rows)
-    columns += ["p50 ms\np99", "CPU ms\nthreads" if alone else "bystander ms\nlongest"]
-    columns += [] if waiting else ["conns\nMB"]
-    table.add_column("variant\n  processes × threads", no_wrap=True)
+    columns += ["p50 ms\np99"]
+    if not (alone and unseen):
+        columns += ["CPU ms\nthreads" if alone else "bystander ms\nlongest"]
+    columns += [] if waiting or unseen else ["conns\nMB"]
+    table.add_column(f"variant\n  {'where' if unseen else 'processes × threads'}", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         name = row.variant if row.valid else f"{row.variant} (invalid)"
-        cells = [f"{name}\n  {row.deployment}, {row.shape}"]
+        cells = [f"{name}\n  {row.deployment}" + (f", {row.shape}" if row.workers else "")]
         cells += [f"{row.users:,}"] if several_users else []
         cells += [f"{row.round_trip:g}"] if several_distances else []
-        cells += [_waiting(row)] if waiting else _throughput(row)
-        cells += [_latency(row), _cost(row) if alone else _bystander(row)]
-        cells += [] if waiting else [f"{row.server.db_connections}\n{figure(row.server.rss_mb)}"]
+        if waiting:
+            cells += [] if unseen else [_waiting(row)]
+        else:
+            rate, share = _throughput(row)
+            cells += [rate, share.lstrip("\n") if unseen else share]
+        cells += [_latency(row)]
+        if not (alone and unseen):
+            cells += [_cost(row) if alone else _bystander(row)]
+        connections, memory = count_of(row.server.db_connections), figure(row.server.rss_mb)
+        cells += [] if waiting or unseen else [f"{connections}\n{memory}"]
         table.add_row(*cells, style=None if row.valid else COLOURS["invalid"])
     return table
 
@@ -215,11 +245,11 @@ def _bystander(row: Measurement) -> str:
 
 
 def _cost(row: Measurement) -> str:
-    return f"{figure(row.server.cpu_ms_per_request)}\n{row.server.threads:,}"
+    return f"{figure(row.server.cpu_ms_per_request)}\n{count_of(row.server.threads)}"
 
 
 def _waiting(row: Measurement) -> str:
-    return f"{row.server.threads:,}\n{figure(row.kb_per_request)}"
+    return f"{count_of(row.server.threads)}\n{figure(row.kb_per_request)}"
 
 
 def count_line(verdicts: Iterable[Verdict]) -> str:

@@ -25,10 +25,10 @@ PACKAGES = (
 
 
 def environment(postgres: str) -> dict[str, Any]:
-    """Describe this machine and what is installed. postgres: the server's version."""
+    """Describe this machine and what is installed. postgres: the version of ours, if it runs."""
     return {
         "python": platform.python_version(),
-        "postgres": postgres,
+        **({"postgres": postgres} if postgres else {}),
         **{name.replace("-", "_"): version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cpu_model": cpu_model(),

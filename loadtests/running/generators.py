@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import select
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from project.processes import BASE_DIR, dying_with_parent
 from project.reasons import reason
 
 # Seconds without a word, after which the generator is given up: no part of a round takes so long.
-SILENCE_TIMEOUT_S = 120
+SILENCE_TIMEOUT_S = 180
 LOADING_TIMEOUT_S = 30  # of a locustfile of the reader's
 CALIBRATION_S = 0.5
 CALIBRATION_USERS = 10  # of each load generator
@@ -76,6 +77,13 @@ class Generator:
     workers: Sequence[dict[str, Any]] = ()
     lost: list[str] = field(default_factory=list)
     may_lose: bool = False
+
+    @property
+    def here(self) -> int:
+        """How many share the users of a round on this machine."""
+        if not self.workers:
+            return 1
+        return sum(worker["hostname"] == platform.node() for worker in self.workers)
 
     def as_row(self) -> dict[str, Any]:
         """As the result file has it."""

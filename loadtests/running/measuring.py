@@ -28,6 +28,7 @@ from loadtests.running.backends import Backends
 from loadtests.running.calibration import bystander_cpu_ms
 from loadtests.running.generators import Generator as LoadGenerator
 from loadtests.running.holding import holds
+from loadtests.running.host import Host
 from loadtests.running.rows import Row, addresses, why_unmeasurable
 from loadtests.running.sockets import Address, Sockets
 from loadtests.running.warming import ViewError, warm_up, why_failed
@@ -52,16 +53,20 @@ class Measurement:
     comparison: Comparison
     plan: schedule.Plan
     generators: Sequence[LoadGenerator]
-    backends: Backends | Sockets  # sockets, where the project is not ours
+    # Sockets, where the project is not ours; None, where somebody else serves it.
+    backends: Backends | Sockets | None
     logs: Path | None  # the folder for what the servers of failing variants have said
 
 
 @dataclass
 class Served:
-    """A row and the server that is its own, one of those that run; `_restart` replaces it."""
+    """A row and the server that is its own, one of those that run; `_restart` replaces it.
+
+    Or the Host that serves all rows, where that is somebody else's.
+    """
 
     row: Row
-    running: list[servers.Running]
+    running: list[Any]
     index: int
     idle_mb: float
     start: int  # which start of the row's server it is: the first, the second, ...
@@ -70,7 +75,7 @@ class Served:
     held: list[Hold] | None = None  # what held its event loop; None where nobody looked
 
     @property
-    def server(self) -> servers.Running:
+    def server(self) -> Any:
         return self.running[self.index]
 
 
@@ -99,10 +104,12 @@ def measure(
     """
     wanted = []
     for number, row in enumerate(rows):
-        if why := why_unmeasurable(row):
-            yield _not_measured(comparison, row, why)
+        if why := why_unmeasurable(row, generators[0].here):
+            yield not_measured(comparison, row, why)
         else:
             wanted.append((number, row))
+    if not wanted:
+        return
     with ExitStack() as stack:
         away: dict[float, Mapping[str, str]] = {}
         backends: Backends | Sockets
@@ -135,7 +142,7 @@ def measure(
                         reason = (
                             error.problem if own else f"not measured, for {error.variant} fails"
                         )
-                        yield _not_measured(comparison, one.row, reason)
+                        yield not_measured(comparison, one.row, reason)
                     raise
                 if start == 1:
                     held = holds(comparison.slug, [one.row for one in served], running)
@@ -146,7 +153,7 @@ def measure(
                     costs = dict(zip(map(_kind, served), map(min, *batches), strict=True))
                 for one, seconds in zip(served, took, strict=True):
                     one.bystander_cpu_ms, one.alone = costs[_kind(one)], seconds
-                for round_ in _blocks(measurement, served, seed, range(before + 1, stop + 1)):
+                for round_ in blocks(measurement, served, seed, range(before + 1, stop + 1)):
                     measured.append(round_)
                     yield round_
             doubts = in_doubt(measured)
@@ -155,7 +162,7 @@ def measure(
                 break
 
 
-def _blocks(
+def blocks(
     measurement: Measurement, served: Sequence[Served], seed: int, numbers: range
 ) -> Iterator[Round]:
     """Yield the rounds of these blocks, each of one round of every row, and of repeats.
@@ -217,7 +224,10 @@ def _kind(one: Served) -> tuple[str, ...]:
 
 
 def _restart(measurement: Measurement, one: Served) -> None:
-    """Start the server anew, which died, and warm it up."""
+    """Start the server anew, which died, and warm it up; wait for one that is somebody else's."""
+    if isinstance(one.server, Host):
+        one.server.come_back()
+        return
     server = servers.restart(one.running, one.index)
     one.idle_mb = sampling.usage(server).memory_mb
     (one.alone,) = warm_up(measurement.comparison.slug, [one.row], [server], measurement.logs)
@@ -255,15 +265,17 @@ def begin(
     """Have the users of a row's round come to its server."""
     comparison, row = measurement.comparison, one.row
     pools = sampling.pool_counters(one.server)
-    ceiling_rate = ceiling(
-        row.variant,
-        row.deployment.interface,
-        users=ANY_NUMBER if row.rate else row.users,
-        processes=row.deployment.workers,
-        threads=row.deployment.threads,
-        cores=CORES,
-        work=work_s,
-    )
+    ceiling_rate = None
+    if row.deployment.workers:  # how many somebody else has is not known
+        ceiling_rate = ceiling(
+            row.variant,
+            row.deployment.interface,
+            users=ANY_NUMBER if row.rate else row.users,
+            processes=row.deployment.workers,
+            threads=row.deployment.threads,
+            cores=CORES,
+            work=work_s,
+        )
     if ceiling_rate and row.rate:
         ceiling_rate = min(ceiling_rate, row.rate)
     order = order_of(comparison.slug, row, one.server, measurement.plan, ceiling_rate, one.alone)
@@ -300,8 +312,12 @@ def record(measurement: Measurement, begun: Begun, seen: Window) -> Round:
     comparison, one, generator = measurement.comparison, begun.one, begun.generator
     row, server, looks = one.row, one.server, seen.looks
     result = generator.result()
-    window = result.closed - result.opened
-    death = server.death()
+    window = max(1e-3, result.closed - result.opened)
+    broken = [*result.broken, *looks.broken]
+    if death := server.death():
+        broken.append(death)
+    if row.max_requests and len(result.samples) + len(result.bystander) >= row.max_requests:
+        broken.append(f"its {row.max_requests:,} requests, which are the most, were too few")
     round_ = Round(
         comparison=comparison.slug,
         variant=row.variant.name,
@@ -317,20 +333,7 @@ def record(measurement: Measurement, begun: Begun, seen: Window) -> Round:
         closed=result.closed,
         samples=[Sample(*sample) for sample in result.samples],
         bystander=[Sample(*sample) for sample in result.bystander],
-        server=rounds.Server(
-            processes=max(use.processes for use in looks.used),
-            threads=max(use.threads for use in looks.used),
-            cpu_seconds=max(0.0, looks.used[-1].cpu_seconds - looks.used[0].cpu_seconds),
-            rss_mb=max(use.memory_mb for use in looks.used),
-            idle_mb=one.idle_mb,
-            bystander_cpu_ms=one.bystander_cpu_ms,
-            busiest_worker=sampling.busiest_worker(looks.used, row.deployment.workers),
-            db_connections=max((counts.connections for counts in looks.counts), default=0),
-            queries=max((counts.queries for counts in looks.counts), default=0),
-            transactions=max((counts.transactions for counts in looks.counts), default=0),
-            upstream_calls=max(looks.upstream_calls, default=None),
-            pool_wait_ms=sampling.pool_wait_ms(begun.pools, sampling.pool_counters(server)),
-        ),
+        server=_used(begun, looks) if looks.used else rounds.UNSEEN,
         generator_cpu=result.cpu,
         steal=seen.steal,
         throttled=seen.throttled_s / window,
@@ -348,10 +351,28 @@ def record(measurement: Measurement, begun: Begun, seen: Window) -> Round:
         postgres_stall=looks.silence,
         clock_jump=result.clock_jump,
         generators=[one | ({"capacity": None} if row.raw else {}) for one in result.workers],
-        broken=[*result.broken, *looks.broken, *([death] if death else [])],
+        broken=broken,
     )
     exception = why_failed(round_, row, server, measurement.logs)
     return replace(round_, broken=[*round_.broken, exception]) if exception else round_
+
+
+def _used(begun: Begun, looks: sampling.Looks) -> rounds.Server:
+    one = begun.one
+    return rounds.Server(
+        processes=max(use.processes for use in looks.used),
+        threads=max(use.threads for use in looks.used),
+        cpu_seconds=max(0.0, looks.used[-1].cpu_seconds - looks.used[0].cpu_seconds),
+        rss_mb=max(use.memory_mb for use in looks.used),
+        idle_mb=one.idle_mb,
+        bystander_cpu_ms=one.bystander_cpu_ms,
+        busiest_worker=sampling.busiest_worker(looks.used, one.row.deployment.workers),
+        db_connections=max((counts.connections for counts in looks.counts), default=0),
+        queries=max((counts.queries for counts in looks.counts), default=0),
+        transactions=max((counts.transactions for counts in looks.counts), default=0),
+        upstream_calls=max(looks.upstream_calls, default=None),
+        pool_wait_ms=sampling.pool_wait_ms(begun.pools, sampling.pool_counters(one.server)),
+    )
 
 
 def _speaks_of(comparison: Comparison, metric: Metric) -> bool:
@@ -384,10 +405,11 @@ def order_of(
         rate=row.rate,
         waiting=row.waiting,
         raw=row.raw,
-        bystander=f"{server.deployment.own_paths}bystander/",
+        bystander=server.bystander,
         asks=[ask.as_row() for ask in row.asks],
         any_body=row.bodies_differ,
         locustfile=str(row.locustfile.resolve()) if row.locustfile else None,
+        max_requests=row.max_requests,
     )
 
 
@@ -423,7 +445,7 @@ def min_cpu_seconds(work: Callable[[], Any], so_far: float | None) -> float:
     return min(once(), once(), once() if so_far is None else so_far)
 
 
-def _not_measured(comparison: Comparison, row: Row, reason: str) -> Round:
+def not_measured(comparison: Comparison, row: Row, reason: str) -> Round:
     """Make the round that says why there is none."""
     return rounds.not_measured(
         comparison=comparison.slug,

@@ -33,7 +33,7 @@ if __name__ == "__main__":
 from loadtests import away
 from loadtests.arguments import bad
 from loadtests.away import Away, Place
-from loadtests.running import events, hosts, servers
+from loadtests.running import events, network, servers
 from loadtests.running.environment import commit
 from loadtests.running.events import Event, Failed, Measured, Started
 from loadtests.running.run import OPTIONS, run
@@ -154,7 +154,7 @@ def _address(ssh: str | None) -> str:
 def _round_trip_ms(name: str, crew: Crew, port: int) -> float | None:
     """Measure it to the servers' address. ServerError if a load generator here can't reach it."""
     try:
-        return hosts.round_trip_ms(crew.address, port)
+        return network.round_trip_ms(crew.address, port)
     except OSError as error:
         if not crew.here:
             return None

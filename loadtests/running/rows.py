@@ -1,7 +1,6 @@
 """What gets rounds, and what this machine cannot measure."""
 
 import os
-import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,15 @@ from pathlib import Path
 import psycopg
 
 from comparisons.registry import Comparison, Variant
+from loadtests import crowds
 from loadtests.asks import Ask
 from loadtests.judging.rounds import AGAIN
 from project import services
 from project.deployments import DEPLOYMENTS, DIRECT, Deployment
 from project.services import distance, pgbouncer
 
-OTHER_FILES = 200  # open files that a server, or the load generator, has besides one a user
+# Without this in its environment, Django's ASGI handler holds a thread for each request that waits.
+SHARED_THREAD = "SHARED_THREAD"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Row:
     asks: tuple[Ask, ...] = ()
     any_body: bool = False  # what is answered differs each time
     locustfile: Path | None = None
+    max_requests: int | None = None  # in a round, where somebody else serves
 
     @property
     def is_ours(self) -> bool:
@@ -132,15 +134,21 @@ def why_unfit(comparison: Comparison, variant: Variant, name: str) -> str:
     return ""
 
 
-def why_unmeasurable(row: Row) -> str:
-    """Say why the row cannot be measured on this machine; "" if it can."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if limit != resource.RLIM_INFINITY and limit < row.users + OTHER_FILES:
-        needed = row.users + OTHER_FILES
-        return (
-            f"{row.users} users need {needed} open files, one each and {OTHER_FILES} besides; "
-            f"a process may have {limit} here (ulimit -n)"
-        )
+def why_unmeasurable(row: Row, workers: int = 1, serves: bool = True) -> str:
+    """Say why the row cannot be measured on this machine; "" if it can.
+
+    workers: the load generators here, who share its users; 0 where all are elsewhere. serves:
+    whether the server is here.
+    """
+    slots = row.deployment.workers * row.deployment.threads
+    if row.waiting and row.deployment.interface == "wsgi" and 0 < slots < row.users:
+        return f"{slots} threads cannot let {row.users} requests wait at once"
+    processes, threads = max(1, row.deployment.workers), _threads_held(row)
+    why = crowds.why_missing(
+        row.users, workers, threads * serves, serves=serves, processes=processes
+    )
+    if why:
+        return why
     if row.deployment.database == "pgbouncer" and (why := pgbouncer.why_missing()):
         return why
     if row.round_trip and (why := distance.why_no_distance(addresses())):
@@ -148,6 +156,16 @@ def why_unmeasurable(row: Row) -> str:
     if role := row.environ(server=0).get("DATABASE_ROLE"):
         return _why_no_login(role)
     return ""
+
+
+def _threads_held(row: Row) -> int:
+    """Return how many threads the server holds while all requests of the row wait."""
+    if not row.waiting:
+        return 0
+    if row.deployment.interface == "wsgi":
+        return row.deployment.workers * row.deployment.threads
+    shares = is_direct(row.deployment.name) or row.variant.app or row.environ(0).get(SHARED_THREAD)
+    return 0 if shares else row.users
 
 
 def addresses() -> dict[str, str]:

@@ -3,12 +3,14 @@
 It says what it finds as events. The other half judges, keeps and prints that.
 """
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from comparisons.registry import Comparison, Cost
 from loadtests.arguments import SHAPE, bad
 from loadtests.judging import verdicts
 from loadtests.judging.declared import Declared
@@ -17,9 +19,11 @@ from loadtests.running import schedule
 from loadtests.running.calibration import calibrate
 from loadtests.running.environment import environment
 from loadtests.running.events import Begins, Chosen, Ends, Event, Failed, Measured, Started
+from loadtests.running.generators import Generator as LoadGenerator
 from loadtests.running.generators import load_generators
-from loadtests.running.hosts import hosts
 from loadtests.running.measuring import InDoubt, measure, min_cpu_seconds
+from loadtests.running.network import hosts
+from loadtests.running.rows import Row
 from loadtests.running.selection import choose
 from loadtests.running.warming import ViewError
 from loadtests.running.workers import Bring, Crew, brought
@@ -72,24 +76,46 @@ def run(
         cost = calibrate(generators[0], address)
         shared = services.started_by_others()
         yield Started(found, generators[0].as_row(), asdict(cost), tuple(shared))
-        budget = _budget(options, len(choice.rows))
-        for comparison, rows in choice.rows:
-            budget.begin()
-            work_s = min_cpu_seconds(comparison.work, None) if comparison.work else None
-            declared = Declared.of(comparison, cost, work_s)
-            in_doubt = in_doubt_within(budget, declared, _own_blocks(options), plan)
-            yield Begins(declared)
-            try:
-                with closing(
-                    measure(
-                        comparison, rows, plan, seed, generators, in_doubt, logs, address=address
-                    )
-                ) as measuring:
-                    for round_ in measuring:
-                        yield Measured(round_)
-            except ViewError as error:
-                yield Failed(comparison.slug, str(error))
-            yield Ends(comparison.slug)
+        yield from compared(
+            choice.rows,
+            cost,
+            _budget(options, len(choice.rows)),
+            _own_blocks(options),
+            plan,
+            partial(measure, address=address),
+            seed,
+            generators,
+            logs,
+        )
+
+
+def compared(
+    chosen: Sequence[tuple[Comparison, Sequence[Row]]],
+    cost: Cost,
+    budget: schedule.Budget,
+    own_blocks: int,
+    plan: schedule.Plan,
+    rounds_of: Callable[..., Generator[Round, None, None]],
+    seed: int,
+    generators: Sequence[LoadGenerator],
+    logs: Path | None,
+) -> Generator[Event, None, None]:
+    """Measure one comparison after the other, each by `rounds_of`, as `measure` does."""
+    for comparison, rows in chosen:
+        budget.begin()
+        work_s = min_cpu_seconds(comparison.work, None) if comparison.work else None
+        declared = Declared.of(comparison, cost, work_s)
+        in_doubt = in_doubt_within(budget, declared, own_blocks, plan)
+        yield Begins(declared)
+        try:
+            with closing(
+                rounds_of(comparison, rows, plan, seed, generators, in_doubt, logs)
+            ) as measuring:
+                for round_ in measuring:
+                    yield Measured(round_)
+        except ViewError as error:
+            yield Failed(comparison.slug, str(error))
+        yield Ends(comparison.slug)
 
 
 def _own_plan(options: Mapping[str, Any]) -> schedule.Plan:

@@ -90,6 +90,7 @@ def _memory(process: psutil.Process) -> float:
 class Looks:
     """What a server uses, looked at when the window opens, every SAMPLING_S, and at its end.
 
+    backends: None for somebody else's server, at which nobody can look.
     upstream: whether to ask the upstream too, how many calls of the server it is busy with.
     late: seconds, the longest for which this process did not look though it should have.
     silence: seconds, the longest for which PostgreSQL did not tell the server's connections.
@@ -98,13 +99,13 @@ class Looks:
     def __init__(
         self,
         server: servers.Running,
-        backends: Backends | Sockets,
+        backends: Backends | Sockets | None,
         opened: float,
         upstream: bool = False,
     ) -> None:
         self.late = time.time() - opened
         self.silence = 0.0
-        self.used = [usage(server)]
+        self.used = [] if backends is None else [usage(server)]
         self.counts: list[Counts] = []
         self.upstream_calls: list[int] = []
         self.broken: list[str] = []
@@ -112,13 +113,14 @@ class Looks:
         self._looked = time.monotonic()
 
     def look(self) -> None:
-        self.used.append(usage(self._server))
         silence = 0.0
-        try:
-            counts, silence = self._backends.of(self._server)
-            self.counts.append(counts)
-        except psycopg.OperationalError:
-            self.broken = ["PostgreSQL was away"]
+        if self._backends is not None:
+            self.used.append(usage(self._server))
+            try:
+                counts, silence = self._backends.of(self._server)
+                self.counts.append(counts)
+            except psycopg.OperationalError:
+                self.broken = ["PostgreSQL was away"]
         if self._upstream:
             self.upstream_calls.append(calls_under_way(self._server))
         now = time.monotonic()
@@ -153,11 +155,11 @@ def calls_under_way(server: servers.Running) -> int:
 
 
 def pool_counters(server: servers.Running, *, collect: bool = False) -> Mapping[str, int] | None:
-    """Ask the server what its pools have counted; None where it has several processes.
+    """Ask the server what its pools have counted; None where it has not one process, of ours.
 
     collect: it is to collect its garbage first.
     """
-    if server.deployment.workers > 1 or server.death():
+    if server.deployment.workers != 1 or server.death():
         return None
     url = f"{server.own_url}pools/{'?collect' if collect else ''}"
     with suppress(OSError), servers.direct.open(url, timeout=5) as response:

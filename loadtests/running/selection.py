@@ -6,7 +6,7 @@ from typing import Any
 
 from comparisons.loading import why_unknown
 from comparisons.pairs import COMPARISONS
-from comparisons.registry import Comparison, Expectation, Metric
+from comparisons.registry import Comparison, Expectation, Metric, most_users
 from loadtests.arguments import bad, known, reshape
 from loadtests.judging.rounds import AGAIN
 from loadtests.running.rows import Row, is_for, rows_of, why_unfit
@@ -87,6 +87,8 @@ def why_not_under_load(comparison: Comparison, options: Mapping[str, Any]) -> st
         return "its users leave, which needs no --rate"
     if options["users"] and comparison.rate:
         return "its load is a rate, and no number of users"
+    if options["users"] and options["users"] > (most := most_users(comparison)):
+        return f"it takes {most:,} users at most: more can only wait"
     least = min(users for users, _ in comparison.cases)
     if options["quick"] and options["users"] is None and least > MAX_QUICK_USERS:
         return f"a quick run has at most {MAX_QUICK_USERS} users (or what --users says)"
@@ -136,18 +138,18 @@ def not_judged(rows: list[tuple[Comparison, list[Row]]], options: Mapping[str, A
     return [f"not judged: {count} expectations that speak of {what} ({', '.join(slugs)})"]
 
 
-def without_crowds(comparison: Comparison) -> Comparison:
-    """Return the comparison without its cases of more than MAX_QUICK_USERS users."""
+def without_crowds(comparison: Comparison, most: int = MAX_QUICK_USERS) -> Comparison:
+    """Return the comparison without its cases of more users than that."""
     users = {users for users, _ in comparison.cases}
-    if max(users) <= MAX_QUICK_USERS:
+    if max(users) <= most:
         return comparison
     return replace(
         comparison,
-        users=tuple(sorted(count for count in users if count <= MAX_QUICK_USERS)),
+        users=tuple(sorted(count for count in users if count <= most)),
         expectations=[
             expectation
             for expectation in comparison.expectations
-            if comparison.case(expectation)[0] <= MAX_QUICK_USERS
+            if comparison.case(expectation)[0] <= most
         ],
     )
 

@@ -10,10 +10,12 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 from types import MappingProxyType
+from typing import Protocol
 
 from project import signals
 from project.deployments import Deployment
@@ -33,6 +35,12 @@ direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 class ServerError(FatalError):
     """A server that does not start."""
+
+
+class Connecting(Protocol):
+    """What can be asked: a server that runs here, or somebody else's host."""
+
+    def connect(self, timeout_s: float) -> HTTPConnection: ...
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,14 @@ class Running:
     @property
     def name(self) -> str:
         return f"{self.deployment.name} {self.nonce}"
+
+    @property
+    def bystander(self) -> str:
+        """The path that the bystander calls."""
+        return f"{self.deployment.own_paths}bystander/"
+
+    def connect(self, timeout_s: float) -> HTTPConnection:
+        return HTTPConnection(self.address, self.port, timeout_s)
 
     def death(self) -> str | None:
         """Say how it died; None while it lives."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 
 from comparisons.registry import Client
@@ -130,7 +130,7 @@ def _said(server: servers.Running, ask: Ask, right: range) -> Answer:
     deadline = time.monotonic() + TIMEOUT_S
     body = bytearray()
     try:
-        with closing(HTTPConnection(server.address, server.port, TIMEOUT_S)) as connection:
+        with closing(server.connect(TIMEOUT_S)) as connection:
             connection.request(ask.method, ask.path, ask.body, dict(ask.headers))
             response = connection.getresponse()
             while part := response.read1():

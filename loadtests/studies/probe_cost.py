@@ -1,8 +1,9 @@
 """What the probes of `advise` cost while they are on: `python -m loadtests.studies.probe_cost`.
 
-Views of ours, served as a reader's project is: without the probes, with them but nobody asking,
-while they count, and while they look. All servers up at once, a round of each in turn and in random
-order; the cost is the throughput that is lost, by pairs of rounds of the same turn.
+Views of ours, served as a reader's project is: without the probes, while they count, and while they
+look, which includes the first requests of a window, all of which they look into. All servers up at
+once, a round of each in turn and in random order; the cost is the throughput that is lost, by pairs
+of rounds of the same turn. Of views that wait nothing is asked: there the probes have the time.
 """
 
 from project import command
@@ -39,18 +40,14 @@ from project.services import schema  # noqa: E402
 CONFIDENCE = 0.95
 WINDOW_S, MIN_ANSWERS = 2, 20
 TURNS = 10
-# One that does nothing, of which every µs is a part; one that asks the database; one that waits.
+# One that does nothing, of which every µs is a part, and one that asks the database.
 PATHS = {
-    "wsgi": ("/servers-trivial/sync_threads/", "/orm-in-async/sync/", "/blocking-call/sync/"),
-    "asgi": (
-        "/servers-trivial/async_uvicorn/",
-        "/orm-in-async/async_orm/",
-        "/blocking-call/async_native/",
-    ),
+    "wsgi": ("/servers-trivial/sync_threads/", "/orm-in-async/sync/"),
+    "asgi": ("/servers-trivial/async_uvicorn/", "/orm-in-async/async_orm/"),
 }
 SERVED_BY = {"wsgi": "wsgi-threads", "asgi": "asgi-uvicorn"}
-# What is asked before a round; None: of a server that has no probes; "": nothing.
-STATES = {"off": None, "idle": "", "counting": "count", "looking": "begin"}
+# What is asked before a round; None: of a server that has no probes.
+STATES = {"off": None, "counting": "count", "looking": "begin"}
 
 Rates = dict[tuple[str, str], list[float]]  # of a path and a state, a turn each
 

@@ -13,7 +13,15 @@ from comparisons import floor, loading, pairs
 from comparisons.declarations import DeclarationError
 from comparisons.pairs import COMPARISONS, cpu_bound
 from comparisons.pairs.blocking_call import async_native, sync
-from comparisons.registry import MAX_RATE, MAX_USERS, Client, Comparison, Expectation, Variant
+from comparisons.registry import (
+    MAX_RATE,
+    MAX_USERS,
+    MAX_WAITING_USERS,
+    Client,
+    Comparison,
+    Expectation,
+    Variant,
+)
 from project.processes import BASE_DIR
 
 LIMITS = {"at_least": 1}
@@ -156,6 +164,11 @@ def test_what_is_declared_rightly_is_not_refused():
         ({"users": True}, "users is True;"),
         ({"users": [4, 8]}, "users is [4, 8];"),
         ({"users": MAX_USERS + 1}, "users is 10001;"),
+        ({"users": MAX_WAITING_USERS + 1, "waiting": lambda users: 1}, "users is 50001;"),
+        (
+            {"waiting": lambda users: 1, "variant": {"client": Client()}},
+            "with waiting=, users send a GET and wait: they have no client=",
+        ),
         ({"users": ()}, "users has no case"),
         ({"users": (4, 4)}, "users has 4 twice"),
         ({"round_trip": -1}, "round_trip is -1;"),
@@ -389,10 +402,10 @@ def broken_checkout(checkout):
         "manage.py compare",
         "-m locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:1",
         "-m pytest -p no:cacheprovider tests/loadtests/judging/test_intervals.py",
-        "-m loadtests.studies.first_byte",
         *(
             pytest.param(command, marks=pytest.mark.long)
             for command in (
+                "-m loadtests.studies.first_byte",
                 "manage.py check",
                 "manage.py serve asgi-uvicorn --port 18765",
                 "manage.py runserver 18765",

@@ -68,8 +68,10 @@ def why_refused(settings, monkeypatch):
     [
         (["compare", "--list", "my_first.py"], {}),
         (["compare", "--list", "--pairs", "my_first.py", "my-first"], {}),
-        (["compare", "--list", "--pairs=.", "my-first"], {}),
-        (["compare", "--list", "my-first"], {"PAIRS": "my_first.py"}),
+        pytest.param(["compare", "--list", "--pairs=.", "my-first"], {}, marks=pytest.mark.long),
+        pytest.param(
+            *(["compare", "--list", "my-first"], {"PAIRS": "my_first.py"}), marks=pytest.mark.long
+        ),
     ],
     ids=["path", "option", "folder", "PAIRS"],
 )
@@ -185,8 +187,8 @@ def test_wrong_pair_is_refused_in_one_line(pair, why_refused, right, wrong, line
     "words",
     [
         ["compare", "PAIR"],
-        ["serve", "--pairs", "PAIR", "my-first/sync"],
-        ["runserver", "--pairs=PAIR"],
+        pytest.param(["serve", "--pairs", "PAIR", "my-first/sync"], marks=pytest.mark.long),
+        pytest.param(["runserver", "--pairs=PAIR"], marks=pytest.mark.long),
     ],
     ids=["compare", "serve", "runserver"],
 )

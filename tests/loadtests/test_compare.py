@@ -156,7 +156,9 @@ def test_bad_arguments_are_refused_with_the_reason(arguments, said):
     assert said in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["blocking-cal"], ["--users", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [["blocking-cal"], pytest.param(["--users", "0"], marks=pytest.mark.long)]
+)
 def test_bad_arguments_end_the_command_without_a_traceback(arguments):
     """Those that the command itself refuses, and those that argparse does."""
     done = compare(*arguments)
@@ -231,6 +233,8 @@ def run(migrated, tmp_path, request):
     process.communicate()
 
 
+@pytest.mark.long
+@pytest.mark.timeout(300)  # a whole comparison, and perhaps what `migrated` makes first
 @pytest.mark.parametrize("run", [[*SLUGS, "--deployment", "wsgi-threads"]], indirect=True)
 def test_postgres_that_is_killed_ends_the_run_in_one_line(run):
     process, path = run

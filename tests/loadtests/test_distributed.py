@@ -26,19 +26,33 @@ def test_clock_that_is_set_back_between_two_readings_is_no_negative_round_trip()
 
 
 def test_users_are_divided_evenly():
-    assert [part.users for part in shares(ORDER, 2)] == [3, 2]
+    assert [part.users for part in shares(ORDER, ["load"] * 2)] == [3, 2]
 
 
 def test_worker_without_a_user_has_no_part():
-    assert [part.users for part in shares(ORDER, 8)] == [1] * 5
+    assert [part.users for part in shares(ORDER, ["load"] * 8)] == [1] * 5
+
+
+def test_each_knows_how_many_users_share_the_ports_of_its_machine():
+    parts = shares(ORDER, ["load1", "load2", "load1"])
+    assert [(part.users, part.users_here) for part in parts] == [(2, 3), (2, 2), (1, 3)]
 
 
 def test_rate_is_divided_evenly():
-    assert [part.rate for part in shares(Order(**vars(ORDER) | {"rate": 30}), 3)] == [10, 10, 10]
+    assert [part.rate for part in shares(Order(**vars(ORDER) | {"rate": 30}), ["load"] * 3)] == [
+        10,
+        10,
+        10,
+    ]
+
+
+def test_bound_of_requests_is_divided_so_that_it_holds():
+    bounded = Order(**vars(ORDER) | {"max_requests": 100})
+    assert [part.max_requests for part in shares(bounded, ["load"] * 3)] == [33] * 3
 
 
 def test_first_worker_alone_has_the_bystander():
-    assert [part.bystander for part in shares(ORDER, 3)] == ["/bystander/", "", ""]
+    assert [part.bystander for part in shares(ORDER, ["load"] * 3)] == ["/bystander/", None, None]
 
 
 def test_window_is_what_the_workers_windows_have_in_common():

@@ -220,9 +220,10 @@ REFUSED = [
         ["--tags", "blocking-cal"],
         "nothing has the tag 'blocking-cal'; did you mean 'blocking-call'?",
     ),
-    (
+    pytest.param(
         ["--tags", "cache", "--host", "http://127.0.0.1:1"],
         "no server answers at http://127.0.0.1:1",
+        marks=pytest.mark.long,
     ),
 ]
 

@@ -1,7 +1,7 @@
 """Signals at every step of a command: it ends in good order, says what it kept, leaves nothing.
 
-Real commands with real services of their own. The short table has each event and each kind of
-command once; the long one has every signal at every event.
+Real commands with real services of their own. The short table has what differs most; the long one
+has every kind of command, and every signal at every event.
 """
 
 import gzip
@@ -126,11 +126,9 @@ class Case:
 CASES = [
     Case(COMPARE, "imports", signal.SIGINT),
     Case(COMPARE, "services start", signal.SIGHUP),
-    Case(COMPARE, "migration", signal.SIGTERM, repeated=True),
     Case(COMPARE, "measures", signal.SIGUSR1, repeated=True),
     Case(SERVE, "serves", signal.SIGHUP, repeated=True),
     Case(RUNSERVER, "listens", signal.SIGINT, status=0),  # as Django has it
-    Case(SCRIPT, "servers start", signal.SIGXCPU, repeated=True),
 ]
 NAMED = [number for number in signals.ENDING if isinstance(number, signal.Signals)]
 # Every event, the end of a run too, with the signals that people send, and every other signal once.
@@ -144,6 +142,7 @@ LONG_CASES += [Case(COMPARE, "measures", number) for number in sorted(NAMED)]
 LONG_CASES += [
     Case(COMPARE, "generator starts", signal.SIGQUIT, ignored=(signal.SIGHUP, signal.SIGINT)),
     Case(RUNSERVER, "listens", signal.SIGUSR2, repeated=True),
+    Case(SCRIPT, "servers start", signal.SIGXCPU, repeated=True),
 ]
 
 

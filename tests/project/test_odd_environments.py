@@ -228,7 +228,13 @@ def test_every_pattern_keeps_its_names_back(pattern, monkeypatch):
     assert name not in child_environ()
 
 
-@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("http_proxy", "ALL_PROXY"),
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("HTTP_PROXY", "all_proxy")),
+    ],
+)
 def test_views_reach_services_past_a_proxy(name, monkeypatch):
     monkeypatch.setenv(name, f"http://{NOWHERE}")
     with resources.upstream.__wrapped__() as client:
@@ -315,7 +321,13 @@ LOST_OUTPUT = {"full": (2, "No space left on device"), "unread": (141, "Broken p
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 @pytest.mark.parametrize("output", ["full", pytest.param("unread", marks=pytest.mark.long)])
-@pytest.mark.parametrize("command", ["--list", "--from", "check", "serve"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("--list", "serve"),
+        *(pytest.param(command, marks=pytest.mark.long) for command in ("--from", "check")),
+    ],
+)
 def test_a_command_whose_output_is_lost_says_so(command, output, tmp_path):
     words = {
         "--list": ["compare", "--list"],

@@ -149,7 +149,9 @@ def test_measured_server_has_its_own_pair_and_no_page():
     "environ",
     [
         {"DEPLOYMENT": "asgi-uvicorn", "DEPLOYMENT_NONCE": "1"},  # by `serve`
-        {"DEPLOYMENT_NONCE": "", "SERVED": "blocking-call/sync"},  # a command of ours
+        pytest.param(  # a command of ours
+            {"DEPLOYMENT_NONCE": "", "SERVED": "blocking-call/sync"}, marks=pytest.mark.long
+        ),
     ],
 )
 def test_whoever_is_not_measured_has_every_pair(environ):

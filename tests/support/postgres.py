@@ -26,7 +26,10 @@ from tests.support.clients import PATIENCE, get_many, until
 
 BUSY = "state <> 'idle'"  # in a query, or in a transaction
 APPLICATION = settings.DATABASES["default"]["OPTIONS"]["application_name"]  # of this process
-LIMITED_ROLE = limited_roles.NAMES[-1]  # of every server of `server_of`
+# The role of every server of `server_of`: each of pytest's processes has one of its own, for what
+# others hold of its few connections would be missing here.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+LIMITED_ROLE = limited_roles.NAMES[-1 - WORKER]
 # pg_stat_activity tells a plain role nothing of what others wait for.
 HELD = """
 SELECT pid FROM pg_locks

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from comparisons.own_pairs import is_path, slug_of
 from comparisons.pages.source import own_shape
 from comparisons.pairs import GROUPS
 from comparisons.questions import QUESTIONS
-from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_USERS
+from comparisons.registry import MAX_RATE, MAX_ROUND_TRIP_MS, MAX_WAITING_USERS
 from comparisons.result import Result, Verdict, now, timestamp
 from comparisons.result_store import ResultError, SaveError
 from loadtests.arguments import SHAPE, add_shape, bad, read_before, reserve, within
@@ -32,8 +33,9 @@ from loadtests.judging.measurements import measurements
 from loadtests.judging.rounds import Round
 from loadtests.reporting import saved, terminal
 from loadtests.reporting.changed import print_against
-from loadtests.running import schedule
+from loadtests.running import hosted, schedule
 from loadtests.running.events import Begins, Chosen, Ends, Event, Failed, Measured, Started
+from loadtests.running.host import Host
 from loadtests.running.machines import add_machines, crew_of, servers_place
 from loadtests.running.pinning import leave_last_core
 from loadtests.running.remote import run_there
@@ -47,7 +49,7 @@ from project.output import OutputError
 RECORDED = (
     *SHAPE,
     *("quick", "minutes", "null", "pin", "deployment", "users", "round_trip", "rate"),
-    *("generators", "load_from", "servers_on"),
+    *("generators", "load_from", "servers_on", "host", "urls", "bystander"),
 )
 MAX_MINUTES = 24 * 60
 
@@ -100,7 +102,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--users",
-            type=within(int, 1, MAX_USERS),
+            type=within(int, 1, MAX_WAITING_USERS),
             metavar="N",
             help="another number of users; what speaks of their own is not judged",
         )
@@ -146,6 +148,7 @@ class Command(BaseCommand):
             action="store_true",
             help="the load generator has the last core for itself, all else has the others",
         )
+        hosted.add_host(parser)
         parser.add_argument("--seed", type=int, metavar="N", help="of the order of the rounds")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -154,13 +157,14 @@ class Command(BaseCommand):
         console = Console(markup=False)
         if not console.is_terminal:
             console.width = 100  # a file or a pipe has none
+        host = hosted.asked_for(options)
         if options["list"] and not options["source"]:
             sys.exit(_list(options, console))
         before = read_before(options["against"]) if options["against"] else None
         if options["source"]:
             status = _print_again(options, before, console)
         else:
-            status = _run(options, before, console)
+            status = _run(options, before, console, host)
         sys.exit(status)
 
 
@@ -232,12 +236,17 @@ def _print_lines(lines: Iterable[str], console: Console) -> None:
         console.print(line, soft_wrap=True, highlight=False)
 
 
-def _run(options: dict[str, Any], before: Result | None, console: Console) -> int:
-    """Measure what is chosen, and save and print it. Return the exit status."""
+def _run(
+    options: dict[str, Any], before: Result | None, console: Console, host: Host | None
+) -> int:
+    """Measure what is chosen, and save and print it. Return the exit status.
+
+    host: somebody else's, who serves it.
+    """
     crew = crew_of(options)
     if options["pin"] and crew:
         raise bad("--pin is for one load generator, which has the last core for itself")
-    plan = plan_of(options)
+    plan = hosted.whole_plan_of(options) if host else plan_of(options)
     seed = random.randrange(2**32) if options["seed"] is None else options["seed"]
     path = options["output"] or settings.RESULTS_DIR / f"{timestamp(now()).replace(':', '-')}.json"
     result = Result(
@@ -253,7 +262,10 @@ def _run(options: dict[str, Any], before: Result | None, console: Console) -> in
     is_worse = False
     logs = result_store.logs_path(path)
     there = servers_place(options)
-    if there and crew:
+    if host:
+        say = partial(console.print, soft_wrap=True, highlight=False)
+        running = hosted.run(host, options, seed, logs, crew, say)
+    elif there and crew:
         running = run_there(there, options, seed, logs, crew, options["address"])
     else:
         running = measuring(options, seed, logs, crew)
@@ -358,6 +370,7 @@ def take(events: Iterable[Event], rounds: int, run: Run, console: Console) -> No
                     case Measured():
                         measured.append(event.round)
                         progress.advance(bar)
+                        _note_missing(declared, event.round, progress.console)
                     case Failed():
                         run.complete = False
                         said = f"{event.comparison}: {event.text}"
@@ -368,10 +381,18 @@ def take(events: Iterable[Event], rounds: int, run: Run, console: Console) -> No
             save_and_print()
 
 
+def _note_missing(declared: Declared | None, round_: Round, console: Console) -> None:
+    """Say why a row is not measured, where no verdict says it."""
+    if declared and not round_.samples and not declared.expectations:
+        _print_lines([f"{round_.variant} is not measured: {'; '.join(round_.broken)}"], console)
+
+
 def _note_start(started: Started, run: Run, console: Console) -> None:
     if run.pinned and started.shared:
         names = ", ".join(started.shared)
         console.print(f"--pin: {names}: started by another command, on its cores")
+    if of_hosts := terminal.hosts(started.environment.get("hosts", ()), console.width):
+        terminal.print_dim(of_hosts, console)
     if of_generators := terminal.load_generators(started.load_generator, console.width):
         terminal.print_dim(of_generators, console)
     run.result.environment = started.environment

@@ -15,6 +15,7 @@ from comparisons.pairs import COMPARISONS
 from tests.support.results import HOLD
 
 REFERENCE = result_store.read(project_settings.RESULTS_DIR / result_store.REFERENCE)
+CONTENT = REFERENCE.as_content()
 SLUG = "blocking-call"
 RATE = "async_native throughput of async_blocking at least 3"
 OLD, NEW, NEWEST = (f"2026-11-2{day}T00-00-00Z.json" for day in (1, 2, 3))
@@ -28,7 +29,7 @@ def results(settings, tmp_path):
 
 def content_of(slug=SLUG, verdict=None, **keys):
     """What the reference run says of a comparison; the verdict on RATE with other values."""
-    row = REFERENCE.as_content() | {"declared": []}
+    row = CONTENT | {"declared": []}
     for key in ("measurements", "verdicts"):
         row[key] = [entry for entry in row[key] if slug in ("", entry["comparison"])]
     row["verdicts"] = [

@@ -77,8 +77,8 @@ def asked_by_all(variant, expected):
 @pytest.mark.parametrize(
     ("variant", "together"),
     [
-        ("sync_held", SIZE),
-        ("sync_closing", USERS),
+        pytest.param("sync_held", SIZE, marks=pytest.mark.long),
+        pytest.param("sync_closing", USERS, marks=pytest.mark.long),
         ("async_held", SIZE),
         ("async_closing", USERS),
         ("async_native", USERS),

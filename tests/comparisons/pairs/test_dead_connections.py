@@ -15,7 +15,10 @@ END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_
 
 @pytest.mark.parametrize(
     ("deployment", "variants"),
-    [("wsgi-threads", ["sync"]), ("asgi-uvicorn", ["async_orm", "async_native"])],
+    [
+        pytest.param("wsgi-threads", ["sync"], marks=pytest.mark.long),
+        ("asgi-uvicorn", ["async_orm", "async_native"]),
+    ],
 )
 @pytest.mark.parametrize("checked", [False, True])
 def test_dead_connection_fails_one_request_unless_it_is_checked(

@@ -49,7 +49,9 @@ def test_threads_of_a_sync_view_run_queries_at_once(sleep):
         assert asking.result() == {200: 1}
 
 
-@pytest.mark.parametrize("variant", ["async_orm", "async_native"])
+@pytest.mark.parametrize(
+    "variant", ["async_orm", pytest.param("async_native", marks=pytest.mark.long)]
+)
 def test_gathered_queries_lose_no_connection_though_some_are_cancelled(variant, postgres, sleep):
     environ = {"SERVED": "", "POOL_SIZE": "20"} | sleep.environ
     with server_of(gathered_queries, variant, **environ) as (server, path):

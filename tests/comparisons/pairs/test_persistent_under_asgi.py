@@ -67,7 +67,9 @@ def test_thousand_requests_lose_no_connection_though_some_are_cancelled(variant,
             sleep.run_at_once(SIZE, server, path, ask=3 * SIZE)  # all are usable
 
 
-@pytest.mark.parametrize("variant", ["async_django_pool", "async_native"])
+@pytest.mark.parametrize(
+    "variant", ["async_django_pool", pytest.param("async_native", marks=pytest.mark.long)]
+)
 def test_pool_recovers_when_its_connections_are_gone(variant, postgres):
     # With the role of the test, which may end its own connections only.
     environ = {"POOL_SIZE": "4", "DATABASE_ROLE": ""}

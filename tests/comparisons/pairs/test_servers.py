@@ -8,7 +8,7 @@ from project.deployments import DEPLOYMENTS
 from tests.support.clients import get_many, until
 from tests.support.postgres import backends, path_of
 
-QUICK = ("sync_gevent", "sync_granian", "async_gunicorn")  # the others' servers have other tests
+QUICK = ("sync_gevent", "async_gunicorn")  # the others' servers have other tests
 EACH_PLACE = pytest.mark.parametrize(
     "variant",
     [

@@ -15,7 +15,13 @@ from tests.support.clients import PATIENCE, until
 from tests.support.postgres import path_of
 
 
-@pytest.fixture(params=[v.name for v in pair.comparison.variants if v.name in pair.KEEPING])
+@pytest.fixture(
+    params=[
+        pytest.param(v.name, marks=() if v.is_async else pytest.mark.long)
+        for v in pair.comparison.variants
+        if v.name in pair.KEEPING
+    ]
+)
 def keeping(request):
     yield from serve(request.param)
 

@@ -140,7 +140,7 @@ def test_settings_are_the_projects_own(events):
     ("url", "said"),
     [
         pytest.param("/endless/", "has not ended after", marks=pytest.mark.long),
-        ("/nowhere/", "answers with 404"),
+        pytest.param("/nowhere/", "answers with 404", marks=pytest.mark.long),
         ("/status", "sends elsewhere (301 to /status/)"),
     ],
 )

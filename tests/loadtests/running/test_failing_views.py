@@ -123,6 +123,7 @@ def test_last_exception_of_a_log_is_found(said, line, tmp_path):
     assert servers.last_exception(log) == line
 
 
+@pytest.mark.long
 def test_run_goes_on_without_the_failing_comparison_and_exits_with_2(tmp_path):
     path = tmp_path / "result.json"
     broken = ["--settings", "tests.support.lying_settings"]

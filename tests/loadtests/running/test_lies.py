@@ -117,7 +117,7 @@ def test_honest_remedy_is_not_refuted(slug, generator):
     assert set(as_the_pitfall("none", slug, generator, FEW)) <= {"holds", "inconclusive"}
 
 
-@pytest.mark.parametrize("slug", FIRST)
+@pytest.mark.parametrize("slug", [FIRST[0], *CLEAR[1:]])
 def test_variant_with_another_body_is_invalid(slug, generator):
     comparison = COMPARISONS[slug]
     liar = against_pitfalls(comparison)[0].variant

@@ -13,11 +13,19 @@ import pytest
 
 from comparisons.pairs import COMPARISONS
 from comparisons.registry import Expectation
+from loadtests import crowds
 from loadtests.judging.metrics import METRICS, latencies_ms
 from loadtests.judging.rounds import Sample
 from loadtests.judging.validity import why_invalid
-from loadtests.running import backends, generators, measuring, pinning, sampling, schedule, servers
-from loadtests.running import rows as rows_module
+from loadtests.running import (
+    backends,
+    generators,
+    measuring,
+    pinning,
+    sampling,
+    schedule,
+    servers,
+)
 from loadtests.running.generators import TRIVIAL, Generator, Lines, load_generators
 from loadtests.running.measuring import order_of
 from loadtests.running.rows import rows_of
@@ -430,11 +438,12 @@ def test_a_round_in_which_they_did_not_wait_is_no_result(generator, undisturbed)
 
 
 def test_more_users_than_a_process_may_have_files_are_not_measured(generator, monkeypatch):
-    monkeypatch.setattr(rows_module.resource, "getrlimit", lambda _: (99, 99))
+    monkeypatch.setattr(crowds, "most_files", lambda: 99)
     reasons = why_invalid(waiting_round(generator), None)
     assert reasons == [
         f"{WAITING} users need {WAITING + 200} open files, one each and 200 besides; "
-        "a process may have 99 here (ulimit -n)"
+        "a process may have 99 here "
+        "(ulimit -Hn, which root may raise; docker run --ulimit nofile=N)"
     ]
 
 

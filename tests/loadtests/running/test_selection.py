@@ -89,6 +89,16 @@ def test_every_comparison_is_chosen_or_refused_under_every_load(name, load):
         assert (choice is None) == (other or (slug, name) in CANNOT)
 
 
+def test_only_users_who_wait_may_be_more_than_ten_thousand():
+    asked = {"slugs": ["many-waiting", "blocking-call"], "users": 50_000}
+    choice = chosen(**asked)
+    assert [comparison.slug for comparison, _ in choice.rows] == ["many-waiting"]
+    assert any(
+        why.startswith("blocking-call ") and "10,000 users at most: more can only wait" in why
+        for why in choice.left_out
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "slugs"),
     [

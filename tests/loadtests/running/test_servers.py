@@ -38,7 +38,16 @@ def header_of(url):
         return response.headers[HEADER]
 
 
-@pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=DEPLOYMENTS)
+ONE_OF_EACH_SERVER = ("wsgi-threads", "wsgi-granian", "asgi-uvicorn", "runserver")
+
+
+@pytest.mark.parametrize(
+    "deployment",
+    [
+        pytest.param(of, id=name, marks=() if name in ONE_OF_EACH_SERVER else pytest.mark.long)
+        for name, of in DEPLOYMENTS.items()
+    ],
+)
 def test_a_deployment_names_itself_and_is_gone_after_the_block(deployment):
     with servers.serving([deployment], [SMALL]) as (server,):
         assert header_of(server.url) == f"{deployment.name} {server.nonce}"
@@ -92,8 +101,15 @@ def test_block_that_an_error_ends_waits_in_any_case():
     assert server.process.returncode is not None
 
 
+# Of the servers that have workers of their own; the others are variants of the first.
+WITH_WORKERS = [
+    "wsgi-granian",
+    *(pytest.param(name, marks=pytest.mark.long) for name in ("wsgi-gevent", "asgi-granian")),
+]
+
+
 @pytest.mark.parametrize(
-    "name", ["wsgi-gevent", "wsgi-granian", "asgi-granian", "asgi-granian-direct"]
+    "name", [*WITH_WORKERS, pytest.param("asgi-granian-direct", marks=pytest.mark.long)]
 )
 def test_all_workers_answer_as_one_start_and_none_is_left(name):
     with servers.serving([DEPLOYMENTS[name].shaped(workers=2)], [SMALL]) as (server,):
@@ -103,7 +119,7 @@ def test_all_workers_answer_as_one_start_and_none_is_left(name):
     assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
 
-@pytest.mark.parametrize("name", ["wsgi-gevent", "wsgi-granian", "asgi-granian"])
+@pytest.mark.parametrize("name", WITH_WORKERS)
 def test_workers_do_not_outlive_their_server(name):
     with servers.serving([DEPLOYMENTS[name].shaped(workers=2)], [SMALL]) as (server,):
         family = psutil.Process(server.process.pid).children(recursive=True)
@@ -113,14 +129,20 @@ def test_workers_do_not_outlive_their_server(name):
     assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
 
-@pytest.mark.parametrize("name", ["wsgi-gevent", "wsgi-granian", "asgi-granian"])
+@pytest.mark.parametrize("name", WITH_WORKERS)
 def test_a_server_of_workers_says_why_it_does_not_start(name):
     broken = replace(DEPLOYMENTS[name], app="project.nothing:application")
     with pytest.raises(ServerError, match=r"project\.nothing"), servers.serving([broken]):
         raise AssertionError("it started")
 
 
-@pytest.mark.parametrize("name", ["asgi-uvicorn", "asgi-granian", "wsgi-granian", "wsgi-threads"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("asgi-uvicorn", "asgi-granian"),
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("wsgi-granian", "wsgi-threads")),
+    ],
+)
 def test_server_whose_port_is_taken_meanwhile_says_so(name, tmp_path):
     """After it was found free, as any program may do."""
     with socket.socket() as taken:
@@ -233,7 +255,7 @@ def answer_at(port, name):
         pytest.param("asgi-granian", signal.SIGTERM, marks=pytest.mark.long),
         pytest.param("asgi-granian-direct", signal.SIGINT, marks=pytest.mark.long),
         pytest.param("wsgi-gevent", signal.SIGINT, marks=pytest.mark.long),
-        ("wsgi-granian", signal.SIGTERM),
+        pytest.param("wsgi-granian", signal.SIGTERM, marks=pytest.mark.long),
     ],
 )
 def test_serve_runs_in_the_foreground_until_it_is_interrupted(name, number):
@@ -286,7 +308,11 @@ def test_serve_leaves_no_temporary_files(short_folder):
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("asgi-uvicorn", "wsgi-threads"), ("asgi-granian", "asgi-granian-direct")]
+    ("first", "second"),
+    [
+        pytest.param("asgi-uvicorn", "wsgi-threads", marks=pytest.mark.long),
+        ("asgi-granian", "asgi-granian-direct"),
+    ],
 )
 def test_serve_refuses_a_port_that_is_taken(first, second):
     """Granian itself would listen beside another granian (SO_REUSEPORT), and share its requests."""
@@ -433,11 +459,11 @@ def test_ports_are_given_once():
 @pytest.mark.parametrize(
     "path",
     [
-        "/blocking-call/async_threaded/",
         "/cpu-offload/async_process/",
         *(
             pytest.param(path, marks=pytest.mark.long)
             for path in (
+                "/blocking-call/async_threaded/",
                 "/blocking-call/async_native/",
                 "/sequential-awaits/async_task_group/",
                 "/worker-queue/async_worker_queue/",

@@ -32,11 +32,12 @@ def test_the_second_opinion_measures_the_same_view_with_wrk():
 @pytest.mark.parametrize(
     "script",
     [
-        "batch_sizes",
         "first_byte",
-        pytest.param("second_opinion", marks=pytest.mark.needs("wrk")),
-        "pinning",
-        "probe_cost",
+        pytest.param("second_opinion", marks=[pytest.mark.needs("wrk"), pytest.mark.long]),
+        *(
+            pytest.param(script, marks=pytest.mark.long)
+            for script in ("batch_sizes", "pinning", "probe_cost")
+        ),
     ],
 )
 def test_without_a_database_a_script_ends_in_one_line(script):

@@ -14,7 +14,7 @@ import uvloop
 from django.template import Context, Engine
 
 from project.inside.advised import loop as module
-from project.inside.advised.loop import LoopWatch
+from project.inside.advised.loop import LoopWatch, ThreadClock
 from tests.conftest import is_missing
 
 TIMES = 4
@@ -206,3 +206,19 @@ def test_a_thread_that_computes_is_no_hold_of_the_loop(views, held, run):
 def test_no_thread_outlives_the_watch(views, held):
     held(views.is_clean)
     assert "advised-loop" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_clock_of_a_thread_that_has_ended_stands_still():
+    clocks = []
+    thread = threading.Thread(target=lambda: clocks.append(ThreadClock()))
+    thread.start()
+    thread.join()
+    clocks[0].lap()
+    assert clocks[0].lap()[1] == 0
+
+
+def test_a_watch_that_has_used_time_pauses_until_it_is_a_small_part(monkeypatch):
+    monkeypatch.setattr(time, "thread_time", iter([0.001, 0.003]).__next__)
+    watch = LoopWatch(None, None, budget=0.01)
+    assert watch._paced(0.5) == 0.5
+    assert watch._paced(0.005) == pytest.approx(0.2)

@@ -21,6 +21,7 @@ from tests.support.clients import until
 from tests.support.commands import python
 from tests.support.postgres import drop_limited_roles, url_of
 
+pytestmark = pytest.mark.timeout(300)  # of a process's first test also the databases are made
 TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
 ROWS = {"comparisons_customer": 1_000, "comparisons_invoice": 100_000, "comparisons_account": 1_000}
 
@@ -171,6 +172,7 @@ def test_database_of_an_earlier_version_gets_users_and_sessions(database):
     assert_whole(database)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database", ["0003"], indirect=True)
 def test_reader_of_an_undone_migration_is_gone(database):
     schema.ensure()
@@ -201,7 +203,7 @@ def test_second_migrate_waits_for_the_first(database, superuser):
     "known",
     [
         pytest.param(False, id="new roles", marks=pytest.mark.long),
-        pytest.param(True, id="known roles"),
+        pytest.param(True, id="known roles", marks=pytest.mark.long),
     ],
 )
 @pytest.mark.parametrize("database", ["0002"], indirect=True)

@@ -283,7 +283,9 @@ def test_libpqs_variables_are_for_a_database_of_the_users(start_user: StartUser)
     assert "server does not support SSL" in message
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_a_user_that_is_killed_leaves_nothing(
     number: signal.Signals, start_user: StartUser, folder: Path
 ) -> None:
@@ -293,7 +295,10 @@ def test_a_user_that_is_killed_leaves_nothing(
         user.process.send_signal(number)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n == "postgres" else pytest.mark.long) for n in NAMES],
+)
 def test_a_killed_service_is_started_afresh_beside_its_present_users(
     name: str, start_user: StartUser, folder: Path
 ) -> None:
