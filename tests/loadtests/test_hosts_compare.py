@@ -211,3 +211,15 @@ def test_lost_ssh_connection_ends_the_run_in_a_line(lose, network, environ, tmp_
             lose(network)
             assert_ends_in_a_line(process, path, "app")
         assert_nothing_left(network, before)
+
+
+def test_load_generator_over_ssh_that_is_cut_off_ends_the_run_in_a_line(network, environ, tmp_path):
+    """Its orders and the way to its process are lost at once."""
+    path = tmp_path / "results" / "result.json"
+    with ssh_command(network.load1, tmp_path) as ssh:
+        before = network.processes()
+        options = ["--address", network.app.address, "--load-from", shlex.join(ssh)]
+        with comparing(network, environ, path, network.app, options) as process:
+            network.load1.cut()
+            assert_ends_in_a_line(process, path, "load1")
+        assert_nothing_left(network, before)
