@@ -21,6 +21,7 @@ SINCE = {
     "--no-control-socket": ("gunicorn", (25, 1)),
     "--http-parser": ("gunicorn", (25, 0)),
     "--timeout-graceful-shutdown": ("uvicorn", (0, 22)),
+    "--timeout-worker-healthcheck": ("uvicorn", (0, 37)),
     "--blocking-threads-idle-timeout": ("granian", (2, 0)),
 }
 NEEDS = {  # of our deployments: the packages, each with its oldest version

@@ -103,8 +103,9 @@ def measure(
     a variant does not answer as it should before it is measured.
     """
     wanted = []
+    here = sum(generator.here for generator in generators[:1])  # others are for rounds to come
     for number, row in enumerate(rows):
-        if why := why_unmeasurable(row, generators[0].here):
+        if why := why_unmeasurable(row, here):
             yield not_measured(comparison, row, why)
         else:
             wanted.append((number, row))

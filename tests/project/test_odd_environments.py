@@ -366,6 +366,6 @@ def test_a_repository_around_the_checkout_is_not_its_own(tmp_path, monkeypatch):
     (tmp_path / "copy").mkdir()
     for place, own in (tmp_path, True), (tmp_path / "copy", False):
         monkeypatch.setattr(environment, "BASE_DIR", place)
-        assert bool(environment._commit()) == own
+        assert bool(environment.commit()) == own
     monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
-    assert environment._commit() is None
+    assert environment.commit() is None
