@@ -299,6 +299,11 @@ def throughput_of(generator: Generator, order: Order) -> float:
         result = generator.run(order)
         if not validity.is_stalled(result.stall, result.clock_jump):
             break
+    return rate_in(result)
+
+
+def rate_in(result: LoadResult) -> float:
+    """Return the answers/s of its window."""
     ends = [start + latency / 1000 for start, latency, *_ in result.samples]
     count = sum(result.opened <= end <= result.closed for end in ends)
-    return float(count / (result.closed - result.opened))
+    return float(count / max(1e-3, result.closed - result.opened))

@@ -2,8 +2,10 @@
 
 Views of ours, served as a reader's project is: without the probes, while they count, and while they
 look, which includes the first requests of a window, all of which they look into. All servers up at
-once, a round of each in turn and in random order; the cost is the throughput that is lost, by pairs
-of rounds of the same turn. Of views that wait nothing is asked: there the probes have the time.
+once, a round of each in turn and in random order; the cost is the throughput that is lost, and what
+an answer takes more of the server's CPU time, by pairs of rounds of the same turn. That is steadier:
+others take time from a server, and hardly CPU time. Of views that wait nothing is asked: there the
+probes have the time.
 """
 
 from project import command
@@ -13,9 +15,10 @@ if __name__ == "__main__":
 
 import random
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean
 
 import django
 from rich.console import Console
@@ -31,8 +34,8 @@ from loadtests.advising.subject import find_subject  # noqa: E402
 from loadtests.asks import Ask  # noqa: E402
 from loadtests.judging.intervals import Interval, paired_ratio  # noqa: E402
 from loadtests.orders import Order  # noqa: E402
-from loadtests.running import servers  # noqa: E402
-from loadtests.running.generators import Generator, load_generators, throughput_of  # noqa: E402
+from loadtests.running import sampling, servers  # noqa: E402
+from loadtests.running.generators import Generator, load_generators, rate_in  # noqa: E402
 from project import services  # noqa: E402
 from project.processes import BASE_DIR  # noqa: E402
 from project.services import schema  # noqa: E402
@@ -49,7 +52,16 @@ SERVED_BY = {"wsgi": "wsgi-threads", "asgi": "asgi-uvicorn"}
 # What is asked before a round; None: of a server that has no probes.
 STATES = {"off": None, "counting": "count", "looking": "begin"}
 
-Rates = dict[tuple[str, str], list[float]]  # of a path and a state, a turn each
+
+@dataclass(frozen=True)
+class Served:
+    """What a round shows: answers/s, and CPU seconds of the server for each answer."""
+
+    rate: float
+    cpu: float
+
+
+Found = dict[tuple[str, str], list[Served]]  # of a path and a state, a turn each
 
 
 def pair(deployment: SubjectDeployment) -> tuple[SubjectDeployment, SubjectDeployment]:
@@ -60,7 +72,7 @@ def pair(deployment: SubjectDeployment) -> tuple[SubjectDeployment, SubjectDeplo
     return alone, replace(alone, probes=True)
 
 
-def rate_of(generator: Generator, server: servers.Running, path: str, word: str | None) -> float:
+def served_of(generator: Generator, server: servers.Running, path: str, word: str | None) -> Served:
     """Measure a round, with the probes in this state."""
     if word:
         _ask(server, word)
@@ -77,7 +89,11 @@ def rate_of(generator: Generator, server: servers.Running, path: str, word: str 
         any_body=True,
     )
     try:
-        return throughput_of(generator, order)
+        before = sampling.usage(server).cpu_seconds
+        result = generator.run(order)
+        cpu = sampling.usage(server).cpu_seconds - before
+        answers = len(result.samples) + len(result.bystander)
+        return Served(rate_in(result), cpu / answers)
     finally:
         if word:
             _ask(server, "end")
@@ -88,7 +104,7 @@ def _ask(server: servers.Running, word: str) -> None:
         response.read()
 
 
-def measured(generator: Generator, up: Mapping[str, Sequence[servers.Running]]) -> Rates:
+def measured(generator: Generator, up: Mapping[str, Sequence[servers.Running]]) -> Found:
     """Measure TURNS rounds of each path in each state. up: by interface, without probes and with"""
     cases = [
         (path, state, running[word is not None], word)
@@ -96,17 +112,28 @@ def measured(generator: Generator, up: Mapping[str, Sequence[servers.Running]]) 
         for path in PATHS[interface]
         for state, word in STATES.items()
     ]
-    found: Rates = {(path, state): [] for path, state, _, _ in cases}
+    found: Found = {(path, state): [] for path, state, _, _ in cases}
     for _turn in track(range(TURNS), "probes", transient=True):
         for path, state, server, word in random.sample(cases, len(cases)):
-            found[path, state].append(rate_of(generator, server, path, word))
+            found[path, state].append(served_of(generator, server, path, word))
     return found
 
 
-def cost(found: Rates, path: str, state: str) -> Interval:
+def lost(found: Found, path: str, state: str) -> Interval:
     """Return the part of the throughput that is lost, 0..1."""
-    ratio = paired_ratio(found[path, state], found[path, "off"], CONFIDENCE)
+    ratio = _ratio(found, path, state, lambda served: served.rate)
     return Interval(1 - ratio.mean, 1 - ratio.high, 1 - ratio.low)
+
+
+def more_cpu(found: Found, path: str, state: str) -> Interval:
+    """Return the CPU time that an answer takes more, as a part of what it takes without probes."""
+    ratio = _ratio(found, path, state, lambda served: served.cpu)
+    return Interval(ratio.mean - 1, ratio.low - 1, ratio.high - 1)
+
+
+def _ratio(found: Found, path: str, state: str, value: Callable[[Served], float]) -> Interval:
+    with_probes, without = (list(map(value, found[path, one])) for one in (state, "off"))
+    return paired_ratio(with_probes, without, CONFIDENCE)
 
 
 def main() -> None:
@@ -123,14 +150,19 @@ def main() -> None:
             up = dict(zip(pairs, zip(running[::2], running[1::2], strict=True), strict=True))
             found = measured(generators[0], up)
     path_column = Column("path", no_wrap=True)
-    table = Table(path_column, "off, req/s", *(f"{state}, % lost" for state in list(STATES)[1:]))
+    states = list(STATES)[1:]
+    costs = [(name, state) for state in states for name in ("% lost", "% more CPU")]
+    table = Table(
+        path_column, "off, req/s", "CPU ms", *(f"{state}, {name}" for name, state in costs)
+    )
     for path in (path for paths in PATHS.values() for path in paths):
-        rates = found[path, "off"]
-        lost = [cost(found, path, state) for state in list(STATES)[1:]]
+        off = found[path, "off"]
+        intervals = [of(found, path, state) for state in states for of in (lost, more_cpu)]
         table.add_row(
             path,
-            f"{sum(rates) / len(rates):,.0f}",
-            *(f"{100 * x.mean:.1f} ({100 * x.low:.1f} to {100 * x.high:.1f})" for x in lost),
+            f"{mean(served.rate for served in off):,.0f}",
+            f"{1000 * mean(served.cpu for served in off):.2f}",
+            *(f"{100 * x.mean:.1f} ({100 * x.low:.1f} to {100 * x.high:.1f})" for x in intervals),
         )
     Console().print(table)
 

@@ -104,9 +104,13 @@ def test_the_probes_cost_is_measured_in_each_state_of_theirs(monkeypatch, capsys
     assert "nan" not in out
 
 
-def test_what_the_probes_cost_is_the_throughput_that_is_lost():
+def test_what_the_probes_cost_is_throughput_that_is_lost_and_cpu_time_that_is_more():
     """A half and a quarter are lost in the two turns: by the ratios' geometric mean, 39 %."""
-    rates = {("/", "off"): [100, 200], ("/", "looking"): [50, 150]}
-    lost = probe_cost.cost(rates, "/", "looking")
+    off = [probe_cost.Served(100, 0.010), probe_cost.Served(200, 0.010)]
+    looking = [probe_cost.Served(50, 0.011), probe_cost.Served(150, 0.012)]
+    found = {("/", "off"): off, ("/", "looking"): looking}
+    lost = probe_cost.lost(found, "/", "looking")
     assert lost.mean == pytest.approx(0.388, abs=0.001)
     assert lost.low < lost.mean < lost.high
+    more = probe_cost.more_cpu(found, "/", "looking")
+    assert more.mean == pytest.approx(0.149, abs=0.001)
