@@ -118,12 +118,14 @@ class Master:
         return all(len(self._pings.get(worker, ())) >= pings for worker in self._living())
 
     def run_round(self, order: Order, talk: "Talk") -> LoadResult | None:
-        """Have it run by all, or by the one that it names; None if it was not to go on.
+        """Have it run by those that it names, or by all; None if it was not to go on.
 
         LostError if no worker is left.
         """
         clocks = self.clocks()
-        chosen = [w for w in clocks if order.only in ("", self.workers[w]["name"])]
+        chosen = [
+            w for w in clocks if self.workers[w]["name"] in order.workers or not order.workers
+        ]
         if not chosen:
             raise LostError
         self._round += 1

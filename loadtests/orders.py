@@ -45,7 +45,7 @@ class Order:
     asks: list[dict[str, Any]] = field(default_factory=list)
     locustfile: str | None = None
     any_body: bool = False  # bodies differ each time: their digest is 0
-    only: str = ""  # the worker that is to run it alone; all of them share it where none is named
+    workers: list[str] = field(default_factory=list)  # who share it, by name; nobody named is all
     max_requests: int | None = None  # of all users, from the warm-up on; None is no limit
 
     def line(self) -> bytes:

@@ -183,7 +183,7 @@ def load_generators(
             for number in range(2):
                 with signals.held():
                     started.append(_start(Path(folder, f"{number}.log")))
-            (capacity,) = _capacities(started[0], LOOPBACK)
+            (capacity,) = capacities(started[0], LOOPBACK)
             first, second = (replace(generator, capacity=capacity) for generator in started)
             yield first, second
         finally:
@@ -205,7 +205,7 @@ def _master(crew: Crew, bring: workers.Bring) -> Iterator[Generator]:
             with bring(crew, port, Path(folder)) as check:
                 come = generator.expect("workers", meanwhile=check, every=0.2)["workers"]
                 generator = replace(generator, workers=come, may_lose=crew.may_lose)
-                *alone, together = _capacities(
+                *alone, together = capacities(
                     generator,
                     crew.address,
                     [*([worker] for worker in come), come],
@@ -264,7 +264,7 @@ def _start(log: Path, words: Sequence[str] = ("loadtests.generator",)) -> Genera
     return Generator(process, Lines(process.stdout), log)
 
 
-def _capacities(
+def capacities(
     generator: Generator, address: str, parties: Sequence[Sequence[Mapping[str, Any]]] = ([],)
 ) -> list[float]:
     """Measure the requests/s that the generator can send and check: each party of its workers.
@@ -287,7 +287,7 @@ def _capacities(
                 users=users,
                 window=CALIBRATION_S,
                 min_answers=1,
-                only=party[0]["name"] if len(party) == 1 else "",
+                workers=[worker["name"] for worker in party],
             )
             found.append(throughput_of(generator, order))
     return found

@@ -1,8 +1,9 @@
 """How much more several load generators can send: `python -m loadtests.studies.more_generators`.
 
-Of 1, 2, ... workers, what each can do alone and what they do together against a server that does
-nothing, as `compare` calibrates them. Words after it are COMMANDs of `--load-from`, a worker each;
-without any they are started here, one for each core. `--address` as for `compare`.
+Requests/s against a server that does nothing, as `compare` calibrates its load generators: of one
+worker, of two, and so on, in turn, TURNS times; and how many times what the first does alone. Words
+after it are COMMANDs of `--load-from`, a worker each; without any, one is started here for each core.
+`--address` as for `compare`.
 """
 
 from project import command, exit_status
@@ -11,6 +12,7 @@ if __name__ == "__main__":
     command.begin()
 
 import argparse
+from statistics import mean
 
 import django
 from rich.console import Console
@@ -20,38 +22,42 @@ django.setup()
 
 from comparisons.cores import CORES  # noqa: E402
 from loadtests.away import Place  # noqa: E402
-from loadtests.running.generators import load_generators  # noqa: E402
+from loadtests.judging.intervals import Interval, paired_ratio  # noqa: E402
+from loadtests.running.generators import capacities, load_generators  # noqa: E402
 from loadtests.running.workers import Crew  # noqa: E402
 from project.ports import LOOPBACK  # noqa: E402
 
+TURNS = 10
+CONFIDENCE = 0.95
 
-def crews(commands: list[str], address: str) -> list[Crew]:
-    """Return one worker, two, and so on."""
-    places = tuple(Place.of(command, None) for command in commands)
-    if places:
-        return [Crew(0, places[:count], address) for count in range(1, len(places) + 1)]
-    return [Crew(count) for count in range(1, max(2, CORES) + 1)]
+
+def measured(crew: Crew) -> list[list[float]]:
+    """Return the requests/s of its first worker, of its first two, and so on: a turn each."""
+    with load_generators(crew) as (generator,):
+        parties = [generator.workers[: count + 1] for count in range(crew.size)]
+        found = capacities(generator, crew.address, parties * TURNS)
+    return [found[number :: crew.size] for number in range(crew.size)]
+
+
+def growth(rates: list[list[float]]) -> list[Interval]:
+    """Say how many times what the first does alone they send together, by turns."""
+    return [paired_ratio(together, rates[0], CONFIDENCE) for together in rates]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(description="What several load generators can send.")
     parser.add_argument("commands", nargs="*", metavar="COMMAND")
     parser.add_argument("--address", default=LOOPBACK, metavar="HOST")
     options = parser.parse_args()
-    right = {"justify": "right"}
-    table = Table(
-        *(Column(name, **right) for name in ("workers", "alone req/s", "together", "times one's")),  # type: ignore[arg-type]
-        box=None,
-    )
-    one = 0.0
-    for crew in crews(options.commands, options.address):
-        with load_generators(crew) as (generator,):
-            alone = " ".join(str(worker["capacity"]) for worker in generator.workers)
-            together = generator.capacity or 0
-        one = one or together
-        table.add_row(str(crew.size), alone, f"{together:.0f}", f"{together / one:.2f}")
+    places = tuple(Place.of(command, None) for command in options.commands)
+    crew = Crew(0 if places else max(2, CORES), places, options.address)
+    rates = measured(crew)
+    table = Table(*(Column(name, justify="right") for name in ("workers", "req/s", "times one's")))
+    for number, (of, times) in enumerate(zip(rates, growth(rates), strict=True), 1):
+        ratio = f"{times.mean:.2f} ({times.low:.2f} to {times.high:.2f})" if number > 1 else ""
+        table.add_row(str(number), f"{mean(of):,.0f}", ratio)
     Console().print(table)
-    print(f"{CORES} cores here, for the server that does nothing, the master and workers here")
+    print(f"{CORES} cores here: for the server that does nothing, the master and workers here")
     return exit_status.OK
 
 

@@ -22,7 +22,7 @@ RIGHT = response()
 @pytest.fixture
 def uncalibrated(monkeypatch):
     monkeypatch.setattr(
-        generators, "_capacities", lambda generator, address, parties=([],): [1000.0] * len(parties)
+        generators, "capacities", lambda generator, address, parties=([],): [1000.0] * len(parties)
     )
 
 

@@ -1,11 +1,19 @@
 """The studies: `python -m loadtests.studies.…`."""
 
 import re
+import sys
 
 import pytest
 
 from comparisons.pairs import streaming_response
-from loadtests.studies import batch_sizes, first_byte, pinning, probe_cost, second_opinion
+from loadtests.studies import (
+    batch_sizes,
+    first_byte,
+    more_generators,
+    pinning,
+    probe_cost,
+    second_opinion,
+)
 from project import command
 from tests.support.commands import python
 from tests.support.made import made_round
@@ -114,3 +122,18 @@ def test_what_the_probes_cost_is_throughput_that_is_lost_and_cpu_time_that_is_mo
     assert lost.low < lost.mean < lost.high
     more = probe_cost.more_cpu(found, "/", "looking")
     assert more.mean == pytest.approx(0.149, abs=0.001)
+
+
+@pytest.mark.long
+def test_more_generators_are_measured_one_after_the_other(monkeypatch, capsys):
+    monkeypatch.setattr(more_generators, "TURNS", 2)
+    monkeypatch.setattr(sys, "argv", ["more_generators", "env", "env"])
+    more_generators.main()
+    out = capsys.readouterr().out
+    assert "times one's" in out
+    assert "nan" not in out
+
+
+def test_more_generators_are_told_by_how_many_times_one():
+    alone, both = [1000.0, 2000.0], [1500.0, 4000.0]  # 1.5 and 2 times: 1.73
+    assert more_generators.growth([alone, both])[1].mean == pytest.approx(3**0.5)
