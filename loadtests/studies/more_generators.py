@@ -2,8 +2,8 @@
 
 Requests/s against a server that does nothing, as `compare` calibrates its load generators: of one
 worker, of two, and so on, in turn, TURNS times; and how many times what the first does alone. Words
-after it are COMMANDs of `--load-from`, a worker each; without any, one is started here for each core.
-`--address` as for `compare`.
+after it are COMMANDs of `--load-from`, a worker each; without any, one is started here for each
+core. `--address` as for `compare`.
 """
 
 from project import command, exit_status
