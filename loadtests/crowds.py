@@ -24,7 +24,7 @@ PROC = Path("/proc/sys")
 CGROUP = Path("/sys/fs/cgroup")  # version 2, as a container sees its own
 NO_LIMIT = 2**40
 # kB of a request that waits, as measured: in the server (uvicorn, Django's request), in the load
-# generator (a greenlet, locust's user), and in the kernel, for both ends. And, estimated, of a thread.
+# generator (a greenlet, locust's user), and in the kernel, for both ends. An estimate: of a thread.
 SERVER_KB, WORKER_KB, KERNEL_KB, THREAD_KB = 20, 16, 10, 100
 # As many come in a second at most, and so may wait to be accepted by a server that is busy.
 ARRIVALS = 1_000
