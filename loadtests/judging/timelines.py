@@ -1,6 +1,7 @@
 """A stretch of one round for each row of a case: what a picture of single requests shows."""
 
 from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
 from statistics import median
 from typing import TypeVar
 
@@ -82,14 +83,20 @@ def _of_some_users(requests: Sequence[Sample]) -> Sequence[Sample]:
     Whose a request was nobody has written down: a user's next begins when the last has ended.
     """
     users: list[list[Sample]] = []
+    busy: list[tuple[float, int]] = []  # until when, and who: a heap
+    free: list[int] = []  # in the order in which they became so
     for request in sorted(requests, key=lambda sample: (sample.start, sample.end)):
-        free = [user for user in users if user[-1].end <= request.start]
+        while busy and busy[0][0] <= request.start:
+            free.append(heappop(busy)[1])
         if free:
-            max(free, key=lambda user: user[-1].end).append(request)
+            user = free.pop()
+            users[user].append(request)
         else:
+            user = len(users)
             users.append([request])
-    for count in range(len(users), 0, -1):
-        kept = [request for user in _evenly(users, count) for request in user]
+        heappush(busy, (request.end, user))
+    for count in range(min(len(users), MOST_REQUESTS), 0, -1):
+        kept = [request for own in _evenly(users, count) for request in own]
         if len(kept) <= MOST_REQUESTS:
             return sorted(kept, key=lambda sample: sample.end)
     return _evenly(users[0]) if users else []
