@@ -1,9 +1,9 @@
 """What the probes of `advise` cost while they are on: `python -m loadtests.studies.probe_cost`.
 
 Views of ours, served as a reader's project is: without the probes, while they count, and while they
-look, which includes the first requests of a window, all of which they look into. All servers up at
-once, a round of each in turn and in random order; the cost is the throughput that is lost, and what
-an answer takes more of the server's CPU time, by pairs of rounds of the same turn. It is steadier:
+look, after the first requests, all of which they look into. All servers up at once, a round of each
+in turn and in random order; the cost is the throughput that is lost, and what an answer takes more of
+the server's CPU time, by pairs of rounds of the same turn. It is steadier:
 others take time from a server, and hardly CPU time. Of views that wait nothing is asked: there the
 probes have the time.
 """
@@ -37,12 +37,13 @@ from loadtests.orders import Order  # noqa: E402
 from loadtests.running import sampling, servers  # noqa: E402
 from loadtests.running.generators import Generator, load_generators, rate_in  # noqa: E402
 from project import services  # noqa: E402
+from project.inside.advised.probes import FIRST  # noqa: E402
 from project.processes import BASE_DIR  # noqa: E402
 from project.services import schema  # noqa: E402
 
 CONFIDENCE = 0.95
 WINDOW_S, MIN_ANSWERS = 2, 20
-TURNS = 10
+TURNS = 15
 # One that does nothing, of which every µs is a part, and one that asks the database.
 PATHS = {
     "wsgi": ("/servers-trivial/sync_threads/", "/orm-in-async/sync/"),
@@ -76,6 +77,9 @@ def served_of(generator: Generator, server: servers.Running, path: str, word: st
     """Measure a round, with the probes in this state."""
     if word:
         _ask(server, word)
+        for _ in range(FIRST):
+            with servers.direct.open(f"{server.url}{path}", timeout=60) as response:
+                response.read()
     order = Order(
         comparison="",
         variant="",

@@ -32,7 +32,7 @@ THREADS_S, TASKS_S = 0.01, 0.02  # between two looks, at least
 FIRST = 20  # requests, as many as `advise` sends one after another
 # Times what a look takes by the clock: the frames that it has made are freed later, and threads
 # hand the GIL over. Measured as CPU time of requests that are all looked into.
-WHOLE = 3
+WHOLE = 4
 TOO_FEW = 0.2  # of the requests: what is seen in fewer is no habit of the view's
 
 FOLDER = os.getcwd() + os.sep
