@@ -3,7 +3,7 @@
 Views of ours, served as a reader's project is: without the probes, while they count, and while they
 look, after the first requests, all of which they look into. All servers up at once, a round of each
 in turn and in random order. The cost is the throughput that is lost, and what an answer takes more
-of the server's CPU time, by pairs of rounds of the same turn; that is steadier, for others take time
+of the server's CPU time, by pairs of rounds of the same turn; it is steadier, for others take time
 from a server, and hardly CPU time. Of views that wait nothing is asked: there the probes have the
 time.
 """
