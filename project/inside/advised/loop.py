@@ -32,7 +32,7 @@ from typing import Any
 PAUSE_S = 0.008  # between two beats; what is shorter is hardly seen
 LOOK_S = 0.002  # between two looks while the loop is held
 LATE_S = 0.001  # by more, and something has kept the watch: only then it looks and reads clocks
-BUDGET = 0.005  # of the time: looking takes no more, or it comes less often
+BUDGET = 0.01  # of the time: looking takes no more, or it comes less often
 # Twice the interval after which a thread gives up the GIL: by less, the threads of a process hold
 # each other up in any case.
 NOTABLE_MS = 10

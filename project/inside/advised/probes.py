@@ -26,13 +26,16 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
-from .loop import BUDGET, Found, Hold, LoopWatch, Place, ThreadClock, found_in
+from .loop import Found, Hold, LoopWatch, Place, ThreadClock, found_in
 
 THREADS_S, TASKS_S = 0.01, 0.02  # between two looks, at least
+BUDGET = 0.005  # of the time, for requests that are looked into
 FIRST = 20  # requests, as many as `advise` sends one after another
 # Times what a look takes by the clock: the frames that it has made are freed later, and threads
 # hand the GIL over. Measured as CPU time of requests that are all looked into.
 WHOLE = 4
+# Looks into requests that were chosen take no more of their time than this.
+PACE = 0.05
 TOO_FEW = 0.2  # of the requests: what is seen in fewer is no habit of the view's
 
 FOLDER = os.getcwd() + os.sep
@@ -111,7 +114,7 @@ class Window:
         now = time.monotonic()
         cost_s = WHOLE * (now - since)
         self.looking_s += cost_s
-        return now + cost_s / BUDGET
+        return now + cost_s / PACE
 
     def add(
         self, kind: str, found: Found | None, ms: float, cpu_ms: float, request: Request

@@ -98,6 +98,7 @@ def test_run_elsewhere_finds_what_one_here_does_and_says_where(elsewhere):
     assert all(row["round_trip_ms"] > 0 for row in (servers, load, *databases))
 
 
+@pytest.mark.long
 def test_log_of_a_failing_view_is_brought_here(elsewhere, tmp_path):
     pair = tmp_path / "my_first.py"
     broken = 'HttpRequest) -> JsonResponse:\n    raise ValueError("planted")\n'
@@ -207,11 +208,12 @@ def test_address_is_that_which_ssh_has_reached(there, here, address, monkeypatch
 # --- Losses
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("module", "line"),
     [
         ("loadtests.running.remote", "env: died (signal 9)"),
-        pytest.param("loadtests.away", "env: the connection was lost", marks=pytest.mark.long),
+        ("loadtests.away", "env: the connection was lost"),
     ],
 )
 def test_far_end_that_is_killed_ends_the_run_in_a_line(module, line, elsewhere):
