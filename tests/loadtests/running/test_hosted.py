@@ -128,6 +128,7 @@ def test_host_that_is_restarted_in_a_round_makes_it_invalid(
     assert faults(second) == []
 
 
+@pytest.mark.long
 def test_host_that_stays_away_ends_the_run_after_a_round_that_says_so(generator, monkeypatch, ours):
     host, choice = chosen(ours.url, "blocking-call")
     monkeypatch.setattr(host_module, "AWAY_S", 0.1)
@@ -155,6 +156,7 @@ def test_foreign_urls_are_rows_of_their_own_and_only_got(generator, foreign, und
     assert not any(round_.bystander for round_ in measured)
 
 
+@pytest.mark.long
 def test_foreign_bystander_is_what_was_asked_for(generator, foreign, undisturbed):
     host, choice = chosen(foreign.url, urls=["/orders/"], bystander="/")
     round_, *_ = rounds_of(generator, host, choice)

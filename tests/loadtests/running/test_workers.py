@@ -92,6 +92,7 @@ def test_round_in_which_a_worker_is_lost_does_not_count_and_ends_the_run(uncalib
             generator.send(order_for(server.url))
 
 
+@pytest.mark.long
 def test_run_that_may_lose_a_worker_goes_on_with_the_others(uncalibrated):
     both = Crew(here=2, may_lose=True)
     with scripted(lambda *_: RIGHT) as server, crew(both) as generator:
@@ -102,6 +103,7 @@ def test_run_that_may_lose_a_worker_goes_on_with_the_others(uncalibrated):
     assert result.bystander
 
 
+@pytest.mark.long
 def test_last_worker_that_is_lost_ends_the_run(uncalibrated):
     lost = r"every load generator was lost \(here-1\)"
     one = Crew(here=1, may_lose=True)
