@@ -32,7 +32,7 @@ SILENCE_TIMEOUT_S = 180
 LOADING_TIMEOUT_S = 30  # of a locustfile of the reader's
 CALIBRATION_S = 0.5
 CALIBRATION_USERS = 10  # of each load generator
-MAX_CAPACITY = 5_000  # requests/s, more than one locust process can do
+MAX_CAPACITY = 10_000  # requests/s, more than one locust process can do
 
 TRIVIAL = Deployment(
     name="trivial",

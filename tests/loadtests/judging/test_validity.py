@@ -27,6 +27,12 @@ def test_waiting_requests_count_if_they_wait_through_the_whole_window():
     assert why_invalid(round_, BODY) == ["2 of 4 requests waited at once"]
 
 
+def worker(**more):
+    """What one of several load generators had to do: nothing that is too much."""
+    at_ease = {"cpu": 0.5, "answers_per_s": 100, "capacity": 1_000, "uncertain_ms": 0.5}
+    return {"name": "load1", **at_ease, **more}
+
+
 def failed(samples, error):
     return [sample._replace(error=error) for sample in samples]
 
@@ -44,6 +50,9 @@ def failed(samples, error):
         ),
         ({"samples": made_round().samples[:7]}, "only 2 answers"),
         ({"generator_cpu": 0.95}, "load generator used 95%"),
+        ({"generators": [worker(), worker(cpu=0.95)]}, "load generator load1 used 95%"),
+        ({"generators": [worker(answers_per_s=801)]}, "load1 is near its limit of 1000"),
+        ({"generators": [worker(uncertain_ms=11)]}, "clock of the load generator load1 is known"),
         ({"wait": 0.1}, "more than 6 users who wait can have"),
         ({"broken": ["asgi-uvicorn died (signal 9)"]}, "died"),
         (
@@ -79,6 +88,7 @@ def test_open_loop_may_have_more_answers_than_one_user_who_waits():
 
 def test_sound_round_counts():
     assert why_invalid(made_round(), BODY) == []
+    assert why_invalid(made_round(generators=[worker(), worker(name="load2")]), BODY) == []
 
 
 def test_variant_that_answers_otherwise_is_in_the_wrong():
