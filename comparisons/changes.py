@@ -469,8 +469,13 @@ def _differing(before: Result, after: Result) -> Iterator[Differing]:
     for part, mine, theirs in parts:
         for name in dict.fromkeys((*mine, *theirs)):
             was, now = (_written(values.get(name)) for values in (mine, theirs))
-            if was != now and name not in EACH_ITS_OWN:
+            if was != now and not _is_each_its_own(name):
                 yield Differing(part, name, was, now)
+
+
+def _is_each_its_own(name: str) -> bool:
+    """Tell whether it differs from run to run: also a line of several, `hosts 1`."""
+    return name in EACH_ITS_OWN or name.rpartition(" ")[0] in EACH_ITS_OWN
 
 
 def _written(value: Any) -> str:

@@ -569,11 +569,18 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Of `{"host": {"url": ...}}` make `{"host url": ...}`, to be read line by line."""
+    """Of `{"host": {"url": ...}}` make `{"host url": ...}`, to be read line by line.
+
+    Of a list of objects, an object a line.
+    """
     found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
             found |= {f"{name} {key}": of for key, of in flat(value).items()}
+        elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            for number, one in enumerate(value, 1):
+                known = [f"{key} {of}" for key, of in one.items() if of is not None]
+                found[f"{name} {number}"] = ", ".join(known)
         else:
             found[name] = value
     return found

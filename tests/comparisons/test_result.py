@@ -12,6 +12,7 @@ from comparisons.result import (
     Measurement,
     counts,
     figure,
+    flat,
     interval,
     longest_holds,
     rounded,
@@ -140,3 +141,13 @@ def test_of_several_cases_that_counts_in_which_the_loop_was_held_longest():
         for ms in (0, 10)
     )
     assert longest_holds([near, far]) == longest_holds([far, near]) == [(far, *far.held)]
+
+
+def test_flat_values_are_read_line_by_line():
+    machines = [{"name": "app", "address": "10.0.0.4"}, {"name": "load1", "address": None}]
+    assert flat({"python": "3.13", "host": {"url": "x"}, "hosts": machines}) == {
+        "python": "3.13",
+        "host url": "x",
+        "hosts 1": "name app, address 10.0.0.4",
+        "hosts 2": "name load1",
+    }
