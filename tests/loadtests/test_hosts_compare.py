@@ -85,6 +85,21 @@ def test_verdicts_are_those_of_one_host(slug, network, environ, tmp_path):
     assert {name: three[name] for name in decided} == {name: one[name] for name in decided}
 
 
+def test_of_views_measured_against_themselves_hardly_any_is_called_different(
+    network, environ, tmp_path
+):
+    """By two load generators on hosts of their own: 5 of 100 at most are wrong by its method."""
+    path = tmp_path / "null.json"
+    host, options = where_desk_is_told(network, network.load1, network.load2)
+    argv = (*COMPARE, "--null", "--quick", "pool-size", "across-requests", *options)
+    done = host.run(*argv, "--output", str(path), env=environ, timeout=600)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = [*verdicts(path).values()]
+    assert len(found) >= 12
+    assert found.count("invalid") == 0
+    assert found.count("refuted") <= 1
+
+
 # --- Losses
 
 
